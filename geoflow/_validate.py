@@ -1,0 +1,64 @@
+"""Checks of arguments, made once, at the public call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
+
+
+def describe(point: Any) -> str:
+    """A short printed form of an array."""
+    return np.array2string(np.asarray(point), precision=6, threshold=8, edgeitems=3)
+
+
+def as_finite(value: Any, what: str) -> np.ndarray:
+    """The value as a float array without NaN or infinity."""
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(what, got=f"{type(value).__name__} ({error})", wanted="an array of real numbers") from None
+    if not np.isfinite(array).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise NotFiniteError(
+            what,
+            got=f"{array[index]} at index {index}",
+            wanted="finite numbers",
+            remedy="remove the NaN or infinity before the call",
+            index=index,
+        )
+    return array
+
+
+def as_points(value: Any, dim: int, what: str) -> np.ndarray:
+    """The value as a finite float array of shape=[..., dim]."""
+    array = as_finite(value, what)
+    if array.ndim == 0 or array.shape[-1] != dim:
+        raise ShapeError(
+            what,
+            got=f"shape {array.shape}",
+            wanted=f"shape [..., {dim}]",
+            remedy="put the coordinates on the last axis",
+        )
+    return array
+
+
+def as_times(value: Any) -> np.ndarray:
+    """Output times: an increasing array of nonnegative numbers; a positive scalar T means 101 times from 0 to T."""
+    times = as_finite(value, "times t")
+    if times.ndim == 0:
+        if not times > 0:
+            raise ArgumentError("final time t", got=f"{times}", wanted="a positive number")
+        return np.linspace(0.0, float(times), 101)
+    if times.ndim != 1 or times.size == 0:
+        raise ShapeError("times t", got=f"shape {times.shape}", wanted="a scalar or shape [n_times]")
+    if times[0] < 0 or np.any(np.diff(times) <= 0):
+        raise ArgumentError(
+            "times t",
+            got=f"{describe(times)}",
+            wanted="nonnegative and strictly increasing; the flow starts at t = 0",
+            remedy="sort the times and shift them to start at 0 or later",
+        )
+    return times

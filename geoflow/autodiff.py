@@ -1,0 +1,134 @@
+"""Batched derivatives: the only file that knows how autograd works.
+
+A map acts on the last axis of its argument and treats every point of the batch on its own; then one reverse pass an output
+differentiates the whole batch. Index order: the index of the derivative is last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as np
+from autograd.core import make_vjp as _make_vjp
+from autograd.differential_operators import make_jvp as _make_jvp
+
+Array = Any
+Map = Callable[..., Any]
+
+
+def value_and_vjp(f: Map, x: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Value f(x) and the pullback u -> sum_a u_a df_a(x), for the whole batch at once."""
+    vjp, value = _make_vjp(f, x)
+    return value, vjp
+
+
+def jacobian(f: Map) -> Map:
+    """Return df, the batched derivative of f; one reverse pass an output.
+
+    Parameters
+    ----------
+    f : callable
+        x of shape=[..., D] to shape=[..., d] (vector) or shape=[...] (scalar).
+
+    Returns
+    -------
+    callable
+        x of shape=[..., D] to shape=[..., d, D], or shape=[..., D] where f is scalar.
+    """
+
+    def df(x: Array) -> Array:
+        x = _as_float(x)
+        value, vjp = value_and_vjp(f, x)
+        if np.ndim(value) == np.ndim(x) - 1:
+            return vjp(np.ones(np.shape(value)))
+        units = np.eye(np.shape(value)[-1])
+        return np.stack([vjp(np.broadcast_to(unit, np.shape(value))) for unit in units], axis=-2)
+
+    return df
+
+
+def hessian(f: Map) -> Map:
+    """Return d^2 f: shape=[..., D] to shape=[..., d, D, D] (vector f) or shape=[..., D, D] (scalar f)."""
+    return _nested(f, 2)
+
+
+def third_derivative(f: Map) -> Map:
+    """Return d^3 f: shape=[..., D] to shape=[..., d, D, D, D] (vector f) or shape=[..., D, D, D] (scalar f)."""
+    return _nested(f, 3)
+
+
+def _nested(f: Map, order: int) -> Map:
+    """Differentiate `order` times; earlier derivative indices are flattened into the output axis and restored."""
+
+    def derivative(x: Array) -> Array:
+        x = _as_float(x)
+        batch, dim = np.shape(x)[:-1], np.shape(x)[-1]
+        shapes: list[tuple[int, ...]] = []
+
+        def flat(g: Map) -> Map:
+            def dg(y: Array) -> Array:
+                rows = jacobian(g)(y)
+                return np.reshape(rows, (*np.shape(y)[:-1], -1))
+
+            return dg
+
+        def vector(y: Array) -> Array:
+            value = f(y)
+            if np.ndim(value) == np.ndim(y) - 1:
+                shapes.append(())
+                return value[..., None]
+            shapes.append(np.shape(value)[-1:])
+            return value
+
+        g: Map = vector
+        for _ in range(order):
+            g = flat(g)
+        rows = g(x)
+        return np.reshape(rows, (*batch, *shapes[-1], *(dim,) * order))
+
+    return derivative
+
+
+def jvp(f: Map, x: Array, direction: Array) -> tuple[Array, Array]:
+    """Value f(x) and directional derivative df(x).v, forward mode; reverse twice where f has no forward rule.
+
+    Parameters
+    ----------
+    x, direction : array-like, shape=[..., D]
+    """
+    x, direction = _as_float(x), _as_float(direction)
+    try:
+        return _make_jvp(f)(x)(direction)
+    except NotImplementedError:
+        value, _ = value_and_vjp(f, x)
+
+        def pullback(u: Array) -> Array:
+            return value_and_vjp(f, x)[1](u)
+
+        return value, value_and_vjp(pullback, np.zeros(np.shape(value)))[1](direction)
+
+
+def directional_jacobian(f: Map, x: Array, directions: Array) -> Array:
+    """Derivative of the jacobian of f along several directions in one pass: forward over reverse.
+
+    out_{m i p} = sum_q d_q d_p f_i(x) v_{m q}.
+
+    Parameters
+    ----------
+    f : callable
+        x to the jacobian itself, shape=[..., D] to shape=[..., d, D].
+    x : array-like, shape=[..., D]
+    directions : array-like, shape=[..., m, D]
+
+    Returns
+    -------
+    array, shape=[..., m, d, D]
+    """
+    # the directions become one more batch axis, so a single forward pass serves all of them
+    points = np.broadcast_to(x[..., None, :], np.shape(directions))
+    return jvp(f, np.array(points), directions)[1]
+
+
+def _as_float(x: Array) -> Array:
+    return x if hasattr(x, "_value") else np.asarray(x, dtype=float)

@@ -1,0 +1,197 @@
+"""Implicit bias: where a mirror flow converges to, and how fast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from geoflow._validate import as_finite
+from geoflow.errors import ArgumentError, CheckError, DomainError, GeoflowError, InfeasibleError, ShapeError
+from geoflow.legendre import LegendreFunction, require_converged
+from geoflow.results import Check, Trajectory
+
+DUAL_STEPS = 2000
+
+
+def bregman_projection(R: LegendreFunction, Z: Any, y: Any, w0: Any, tol: float = 1e-10) -> np.ndarray:
+    """Bregman projection of w0 onto an affine subspace: argmin { D_R(w, w0) : Z w = y }.
+
+    The optimum has grad R(w) = grad R(w0) + Z^T nu; nu maximises the concave dual <y, nu> - Q(grad R(w0) + Z^T nu).
+
+    Parameters
+    ----------
+    R : LegendreFunction
+    Z : array-like, shape=[n, d]
+    y : array-like, shape=[n]
+    w0 : array-like, shape=[d]
+    tol : float
+        Bound on |Zw - y| relative to |y|, recomputed from the answer.
+
+    Returns
+    -------
+    array, shape=[d]
+
+    Raises
+    ------
+    InfeasibleError
+        When Zw = y has no solution in the domain of R.
+    ConvergenceError
+        When the constraint is not met to `tol`.
+
+    Reference
+    ---------
+    LWLA22, theorem 4.17.
+    """
+    Z, y = as_finite(Z, "Z"), as_finite(y, "y")
+    if Z.ndim != 2 or Z.shape[1] != R.dim or y.shape != Z.shape[:1]:
+        raise ShapeError(
+            "constraint Z w = y",
+            got=f"Z of shape {Z.shape}, y of shape {y.shape}",
+            wanted=f"Z of shape [n, {R.dim}] and y of shape [n]",
+        )
+    w0 = as_finite(w0, "w0")
+    if w0.shape != (R.dim,):
+        raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({R.dim},)")
+    mu0 = R.gradient(w0)
+    A, b = _independent_rows(Z, y)
+    _require_feasible(R, A, b)
+    w, defect = _dual_newton(R, A, b, w0, mu0)
+    scale = np.abs(b).max(initial=0.0) + np.abs(A @ w0).max(initial=0.0) + 1e-300
+    if not np.isfinite(defect) or defect > 1e-3 * scale:
+        raise InfeasibleError(
+            "constraint Z w = y",
+            got=f"|Zw - y| = {defect:.2e} after {DUAL_STEPS} Newton steps at most, while the dual still grows",
+            wanted="a solution in the domain of R",
+            remedy="check that Zw = y meets the domain",
+            defect=defect,
+        )
+    require_converged(defect / scale, tol, "Bregman projection", "rescale Z and y, or raise tol")
+    return w
+
+
+def _independent_rows(Z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal rows with the same solutions, or an error where Zw = y has none at all."""
+    U, s, Vt = np.linalg.svd(Z, full_matrices=False)
+    rank = int((s > s.max(initial=0.0) * max(Z.shape) * 1e-15 * 8).sum())
+    missing = np.linalg.norm(y - U[:, :rank] @ (U[:, :rank].T @ y))
+    if missing > 1e-9 * (np.linalg.norm(y) + 1e-300):
+        raise InfeasibleError(
+            "constraint Z w = y",
+            got=f"y at distance {missing:.2e} from the range of Z (rank {rank})",
+            wanted="y in the range of Z",
+            remedy="drop contradictory rows, or project y on the range of Z",
+            defect=float(missing),
+        )
+    return Vt[:rank], (U[:, :rank].T @ y) / s[:rank]
+
+
+def _require_feasible(R: LegendreFunction, A: np.ndarray, b: np.ndarray) -> None:
+    """A polyhedral domain that {Aw = b} does not meet is found by a linear program."""
+    halfspaces, bound = getattr(R.domain, "A", None), getattr(R.domain, "b", None)
+    if halfspaces is None or bound is None or len(bound) == 0:
+        return
+    from scipy.optimize import linprog
+
+    d = R.dim
+    # widest margin of the half-spaces over the constraint set, capped so that unbounded sets have an answer
+    result = linprog(
+        np.r_[np.zeros(d), -1.0],
+        A_ub=np.c_[halfspaces, np.ones(len(bound))],
+        b_ub=bound,
+        A_eq=np.c_[A, np.zeros(len(A))],
+        b_eq=b,
+        bounds=[(None, None)] * d + [(None, 1.0)],
+    )
+    if result.status == 2 or (result.status == 0 and result.x[-1] <= 0):
+        margin = f"widest margin {result.x[-1]:.2e}" if result.status == 0 else "no solution"
+        raise InfeasibleError(
+            "constraint Z w = y",
+            got=f"a constraint set that misses the domain {R.domain} ({margin})",
+            wanted="a solution inside the domain",
+            remedy="choose y = Z w for some w of the domain",
+        )
+
+
+def _dual_newton(
+    R: LegendreFunction, A: np.ndarray, b: np.ndarray, w0: np.ndarray, mu0: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Maximise <b, nu> - Q(mu0 + A^T nu) by damped Newton; returns w = grad Q(mu0 + A^T nu) and |Aw - b|."""
+    nu, w = np.zeros(len(b)), w0
+
+    def primal(trial: np.ndarray, near: np.ndarray) -> np.ndarray | None:
+        try:
+            with np.errstate(all="ignore"):
+                value = R.inverse_gradient(mu0 + A.T @ trial, start=near)
+            return value if np.isfinite(value).all() else None
+        except GeoflowError:
+            return None
+
+    best = w, np.inf
+    for _ in range(DUAL_STEPS):
+        missing = b - A @ w
+        defect = float(np.abs(missing).max(initial=0.0))
+        if defect < best[1]:
+            best = w, defect
+        if defect <= 4e-16 * (np.abs(b).max(initial=0.0) + np.abs(w).max()):
+            break
+        C = np.linalg.inv(R.hessian(w)) if not R.has_closed_conjugate else R.conjugate.hessian(mu0 + A.T @ nu)
+        step = np.linalg.lstsq(A @ C @ A.T, missing, rcond=1e-15)[0]
+        gain = float(missing @ step)
+        t, moved = 1.0, False
+        for _ in range(60):
+            trial = primal(nu + t * step, w)
+            # the dual is concave: its slope along the step, <missing, step>, may shrink but not turn far beyond zero
+            if trial is not None and abs(float((b - A @ trial) @ step)) <= 0.9 * gain:
+                moved = True
+                break
+            t /= 2
+        if not moved:
+            break
+        nu, w = nu + t * step, trial
+    return best
+
+
+def rate_bound(R: LegendreFunction, trajectory: Trajectory, loss: Any, w_star: Any, tol: float = 1e-9) -> Check:
+    """Check L(w(t)) - L(w*) <= D_R(w*, w(0)) / t along a trajectory of a convex, time-independent loss.
+
+    Parameters
+    ----------
+    R : LegendreFunction
+    trajectory : Trajectory
+        From w(0) at t = 0; its first time must be 0.
+    loss : callable
+    w_star : array-like, shape=[d]
+        Any point of the domain.
+    tol : float
+
+    Returns
+    -------
+    Check
+        `defect` is the largest of t (L(w(t)) - L(w*)) / D_R(w*, w(0)) - 1, at least 0.
+
+    Reference
+    ---------
+    LWLA22, theorem 4.14.
+    """
+    if trajectory.t[0] != 0.0:
+        raise ArgumentError(
+            "trajectory", got=f"first time {trajectory.t[0]:g}", wanted="a trajectory that starts at t = 0"
+        )
+    w_star = np.asarray(w_star, dtype=float)
+    divergence = float(R.bregman_divergence(w_star, trajectory.w[0]))
+    if divergence <= 0:
+        raise DomainError("w*", got=f"D_R(w*, w0) = {divergence:.2e}", wanted="w* away from w(0)")
+    excess = trajectory.t * (trajectory.loss - float(loss(w_star))) / divergence
+    worst = int(np.argmax(excess))
+    return Check(
+        name="rate bound L(w(t)) - L* <= D_R(w*, w0)/t",
+        defect=max(0.0, float(excess[worst]) - 1.0),
+        scale=divergence,
+        tol=tol,
+        witness=trajectory.w[worst],
+        detail=f"largest t (L - L*) / D_R = {excess[worst]:.4f} at t = {trajectory.t[worst]:.4g}",
+        n_points=len(excess),
+        error=CheckError,
+        evidence={"largest_ratio": float(excess[worst])},
+    )

@@ -1,0 +1,85 @@
+"""Errors that say what is wrong, what was got, what was wanted, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class GeoflowError(Exception):
+    """Root of every error geoflow raises on purpose.
+
+    Parameters
+    ----------
+    what : str
+        The quantity or call at fault.
+    got, wanted, remedy : str
+        What was received, what would be accepted, and what the caller can do.
+    **evidence
+        Figures and witnesses (``defect``, ``point``, ``index``, ...), kept as attributes and in ``evidence``.
+    """
+
+    def __init__(self, what: str, got: str = "", wanted: str = "", remedy: str = "", **evidence: Any):
+        self.what, self.got, self.wanted, self.remedy = what, got, wanted, remedy
+        self.evidence = evidence
+        for name, value in evidence.items():
+            setattr(self, name, value)
+        parts = [what]
+        if got:
+            parts.append(f"got {got}")
+        if wanted:
+            parts.append(f"wanted {wanted}")
+        if remedy:
+            parts.append(remedy)
+        super().__init__("; ".join(parts))
+
+
+class ArgumentError(GeoflowError, ValueError):
+    """An argument has a value that makes no sense."""
+
+
+class ShapeError(GeoflowError, ValueError):
+    """An array, or the value of a user's function, has the wrong shape."""
+
+
+class NotFiniteError(GeoflowError, ValueError):
+    """An array has a NaN or an infinity."""
+
+
+class DomainError(GeoflowError, ValueError):
+    """A point is outside the set where the answer exists."""
+
+
+class InfeasibleError(DomainError):
+    """A constraint set does not meet the domain."""
+
+
+class NotOnManifoldError(DomainError):
+    """A point is not on the manifold."""
+
+
+class NotCommutingError(GeoflowError):
+    """The gradient fields of a parametrization do not commute; carries ``defect``, ``point`` and ``pair``."""
+
+
+class NotRegularError(GeoflowError):
+    """The differential of a parametrization is not of full rank; carries ``defect`` and ``point``."""
+
+
+class NotLegendreError(GeoflowError):
+    """A potential is not strictly convex where it has to be; carries ``point``."""
+
+
+class CheckError(GeoflowError):
+    """A law was tested and does not hold; carries ``defect``, ``tol`` and ``point``."""
+
+
+class ConvergenceError(GeoflowError):
+    """An iteration or an integrator stopped before it met its tolerance; carries the defect it reached."""
+
+
+class RealizationError(GeoflowError):
+    """An embedding does not meet the tolerance it was asked for."""
+
+
+class BackendError(GeoflowError, ImportError):
+    """geomstats is loaded with a backend that cannot differentiate."""

@@ -1,0 +1,277 @@
+"""The direct theorem: a commuting parametrization G induces a Legendre function R, computed from G alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from geoflow._validate import as_points, describe
+from geoflow.domains import Region
+from geoflow.errors import DomainError, NotCommutingError, ShapeError
+from geoflow.fields import FLOW_ATOL, FLOW_RTOL, integrate_batch, joint_flow
+from geoflow.legendre import LegendreFunction, require_converged
+from geoflow.parametrization import Parametrization
+
+LIFT_TOL = 1e-10
+PATH_TOL = 1e-6
+POLISH_STEPS = 4
+
+
+def mirror_map(G: Parametrization, x0: Any) -> InducedLegendreFunction:
+    """Return the Legendre function R whose mirror flow is the gradient flow of every loss through G from x0.
+
+    R = Q* with grad Q(mu) = G(psi(x0; mu)); normalised by R(G(x0)) = 0 and grad R(G(x0)) = 0.
+
+    Parameters
+    ----------
+    G : Parametrization
+        Regular and commuting; both are checked at x0, around it on its leaf, and along every lift.
+    x0 : array-like, shape=[D]
+
+    Returns
+    -------
+    InducedLegendreFunction
+
+    Raises
+    ------
+    NotRegularError, NotCommutingError
+        With `defect` and the witness `point`; the latter with the `pair` of fields.
+    NotOnManifoldError
+        When x0 is not on M.
+
+    Reference
+    ---------
+    LWLA22, theorem 4.8.
+    """
+    x0 = G.require_points(x0, "x0")
+    if x0.ndim != 1:
+        raise ShapeError("x0", got=f"shape {x0.shape}", wanted=f"one point, shape ({G.dim},)")
+    G(x0)  # a typed error where G itself is not defined
+    G.check_regular(x0).unwrap()
+    G.check_commuting(_points_of_leaf(G, x0)).unwrap()
+    return InducedLegendreFunction(G, x0)
+
+
+def _points_of_leaf(G: Parametrization, x0: np.ndarray, n: int = 8) -> np.ndarray:
+    """x0 and n points near it that flows of the gradient fields reach: a bracket may vanish by chance at x0 alone."""
+    rows = G.jacobian(x0)
+    directions = np.random.default_rng(0).standard_normal((n, G.codomain_dim))
+    directions /= np.linalg.norm(directions @ rows, axis=-1, keepdims=True)
+    size = 0.3 * (np.linalg.norm(x0) or 1.0)
+    for _ in range(20):
+        try:
+            return np.concatenate([x0[None], joint_flow(G, x0, size * directions, rtol=1e-6, atol=1e-9)])
+        except DomainError:
+            size /= 4
+    return x0[None]
+
+
+class InducedLegendreFunction(LegendreFunction):
+    """The Legendre function that a commuting parametrization induces from a point, by lifting; see `mirror_map`.
+
+    Values at w come from the lift x(w) = psi(x0; mu), G(x(w)) = w: grad R = mu, hess R = (dG dG^T)^{-1} at x(w).
+
+    Attributes
+    ----------
+    parametrization : Parametrization
+    x0 : array, shape=[D]
+    w0 : array, shape=[d]
+    """
+
+    def __init__(self, parametrization: Parametrization, x0: np.ndarray):
+        self.parametrization, self.x0, self.w0 = parametrization, x0, parametrization(x0)
+        self._last: tuple[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
+        d = parametrization.codomain_dim
+        name = f"R induced by {parametrization.name}"
+        super().__init__(
+            lambda w: self._lifted(w)[2],
+            Region(d, self._reachable, self.w0, f"range of {parametrization.name} from x0"),
+            gradient=lambda w: self._lifted(w)[1],
+            hessian=self._hessian_at,
+            third_derivative=self._third_at,
+            name=name,
+        )
+
+    def lift(self, w: Any) -> np.ndarray:
+        """The point x(w) of the leaf through x0 with G(x(w)) = w; shape=[..., d] to shape=[..., D].
+
+        Raises
+        ------
+        DomainError
+            When w is out of reach from x0: carries `s`, how far along the segment from G(x0) the lift got, and `index`.
+        NotCommutingError, NotRegularError
+            When G fails to commute or to be regular along the lift.
+        """
+        return self._lifted(w)[0]
+
+    def inverse_gradient(self, mu: Any, start: Any = None) -> np.ndarray:
+        """grad Q(mu) = G(psi(x0; mu)), by the joint flow; shape=[..., d]."""
+        return self.parametrization(joint_flow(self.parametrization, self.x0, mu))
+
+    def local_cometric(self) -> Callable[[np.ndarray], np.ndarray]:
+        """A function w -> dG dG^T at x(w) for an integrator: each lift continues from the last one."""
+        G = self.parametrization
+        anchor_w: np.ndarray | None = None
+        anchor_x: np.ndarray = self.x0
+
+        def cometric(w: np.ndarray) -> np.ndarray:
+            nonlocal anchor_w, anchor_x
+            try:
+                if anchor_w is None:
+                    anchor_x, anchor_w = self.lift(w), w.copy()
+                direction = w - anchor_w
+                x, stop = integrate_batch(lambda s, y: self._lift_rate(y, direction)[0], anchor_x, 1e-11, 1e-13)
+            except DomainError:
+                return np.full((*w.shape, self.dim), np.nan)
+            if stop is not None or not np.isfinite(x).all():
+                return np.full((*w.shape, self.dim), np.nan)
+            x = x + self._lift_rate(x, w - G(x))[0]
+            anchor_w, anchor_x = w.copy(), x
+            rows = G.differential(x)
+            return np.einsum("niD,njD->nij", rows, rows)
+
+        return cometric
+
+    def _evaluate(self, function: Callable[[Any], Any], w: Any, shape: tuple[int, ...]) -> np.ndarray:
+        # a lift that does not arrive is the domain check, and says how far it got: no second lift to ask first
+        return np.asarray(function(w), dtype=float)
+
+    def _reachable(self, w: Any) -> np.ndarray:
+        w = np.asarray(w, dtype=float)
+        flat = w.reshape(-1, self.dim)
+        inside = np.zeros(len(flat), dtype=bool)
+        for k, point in enumerate(flat):
+            try:
+                self._lifted(point)
+                inside[k] = True
+            except DomainError:
+                pass
+        return inside.reshape(w.shape[:-1])
+
+    def _lifted(self, w: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x(w), mu = grad R(w) and R(w), for a batch, in one solve; the last batch is remembered."""
+        w = as_points(w, self.dim, f"point of {self.name}")
+        key = w.tobytes() + str(w.shape).encode()
+        if self._last is None or self._last[0] != key:
+            x, mu, value = self._solve_lift(w.reshape(-1, self.dim), w.shape[:-1])
+            shapes = (*w.shape[:-1], self.parametrization.dim), w.shape, w.shape[:-1]
+            self._last = key, (x.reshape(shapes[0]), mu.reshape(shapes[1]), value.reshape(shapes[2]))
+        x, mu, value = self._last[1]
+        return x.copy(), mu.copy(), value.copy()
+
+    def _lift_rate(self, x: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """dx = dG^T (dG dG^T)^{-1} dw and dmu = (dG dG^T)^{-1} dw; NaN where dG is singular."""
+        rows = np.asarray(self.parametrization.differential(x), dtype=float)
+        gram = np.einsum("niD,njD->nij", rows, rows)
+        size = np.einsum("nii->n", gram)
+        singular = ~(np.isfinite(size) & (size > 0))
+        gram[singular] = np.eye(self.dim)
+        try:
+            dmu = np.linalg.solve(gram, direction[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            return np.full_like(x, np.nan), np.full_like(direction, np.nan)
+        dmu[singular] = np.nan
+        return np.einsum("niD,ni->nD", rows, dmu), dmu
+
+    def _solve_lift(self, w: np.ndarray, batch: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        G, D, d = self.parametrization, self.parametrization.dim, self.dim
+        direction = w - self.w0
+        state = np.concatenate([np.broadcast_to(self.x0, (len(w), D)), np.zeros((len(w), d))], axis=1)
+        visited = [state[:, :D]]
+
+        def field(s: float, y: np.ndarray) -> np.ndarray:
+            dx, dmu = self._lift_rate(y[:, :D], direction / 2)
+            return np.concatenate([dx, dmu], axis=1)
+
+        for half in range(2):
+            state, stop = integrate_batch(field, state, FLOW_RTOL, FLOW_ATOL)
+            if stop is not None:
+                self._require_good_path(np.concatenate(visited))
+                raise self._out_of_reach(w, batch, stop.entry, (half + stop.s) / 2)
+            visited.append(state[:, :D])
+        self._require_good_path(np.concatenate(visited))
+        segment_x, mu = state[:, :D], state[:, D:]
+        x, mu, Q = self._polish(w, mu, batch)
+        gap = np.abs(x - segment_x).max(-1) / (np.abs(segment_x).max(-1) + np.abs(segment_x - self.x0).max(-1) + 1e-300)
+        worst = int(np.argmax(gap))
+        if not gap[worst] <= PATH_TOL:
+            raise NotCommutingError(
+                f"lift of {G.name} depends on the path",
+                got=f"two lifts of w = {describe(w[worst])} that differ by {gap[worst]:.1e} relative",
+                wanted=f"one lift, to {PATH_TOL:.0e}",
+                remedy="G does not commute between x0 and there",
+                defect=float(gap[worst]),
+                point=segment_x[worst],
+                pair=None,
+            )
+        return x, mu, np.einsum("ni,ni->n", w, mu) - Q
+
+    def _polish(
+        self, w: np.ndarray, mu: np.ndarray, batch: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Newton on G(psi(x0; mu)) = w; also Q(mu) = int <G(psi(x0; s mu)), mu> ds."""
+        G, D = self.parametrization, self.parametrization.dim
+        start = np.concatenate([np.broadcast_to(self.x0, (len(w), D)), np.zeros((len(w), 1))], axis=1)
+        scale = np.abs(w).max(-1) + np.abs(w - self.w0).max(-1) + 1e-300
+        best: tuple[float, Any] = (np.inf, None)
+        for _ in range(POLISH_STEPS):
+            end, stop = integrate_batch(lambda s, y, m=mu: self._joint_rate(y, m), start, FLOW_RTOL, FLOW_ATOL)
+            if stop is not None:
+                break
+            x = end[:, :D]
+            missing = w - G(x)
+            defect = float((np.abs(missing).max(-1) / scale).max())
+            if defect < best[0]:
+                best = defect, (x, mu, end[:, D])
+            if defect <= 1e-14 or (defect > 0.5 * best[0] and defect != best[0]):
+                break
+            mu = mu + self._lift_rate(x, missing)[1]
+        require_converged(
+            best[0],
+            LIFT_TOL,
+            f"lift of {G.name} to {describe(w[0]) if len(w) == 1 else f'{len(w)} points'}",
+            "w is too close to the boundary of the range; move it inside",
+        )
+        return best[1]
+
+    def _joint_rate(self, y: np.ndarray, mu: np.ndarray) -> np.ndarray:
+        G, D = self.parametrization, self.parametrization.dim
+        x = y[:, :D]
+        dx = np.einsum("niD,ni->nD", np.asarray(G.differential(x), dtype=float), mu)
+        dQ = np.einsum("ni,ni->n", np.asarray(G._function(x), dtype=float), mu)
+        return np.concatenate([dx, dQ[:, None]], axis=1)
+
+    def _require_good_path(self, points: np.ndarray) -> None:
+        self.parametrization.check_regular(points).unwrap()
+        self.parametrization.check_commuting(points).unwrap()
+
+    def _out_of_reach(self, w: np.ndarray, batch: tuple[int, ...], entry: int, s: float) -> DomainError:
+        index = tuple(int(i) for i in np.unravel_index(entry, batch)) if batch else ()
+        reached = self.w0 + s * (w[entry] - self.w0)
+        return DomainError(
+            f"w outside the range of {self.parametrization.name} from x0",
+            got=f"w = {describe(w[entry])}"
+            + (f" at batch entry {index}" if index else "")
+            + f"; its lift ends at fraction s = {s:.6g} of the segment from G(x0), near w = {describe(reached)}",
+            wanted="w that gradient flows from x0 can reach",
+            remedy="choose w closer to G(x0), or another x0",
+            s=s,
+            index=index,
+            point=w[entry],
+            reached=reached,
+        )
+
+    def _hessian_at(self, w: Any) -> np.ndarray:
+        return np.linalg.inv(self.parametrization.cometric(self.lift(w)))
+
+    def _third_at(self, w: Any) -> np.ndarray:
+        """T_ijk = -H_ia (d_k C_ab) H_bj with C = dG dG^T differentiated along the lift dx/dw_k = dG^T H e_k."""
+        G, x = self.parametrization, self.lift(w)
+        rows = G.jacobian(x)
+        H = np.linalg.inv(np.einsum("...iD,...jD->...ij", rows, rows))
+        along = G.derivative_of_differential(x, np.einsum("...aD,...ak->...kD", rows, H))
+        half = np.einsum("...kaD,...bD->...kab", along, rows)
+        dC = half + np.swapaxes(half, -1, -2)
+        return -np.einsum("...ia,...kab,...bj->...ijk", H, dC, H)

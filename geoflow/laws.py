@@ -1,0 +1,206 @@
+"""The theorems as functions that return (defect, scale): used by the tests, and by `verify` on a user's own map.
+
+A law holds where defect <= tol * scale. Each raises what the objects it calls raise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from geoflow import autodiff
+from geoflow.bias import rate_bound as _rate_bound
+from geoflow.errors import DomainError
+from geoflow.fields import joint_flow
+from geoflow.induced import InducedLegendreFunction
+from geoflow.legendre import LegendreFunction
+from geoflow.parametrization import Parametrization
+from geoflow.results import EquivalenceReport, Trajectory
+
+Law = tuple[float, float]
+
+
+def _size(value: Any) -> float:
+    return float(np.abs(value).max(initial=0.0)) if np.size(value) else 0.0
+
+
+def _compare(value: Any, reference: Any) -> Law:
+    """Largest difference, each point relative to its own largest entry; scale 1."""
+    value, reference = np.asarray(value, dtype=float), np.asarray(reference, dtype=float)
+    return _size(value - reference), max(_size(reference), np.finfo(float).tiny)
+
+
+# parametrizations ---------------------------------------------------------------------------------------------------
+
+
+def gradients_commute(G: Parametrization, x: Any) -> Law:
+    """[grad G_i, grad G_j] = 0; the scale is that of the two terms whose difference it is."""
+    check = G.check_commuting(x)
+    return check.defect * check.scale, check.scale
+
+
+def regular(G: Parametrization, x: Any) -> Law:
+    """rank dG = d: the defect is 0 where it is, relative to the threshold of `check_regular`."""
+    return G.check_regular(x).defect, 1.0
+
+
+def jacobian_is_derivative(G: Parametrization, x: Any) -> Law:
+    """A closed-form jacobian is the derivative of the map."""
+    x = np.asarray(x, dtype=float)
+    return _compare(G.jacobian(x), G._to_tangent(autodiff.jacobian(G._function)(x), x))
+
+
+def cometric_is_gram(G: Parametrization, x: Any) -> Law:
+    """The cometric's entries are <grad G_i, grad G_j> of the gradient fields."""
+    fields = np.stack([np.asarray(X(x)) for X in G.gradient_fields], axis=-2)
+    return _compare(G.cometric(x), np.einsum("...iD,...jD->...ij", fields, fields))
+
+
+def flows_commute(G: Parametrization, x: Any, s: float = 0.1) -> Law:
+    """phi_i^s phi_j^s = phi_j^s phi_i^s for the first and the last gradient field."""
+    X, Y = G.gradient_fields[0], G.gradient_fields[-1]
+    one, other = Y.flow(X.flow(x, s), s), X.flow(Y.flow(x, s), s)
+    return _size(one - other), _size(one - np.asarray(x, dtype=float))
+
+
+# Legendre functions -------------------------------------------------------------------------------------------------
+
+
+def gradient_is_derivative(R: LegendreFunction, w: Any) -> Law:
+    """grad R is the derivative of R."""
+    return _compare(R.gradient(w), autodiff.jacobian(R.potential)(np.asarray(w, dtype=float)))
+
+
+def hessian_is_derivative(R: LegendreFunction, w: Any) -> Law:
+    """hess R is the derivative of grad R, by automatic differentiation of R."""
+    return _compare(R.hessian(w), autodiff.hessian(R.potential)(np.asarray(w, dtype=float)))
+
+
+def third_derivative_is_derivative(R: LegendreFunction, w: Any) -> Law:
+    """T_ijk is the third derivative of R."""
+    return _compare(R.third_derivative(w), autodiff.third_derivative(R.potential)(np.asarray(w, dtype=float)))
+
+
+def third_derivative_is_symmetric(R: LegendreFunction, w: Any) -> Law:
+    """T_ijk is totally symmetric (Codazzi)."""
+    T = R.third_derivative(w)
+    gaps = [_size(T - np.swapaxes(T, -1, -2)), _size(T - np.swapaxes(T, -2, -3))]
+    return max(gaps), max(_size(T), np.finfo(float).tiny)
+
+
+def gradient_inverts(R: LegendreFunction, w: Any) -> Law:
+    """grad Q(grad R(w)) = w."""
+    return _compare(R.inverse_gradient(R.gradient(w)), w)
+
+
+def fenchel_young(R: LegendreFunction, w: Any) -> Law:
+    """R(w) + Q(mu) = <w, mu> at mu = grad R(w)."""
+    w = np.asarray(w, dtype=float)
+    mu = R.gradient(w)
+    value, conjugate = R(w), R.conjugate(mu)
+    product = np.einsum("...i,...i->...", w, mu)
+    return _size(value + conjugate - product), max(_size(value), _size(conjugate), _size(product), 1e-300)
+
+
+def conjugate_is_involution(R: LegendreFunction, w: Any) -> Law:
+    """(R*)* = R: the conjugate of Q, computed from Q alone, gives R back."""
+    Q = R.conjugate
+    w = np.asarray(w, dtype=float)
+    mu = R.gradient(w)
+    value = np.einsum("...i,...i->...", Q.gradient(mu), mu) - Q(mu)
+    return _compare(value, R(w))
+
+
+def inverse_hessian_is_conjugate_hessian(R: LegendreFunction, w: Any) -> Law:
+    """hess Q(grad R(w)) hess R(w) = I."""
+    product = np.einsum("...ij,...jk->...ik", R.conjugate.hessian(R.gradient(w)), R.hessian(w))
+    return _size(product - np.eye(R.dim)), 1.0
+
+
+def bregman_is_nonnegative(R: LegendreFunction, w: Any, v: Any) -> Law:
+    """D_R(w, v) >= 0."""
+    divergence = R.bregman_divergence(w, v)
+    return _size(np.minimum(divergence, 0.0)), max(_size(divergence), _size(R(w)), 1e-300)
+
+
+# the direct theorem -------------------------------------------------------------------------------------------------
+
+
+def lift_inverts(R: InducedLegendreFunction, w: Any) -> Law:
+    """G(lift(w)) = w."""
+    return _compare(R.parametrization(R.lift(w)), w)
+
+
+def lift_is_joint_flow(R: InducedLegendreFunction, w: Any) -> Law:
+    """lift(w) = psi(x0; grad R(w))."""
+    return _compare(joint_flow(R.parametrization, R.x0, R.gradient(w)), R.lift(w))
+
+
+def lift_is_path_independent(R: InducedLegendreFunction, w: Any) -> Law:
+    """Lifting to w by way of the corner (w_1, ..., w_{d-1}, w0_d) ends where the straight lift ends."""
+    w = np.atleast_2d(np.asarray(w, dtype=float))
+    direct = R.lift(w)
+    corner = w.copy()
+    corner[:, -1] = R.w0[-1]
+    ends = []
+    for via, point in zip(R.lift(corner), w, strict=True):
+        ends.append(InducedLegendreFunction(R.parametrization, via).lift(point))
+    return _size(np.stack(ends) - direct), max(_size(direct - R.x0), np.finfo(float).tiny)
+
+
+def inverse_hessian_is_cometric(R: InducedLegendreFunction, w: Any) -> Law:
+    """hess R(w) dG dG^T = I at the lifted point."""
+    product = np.einsum("...ij,...jk->...ik", R.hessian(w), R.parametrization.cometric(R.lift(w)))
+    return _size(product - np.eye(R.dim)), 1.0
+
+
+def induced_gradient_matches(R: InducedLegendreFunction, closed: LegendreFunction, w: Any) -> Law:
+    """grad R of the induced function is that of a closed form with the same normalisation."""
+    return _compare(R.gradient(w), closed.gradient(w))
+
+
+def induced_value_matches(R: InducedLegendreFunction, closed: LegendreFunction, w: Any) -> Law:
+    """R of the induced function is that of a closed form with the same normalisation."""
+    return _compare(R(w), closed(w))
+
+
+def induced_hessian_matches(R: InducedLegendreFunction, closed: LegendreFunction, w: Any) -> Law:
+    """hess R of the induced function is that of a closed form."""
+    return _compare(R.hessian(w), closed.hessian(w))
+
+
+def equivalence_gap(report: EquivalenceReport) -> Law:
+    """Gradient flow through G is mirror flow of R; already relative to the size of the trajectory."""
+    return report.gap, 1.0
+
+
+def dual_coordinate_is_loss_integral(report: EquivalenceReport) -> Law:
+    """grad R(w(t)) = -int_0^t grad L_s(w(s)) ds, and lift(w(t)) = x(t); already relative."""
+    return max(report.dual_gap, report.lift_gap), 1.0
+
+
+# implicit bias ------------------------------------------------------------------------------------------------------
+
+
+def projection_is_optimal(R: LegendreFunction, Z: Any, y: Any, w0: Any, w: Any) -> Law:
+    """Zw = y, and grad R(w) - grad R(w0) in range(Z^T); each relative to its own size."""
+    Z, y, w = np.asarray(Z, dtype=float), np.asarray(y, dtype=float), np.asarray(w, dtype=float)
+    force = R.gradient(w) - R.gradient(w0)
+    outside = force - Z.T @ np.linalg.lstsq(Z.T, force, rcond=None)[0]
+    feasible = _size(Z @ w - y) / max(_size(y), 1e-300)
+    return max(feasible, _size(outside) / max(_size(force), 1e-300)), 1.0
+
+
+def rate_bound(R: LegendreFunction, trajectory: Trajectory, loss: Any, w_star: Any) -> Law:
+    """L(w(t)) - L(w*) <= D_R(w*, w0) / t for a convex loss; the defect is the excess over the bound."""
+    check = _rate_bound(R, trajectory, loss, w_star)
+    return check.defect, 1.0
+
+
+def bregman_decreases(R: LegendreFunction, trajectory: Trajectory, w_star: Any) -> Law:
+    """t -> D_R(w*, w(t)) is nonincreasing when w* is a minimiser of a convex loss."""
+    divergence = R.bregman_divergence(np.broadcast_to(w_star, trajectory.w.shape), trajectory.w)
+    if not divergence[0] > 0:
+        raise DomainError("w*", got=f"D_R(w*, w0) = {divergence[0]:.2e}", wanted="w* away from w(0)")
+    return float(np.maximum(np.diff(divergence), 0.0).max(initial=0.0)), float(divergence[0])

@@ -1,0 +1,333 @@
+"""Parametrization: a map G : M -> R^d, its gradient fields and the cometric it induces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from geomstats.geometry.euclidean import Euclidean
+from geomstats.geometry.manifold import Manifold
+
+from geoflow import autodiff
+from geoflow._validate import as_points, describe
+from geoflow.errors import (
+    ArgumentError,
+    NotCommutingError,
+    NotFiniteError,
+    NotOnManifoldError,
+    NotRegularError,
+    ShapeError,
+)
+from geoflow.fields import VectorField
+from geoflow.results import Check
+
+COMMUTING_TOL = 1e-9
+REGULAR_TOL = 1e-10
+
+
+class Parametrization:
+    """A map w = G(x) from a manifold M in R^D to R^d, with the geometry it induces.
+
+    Its differential has the rows grad G_i, Riemannian gradients of the components for the metric M inherits from R^D;
+    the cometric on R^d is dG dG^T.
+
+    Parameters
+    ----------
+    function : callable
+        x of shape=[..., D] to G(x) of shape=[..., d], on the last axis, any batch before it, in autograd.numpy.
+    space : int or geomstats manifold
+        An int D means Euclidean R^D; a manifold has vector points in R^D, and its `to_tangent` projects gradients.
+    codomain_dim : int
+        d.
+    jacobian : callable, optional
+        Closed form of the Euclidean jacobian of `function`, shape=[..., d, D].
+    name : str
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        When the map mixes batch entries, or its values do not have `codomain_dim` components.
+
+    Reference
+    ---------
+    LWLA22, section 2.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        space: int | Manifold,
+        codomain_dim: int,
+        jacobian: Callable[[Any], Any] | None = None,
+        name: str = "G",
+    ):
+        if not callable(function):
+            raise ArgumentError("parametrization", got=type(function).__name__, wanted="a callable x -> G(x)")
+        self.space = _as_space(space)
+        self.dim = int(self.space.shape[0])
+        if isinstance(codomain_dim, bool) or not isinstance(codomain_dim, (int, np.integer)) or codomain_dim < 1:
+            raise ArgumentError("codomain_dim", got=repr(codomain_dim), wanted="an integer, at least 1")
+        self.codomain_dim = int(codomain_dim)
+        self.name = name
+        self._function, self._closed_jacobian = function, jacobian
+        self._is_euclidean = isinstance(self.space, Euclidean)
+        self._probe()
+
+    # values ---------------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any) -> Any:
+        """G(x), shape=[..., d]."""
+        if hasattr(x, "_value"):
+            return self._function(x)
+        return self._finite(self._evaluate(self._as_points(x)), x, "value")
+
+    def jacobian(self, x: Any) -> np.ndarray:
+        """Differential dG: row i is grad G_i, tangent to M; shape=[..., d, D]."""
+        x = self._as_points(x)
+        return self._finite(self.differential(x), x, "jacobian")
+
+    def cometric(self, x: Any) -> np.ndarray:
+        """Cometric dG dG^T on R^d, shape=[..., d, d]."""
+        rows = self.jacobian(x)
+        return np.einsum("...iD,...jD->...ij", rows, rows)
+
+    def differential(self, x: Any) -> Any:
+        """dG without checks of its argument, differentiable; shape=[..., d, D]."""
+        if self._closed_jacobian is not None and not hasattr(x, "_value"):
+            rows = np.asarray(self._closed_jacobian(x), dtype=float)
+        else:
+            rows = autodiff.jacobian(self._function)(x)
+        return self._to_tangent(rows, x)
+
+    def derivative_of_differential(self, x: Any, directions: Any) -> np.ndarray:
+        """D(dG)(x).v_m for several tangent directions: shape=[..., m, D] to shape=[..., m, d, D].
+
+        On a manifold it is the derivative of the ambient components of the fields along M.
+        """
+
+        def rows(y: Any) -> Any:
+            return self._to_tangent(autodiff.jacobian(self._function)(y), y)
+
+        return autodiff.directional_jacobian(rows, x, directions)
+
+    @property
+    def gradient_fields(self) -> tuple[VectorField, ...]:
+        """The fields grad G_1, ..., grad G_d."""
+
+        def field(i: int) -> VectorField:
+            def gradient(x: Any) -> Any:
+                rows = autodiff.jacobian(lambda y: self._function(y)[..., i])(x)
+                return self._to_tangent(rows[..., None, :], x)[..., 0, :]
+
+            return VectorField(gradient, f"grad {self.name}_{i + 1}")
+
+        return tuple(field(i) for i in range(self.codomain_dim))
+
+    def brackets(self, x: Any) -> np.ndarray:
+        """Lie brackets [grad G_i, grad G_j] = D(grad G_j).grad G_i - D(grad G_i).grad G_j; shape=[..., d, d, D]."""
+        x = self._as_points(x)
+        along = self.derivative_of_differential(x, self.jacobian(x))
+        return self._finite(along - np.swapaxes(along, -3, -2), x, "brackets")
+
+    # checks ---------------------------------------------------------------------------------------------------------
+
+    def check_commuting(self, points: Any, tol: float = COMMUTING_TOL) -> Check:
+        """Check [grad G_i, grad G_j] = 0 at the points, relative to the largest D(grad G_j).grad G_i term there.
+
+        Parameters
+        ----------
+        points : array-like, shape=[..., D]
+        tol : float
+
+        Returns
+        -------
+        Check
+            `unwrap` raises `NotCommutingError` with `defect`, `point` and `pair`.
+        """
+        points = self._as_points(points).reshape(-1, self.dim)
+        rows = self.jacobian(points)
+        along = self._finite(self.derivative_of_differential(points, rows), points, "brackets")
+        norms = np.linalg.norm(along - np.swapaxes(along, 1, 2), axis=-1)
+        # the terms whose difference is the bracket; the floor, in the same unit |dG|^2 / |x|, is for maps that are linear
+        # to rounding, where the terms themselves are noise
+        length = np.linalg.norm(points, axis=-1)
+        floor = 1e-6 * (rows**2).sum(axis=-1).max(axis=-1) / np.where(length > 0, length, 1.0)
+        scale = np.maximum(np.linalg.norm(along, axis=-1).max(axis=(1, 2)), np.maximum(floor, 1e-300))
+        relative = norms / scale[:, None, None]
+        n, i, j = np.unravel_index(int(np.argmax(relative)), relative.shape)
+        i, j = sorted((int(i), int(j)))
+        return Check(
+            name=f"commuting of {self.name}",
+            defect=float(relative.max()),
+            scale=float(scale[n]),
+            tol=tol,
+            witness=points[n],
+            detail=f"|[grad G_{i + 1}, grad G_{j + 1}]| = {norms[n, i, j]:.3e}",
+            n_points=len(points),
+            error=NotCommutingError,
+            evidence={
+                "pair": (i, j),
+                "remedy": "gradient flow of a parametrization that does not commute is in general not a mirror flow; "
+                "change G or M so that its gradient fields commute",
+            },
+        )
+
+    def check_regular(self, points: Any, tol: float = REGULAR_TOL) -> Check:
+        """Check rank dG = d at the points: defect 0 if the smallest singular value exceeds `tol` x the largest.
+
+        Returns
+        -------
+        Check
+            `defect` is 1 - s_min / (tol s_max), at least 0; `unwrap` raises `NotRegularError`.
+        """
+        points = self._as_points(points).reshape(-1, self.dim)
+        d, dim = self.codomain_dim, int(self.space.dim)
+        evidence = {"remedy": "start where dG has full rank, or drop dependent components of G"}
+        if d > dim:
+            detail, ratio, n = f"d = {d} > dim M = {dim}, so rank dG < d everywhere", 0.0, 0
+        else:
+            values = np.linalg.svd(self.jacobian(points), compute_uv=False)
+            ratios = np.where(values[:, 0] > 0, values[:, -1] / np.maximum(values[:, 0], 1e-300), 0.0)
+            n = int(np.argmin(ratios))
+            ratio = float(ratios[n])
+            detail = f"singular values of dG from {values[n, -1]:.2e} to {values[n, 0]:.2e}"
+        return Check(
+            name=f"regularity of {self.name}",
+            defect=max(0.0, 1.0 - ratio / tol),
+            scale=1.0,
+            tol=0.0,
+            witness=points[n],
+            detail=detail,
+            n_points=len(points),
+            error=NotRegularError,
+            evidence={**evidence, "singular_ratio": ratio},
+        )
+
+    def require_points(self, x: Any, what: str = "point") -> np.ndarray:
+        """The points as an array, or a typed error: shape, finiteness, and membership in M."""
+        x = self._as_points(x, what)
+        if self._is_euclidean:
+            return x
+        inside = np.asarray(self.space.belongs(x.reshape(-1, self.dim), atol=1e-8)).reshape(x.shape[:-1])
+        if not inside.all():
+            index = tuple(int(i) for i in np.argwhere(~inside)[0])
+            raise NotOnManifoldError(
+                f"{what} not on the manifold",
+                got=describe(x[index]) + (f" at batch entry {index}" if index else ""),
+                wanted=f"a point of {type(self.space).__name__} to 1e-8",
+                remedy="project it first with space.projection(x)",
+                point=x[index],
+                index=index,
+            )
+        return x
+
+    def __repr__(self) -> str:
+        space = f"R^{self.dim}" if self._is_euclidean else f"{type(self.space).__name__} in R^{self.dim}"
+        return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim})"
+
+    # inside ---------------------------------------------------------------------------------------------------------
+
+    def _as_points(self, x: Any, what: str = "point") -> np.ndarray:
+        return as_points(x, self.dim, f"{what} of {self.name}")
+
+    def _to_tangent(self, rows: Any, x: Any) -> Any:
+        if self._is_euclidean:
+            return rows
+        base = np.broadcast_to(x[..., None, :], np.shape(rows)) if not hasattr(x, "_value") else _tile(x, rows)
+        return self.space.to_tangent(rows, base)
+
+    def _evaluate(self, x: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            value = np.asarray(self._function(x), dtype=float)
+        if value.shape != (*x.shape[:-1], self.codomain_dim):
+            raise ShapeError(
+                f"value of {self.name}",
+                got=f"shape {value.shape} at points of shape {x.shape}",
+                wanted=f"shape {(*x.shape[:-1], self.codomain_dim)}, from codomain_dim = {self.codomain_dim}",
+                remedy="act on the last axis only (x[..., i]), and check codomain_dim",
+            )
+        return value
+
+    def _finite(self, value: np.ndarray, x: Any, what: str) -> np.ndarray:
+        if np.isfinite(value).all():
+            return value
+        x = np.asarray(x, dtype=float)
+        bad = np.argwhere(~np.isfinite(value))[0][: x.ndim - 1]
+        index = tuple(int(i) for i in bad)
+        raise NotFiniteError(
+            f"{what} of {self.name}",
+            got=f"NaN or infinity at x = {describe(x[index])}",
+            wanted="a map that is smooth at the points it is used at",
+            remedy="stay inside the domain of the map",
+            point=x[index],
+            index=index,
+        )
+
+    def _probe(self) -> None:
+        """Evaluate at a few generic points: shape of the values, and each point treated on its own."""
+        points = self._probe_points()
+        if points is None:
+            return
+        try:
+            batch = self._evaluate(points)
+            single = np.stack([self._evaluate(p) for p in points])
+        except ShapeError:
+            raise
+        except Exception as error:
+            raise ShapeError(
+                f"{self.name} cannot be evaluated at points of shape {points.shape}",
+                got=f"{type(error).__name__}: {error}",
+                wanted=f"a map of [..., {self.dim}] to [..., {self.codomain_dim}], in autograd.numpy",
+                remedy="act on the last axis only (x[..., i]), and check space and codomain_dim",
+            ) from error
+        both = np.isfinite(batch) & np.isfinite(single)
+        gap = np.abs(np.where(both, batch - single, 0.0))
+        size = np.abs(np.where(both, single, 0.0)).max() + 1e-300
+        if gap.max() > 1e-9 * size:
+            raise ArgumentError(
+                f"{self.name} mixes batch entries",
+                got=f"values that change by {gap.max() / size:.1e} relative when other points join the batch",
+                wanted="a map that treats every point on its own",
+                remedy="reduce over axis=-1 only, and index with x[..., i]",
+                defect=float(gap.max() / size),
+            )
+
+    def _probe_points(self) -> np.ndarray | None:
+        if self._is_euclidean:
+            return np.random.default_rng(0).uniform(0.5, 1.5, size=(3, self.dim))
+        state = np.random.get_state()  # geomstats draws from numpy's global generator: leave it as it was
+        try:
+            np.random.seed(0)
+            points = np.asarray(self.space.random_point(3), dtype=float)
+        except Exception:
+            return None  # a manifold need not be able to sample
+        finally:
+            np.random.set_state(state)
+        return points if points.shape == (3, self.dim) else None
+
+
+def _tile(x: Any, rows: Any) -> Any:
+    """x repeated for every row, by an operation autograd can differentiate."""
+    return x[..., None, :] + np.zeros(np.shape(rows))
+
+
+def _as_space(space: Any) -> Manifold:
+    if isinstance(space, (int, np.integer)) and not isinstance(space, bool):
+        if space < 1:
+            raise ArgumentError("space", got=repr(space), wanted="an integer D >= 1 (for R^D), or a geomstats manifold")
+        return Euclidean(int(space), equip=False)
+    if not all(hasattr(space, name) for name in ("shape", "belongs", "to_tangent", "dim")):
+        raise ArgumentError(
+            "space",
+            got=type(space).__name__,
+            wanted="an int D (for R^D), or a geomstats manifold of vectors",
+        )
+    if len(space.shape) != 1:
+        raise ArgumentError(
+            "space",
+            got=f"{type(space).__name__} with points of shape {space.shape}",
+            wanted="a manifold whose points are vectors of R^D",
+            remedy="use a manifold of flattened points",
+        )
+    return space
