@@ -1,12 +1,14 @@
 """Batched derivatives: the only file that knows how autograd works.
 
-A map acts on the last axis of its argument and treats every point of the batch on its own; then one reverse pass an output
-differentiates the whole batch. Index order: the index of the derivative is last.
+A map acts on the last axis of its argument and treats every point of the batch on its own; then one reverse pass an
+output differentiates the whole batch. Index order: the index of the derivative is last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import autograd.numpy as np
@@ -19,7 +21,8 @@ Map = Callable[..., Any]
 
 def value_and_vjp(f: Map, x: Array) -> tuple[Array, Callable[[Array], Array]]:
     """Value f(x) and the pullback u -> sum_a u_a df_a(x), for the whole batch at once."""
-    vjp, value = _make_vjp(f, x)
+    with _quiet():
+        vjp, value = _make_vjp(f, x)
     return value, vjp
 
 
@@ -99,7 +102,8 @@ def jvp(f: Map, x: Array, direction: Array) -> tuple[Array, Array]:
     """
     x, direction = _as_float(x), _as_float(direction)
     try:
-        return _make_jvp(f)(x)(direction)
+        with _quiet():
+            return _make_jvp(f)(x)(direction)
     except NotImplementedError:
         value, _ = value_and_vjp(f, x)
 
@@ -128,6 +132,14 @@ def directional_jacobian(f: Map, x: Array, directions: Array) -> Array:
     # the directions become one more batch axis, so a single forward pass serves all of them
     points = np.broadcast_to(x[..., None, :], np.shape(directions))
     return jvp(f, np.array(points), directions)[1]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A constant map has derivative zero; autograd warns of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Output seems independent of input")
+        yield
 
 
 def _as_float(x: Array) -> Array:

@@ -138,17 +138,17 @@ def _dual_newton(
         C = np.linalg.inv(R.hessian(w)) if not R.has_closed_conjugate else R.conjugate.hessian(mu0 + A.T @ nu)
         step = np.linalg.lstsq(A @ C @ A.T, missing, rcond=1e-15)[0]
         gain = float(missing @ step)
-        t, moved = 1.0, False
+        t, moved = 1.0, None
         for _ in range(60):
             trial = primal(nu + t * step, w)
             # the dual is concave: its slope along the step, <missing, step>, may shrink but not turn far beyond zero
             if trial is not None and abs(float((b - A @ trial) @ step)) <= 0.9 * gain:
-                moved = True
+                moved = trial
                 break
             t /= 2
-        if not moved:
+        if moved is None:
             break
-        nu, w = nu + t * step, trial
+        nu, w = nu + t * step, moved
     return best
 
 

@@ -170,7 +170,11 @@ class Stop:
 
 
 def integrate_batch(
-    field: Callable[[float, np.ndarray], Any], start: np.ndarray, rtol: float, atol: float
+    field: Callable[[float, np.ndarray], Any],
+    start: np.ndarray,
+    rtol: float,
+    atol: float,
+    first_step: float | None = None,
 ) -> tuple[np.ndarray, Stop | None]:
     """Integrate dy/ds = field(s, y), y of shape=[N, k], over s in [0, 1] with one adaptive step size for all.
 
@@ -190,7 +194,7 @@ def integrate_batch(
     with np.errstate(all="ignore"):
         if not np.isfinite(rhs(0.0, start.ravel())).all():
             return start, _stop(field, 0.0, start)
-        solver = DOP853(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=atol / np.sqrt(shape[0]))
+        solver = DOP853(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=atol / np.sqrt(shape[0]), first_step=first_step)
         # a step far below the parameter's own resolution of the end means a finite end, not stiffness
         while solver.status == "running":
             solver.step()

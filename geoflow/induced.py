@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ class InducedLegendreFunction(LegendreFunction):
                 if anchor_w is None:
                     anchor_x, anchor_w = self.lift(w), w.copy()
                 direction = w - anchor_w
-                x, stop = integrate_batch(lambda s, y: self._lift_rate(y, direction)[0], anchor_x, 1e-11, 1e-13)
+                x, stop = integrate_batch(lambda s, y: self._lift_rate(y, direction)[0], anchor_x, 1e-11, 1e-13, 1.0)
             except DomainError:
                 return np.full((*w.shape, self.dim), np.nan)
             if stop is not None or not np.isfinite(x).all():
@@ -217,7 +218,7 @@ class InducedLegendreFunction(LegendreFunction):
         scale = np.abs(w).max(-1) + np.abs(w - self.w0).max(-1) + 1e-300
         best: tuple[float, Any] = (np.inf, None)
         for _ in range(POLISH_STEPS):
-            end, stop = integrate_batch(lambda s, y, m=mu: self._joint_rate(y, m), start, FLOW_RTOL, FLOW_ATOL)
+            end, stop = integrate_batch(partial(self._joint_rate, mu), start, FLOW_RTOL, FLOW_ATOL)
             if stop is not None:
                 break
             x = end[:, :D]
@@ -236,7 +237,7 @@ class InducedLegendreFunction(LegendreFunction):
         )
         return best[1]
 
-    def _joint_rate(self, y: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    def _joint_rate(self, mu: np.ndarray, s: float, y: np.ndarray) -> np.ndarray:
         G, D = self.parametrization, self.parametrization.dim
         x = y[:, :D]
         dx = np.einsum("niD,ni->nD", np.asarray(G.differential(x), dtype=float), mu)

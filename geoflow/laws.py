@@ -26,7 +26,7 @@ def _size(value: Any) -> float:
 
 
 def _compare(value: Any, reference: Any) -> Law:
-    """Largest difference, each point relative to its own largest entry; scale 1."""
+    """Largest difference, and the largest entry of the reference."""
     value, reference = np.asarray(value, dtype=float), np.asarray(reference, dtype=float)
     return _size(value - reference), max(_size(reference), np.finfo(float).tiny)
 

@@ -159,7 +159,7 @@ class LegendreFunction:
         return space.metric
 
     def local_cometric(self) -> Callable[[np.ndarray], np.ndarray]:
-        """A function w -> H(w)^{-1}, shape=[N, d] to [N, d, d], for an integrator: NaN outside the domain, no checks."""
+        """A function w -> H(w)^{-1}, shape=[N, d] to [N, d, d], for an integrator: NaN outside the domain."""
 
         def cometric(w: np.ndarray) -> np.ndarray:
             inside = np.asarray(self.domain.belongs(w))
@@ -262,12 +262,13 @@ class LegendreFunction:
         start = self.domain.interior_point() if start is None else start
         w = np.array(np.broadcast_to(np.asarray(start, dtype=float), shape)).reshape(-1, self.dim)
         active = np.arange(len(mu))
-        for _ in range(NEWTON_STEPS):
-            step, slope = self._newton_step(w[active], mu[active])
+        for iteration in range(NEWTON_STEPS):
+            step, slope, usable = self._newton_step(w[active], mu[active], first=iteration == 0)
+            active, step, slope = active[usable], step[usable], slope[usable]
             moved, accepted = self._line_search(w[active], step, slope, mu[active])
             size = np.abs(step).max(-1) / (1e-300 + np.abs(w[active]).max(-1) + np.abs(step).max(-1) * 1e-3)
             w[active] = moved
-            active = active[accepted & (-slope > 1e-28) & (size > 4e-16)]
+            active = active[accepted & (-slope > 1e-28) & (size > 4e-16) & (np.abs(moved).max(-1) < 1e150)]
             if len(active) == 0:
                 break
         with np.errstate(all="ignore"):
@@ -276,21 +277,26 @@ class LegendreFunction:
             residual = np.abs(value - mu).max(-1) / scale
         return w.reshape(shape), np.where(np.isfinite(residual), residual, np.inf).reshape(shape[:-1])
 
-    def _newton_step(self, w: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Newton direction and its slope -decrement^2, at points inside the domain."""
+    def _newton_step(self, w: np.ndarray, mu: np.ndarray, first: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Newton direction, its slope -decrement^2, and where it is usable, at points inside the domain.
+
+        An iterate that runs away until its Hessian over- or underflows is not usable; a Hessian that is not positive
+        definite anywhere else is the potential's fault.
+        """
         with np.errstate(all="ignore"):
             g = np.asarray(self._gradient(w), dtype=float) - mu
             H = np.asarray(self._hessian(w), dtype=float)
             # scale to unit diagonal: coordinates of a potential may differ by many orders of magnitude
             diagonal = np.einsum("nii->ni", H)
-            good = np.isfinite(H).all((1, 2)) & np.isfinite(g).all(1) & (diagonal > 0).all(1)
-            if good.all():
-                s = 1 / np.sqrt(diagonal)
-                scaled = H * s[:, :, None] * s[:, None, :]
-                smallest = np.linalg.eigvalsh(scaled)[:, 0]
-                good = smallest > 0
-        if not good.all():
-            point = w[int(np.argmin(good))]
+            s = 1 / np.sqrt(np.abs(diagonal))
+            scaled = H * s[:, :, None] * s[:, None, :]
+            finite = np.isfinite(scaled).all((1, 2)) & np.isfinite(g).all(1)
+            scaled = np.where(finite[:, None, None], scaled, np.eye(self.dim))
+            eigenvalues = np.linalg.eigvalsh(scaled)
+            usable = finite & (eigenvalues[:, 0] > 0)
+            indefinite = (finite & (eigenvalues[:, 0] < -1e-10)) | (first & ~usable)
+        if indefinite.any():
+            point = w[int(np.argmax(indefinite))]
             raise NotLegendreError(
                 f"{self.name} is not strictly convex",
                 got=f"a Hessian that is not positive definite at w = {describe(point)}",
@@ -298,8 +304,10 @@ class LegendreFunction:
                 remedy="check the potential, or give the domain on which it is strictly convex",
                 point=point,
             )
-        step = -s * np.linalg.solve(scaled, (s * g)[..., None])[..., 0]
-        return step, np.einsum("ni,ni->n", g, step)
+        scaled[~usable] = np.eye(self.dim)
+        with np.errstate(all="ignore"):
+            step = -s * np.linalg.solve(scaled, (s * g)[..., None])[..., 0]
+            return step, np.einsum("ni,ni->n", g, step), usable
 
     def _line_search(
         self, w: np.ndarray, step: np.ndarray, slope: np.ndarray, mu: np.ndarray

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,9 @@ class PointwiseLoss:
             raise ArgumentError("loss", got=type(loss).__name__, wanted="a callable loss(w) or loss(w, t)")
         self.loss, self.dim = loss, dim
         self.time_dependent = _takes_time(loss)
-        self._own_gradient = getattr(loss, "gradient", None)
+        own = getattr(loss, "gradient", None)
+        self._own_gradient: Callable[..., Any] | None = own
+        self._own_takes_time = own is not None and _takes_time(own)
         if isinstance(loss, LinearModelLoss) and loss.dim != dim:
             raise ShapeError("loss", got=f"Z with {loss.dim} columns", wanted=f"{dim}, the dimension of w")
 
@@ -135,12 +138,10 @@ class PointwiseLoss:
         if self._own_gradient is not None:
             if isinstance(self.loss, LinearModelLoss):
                 return self.loss.link_gradient(w @ self.loss.Z.T) @ self.loss.Z
-            return np.stack([np.asarray(self._own(point, t), dtype=float) for point in w])
+            own, time = self._own_gradient, (t,) if self._own_takes_time else ()
+            return np.stack([np.asarray(own(point, *time), dtype=float) for point in w])
         call = (lambda p: self.loss(p, t)) if self.time_dependent else self.loss
         return np.stack([autodiff.value_and_vjp(call, point)[1](1.0) for point in w])
-
-    def _own(self, point: np.ndarray, t: float) -> Any:
-        return self._own_gradient(point, t) if _takes_time(self._own_gradient) else self._own_gradient(point)
 
 
 def _takes_time(function: Any) -> bool:

@@ -71,7 +71,7 @@ class Parametrization:
         self.codomain_dim = int(codomain_dim)
         self.name = name
         self._function, self._closed_jacobian = function, jacobian
-        self._is_euclidean = isinstance(self.space, Euclidean)
+        self.is_euclidean = isinstance(self.space, Euclidean)
         self._probe()
 
     # values ---------------------------------------------------------------------------------------------------------
@@ -149,25 +149,25 @@ class Parametrization:
         rows = self.jacobian(points)
         along = self._finite(self.derivative_of_differential(points, rows), points, "brackets")
         norms = np.linalg.norm(along - np.swapaxes(along, 1, 2), axis=-1)
-        # the terms whose difference is the bracket; the floor, in the same unit |dG|^2 / |x|, is for maps that are linear
-        # to rounding, where the terms themselves are noise
+        # the terms whose difference is the bracket; the floor, in the same unit |dG|^2 / |x|, is for maps that are
+        # linear to rounding, where the terms themselves are noise
         length = np.linalg.norm(points, axis=-1)
         floor = 1e-6 * (rows**2).sum(axis=-1).max(axis=-1) / np.where(length > 0, length, 1.0)
         scale = np.maximum(np.linalg.norm(along, axis=-1).max(axis=(1, 2)), np.maximum(floor, 1e-300))
         relative = norms / scale[:, None, None]
         n, i, j = np.unravel_index(int(np.argmax(relative)), relative.shape)
-        i, j = sorted((int(i), int(j)))
+        first, second = sorted((int(i), int(j)))
         return Check(
             name=f"commuting of {self.name}",
             defect=float(relative.max()),
             scale=float(scale[n]),
             tol=tol,
             witness=points[n],
-            detail=f"|[grad G_{i + 1}, grad G_{j + 1}]| = {norms[n, i, j]:.3e}",
+            detail=f"|[grad G_{first + 1}, grad G_{second + 1}]| = {norms[n, i, j]:.3e}",
             n_points=len(points),
             error=NotCommutingError,
             evidence={
-                "pair": (i, j),
+                "pair": (first, second),
                 "remedy": "gradient flow of a parametrization that does not commute is in general not a mirror flow; "
                 "change G or M so that its gradient fields commute",
             },
@@ -207,7 +207,7 @@ class Parametrization:
     def require_points(self, x: Any, what: str = "point") -> np.ndarray:
         """The points as an array, or a typed error: shape, finiteness, and membership in M."""
         x = self._as_points(x, what)
-        if self._is_euclidean:
+        if self.is_euclidean:
             return x
         inside = np.asarray(self.space.belongs(x.reshape(-1, self.dim), atol=1e-8)).reshape(x.shape[:-1])
         if not inside.all():
@@ -223,7 +223,7 @@ class Parametrization:
         return x
 
     def __repr__(self) -> str:
-        space = f"R^{self.dim}" if self._is_euclidean else f"{type(self.space).__name__} in R^{self.dim}"
+        space = f"R^{self.dim}" if self.is_euclidean else f"{type(self.space).__name__} in R^{self.dim}"
         return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim})"
 
     # inside ---------------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ class Parametrization:
         return as_points(x, self.dim, f"{what} of {self.name}")
 
     def _to_tangent(self, rows: Any, x: Any) -> Any:
-        if self._is_euclidean:
+        if self.is_euclidean:
             return rows
         base = np.broadcast_to(x[..., None, :], np.shape(rows)) if not hasattr(x, "_value") else _tile(x, rows)
         return self.space.to_tangent(rows, base)
@@ -294,7 +294,7 @@ class Parametrization:
             )
 
     def _probe_points(self) -> np.ndarray | None:
-        if self._is_euclidean:
+        if self.is_euclidean:
             return np.random.default_rng(0).uniform(0.5, 1.5, size=(3, self.dim))
         state = np.random.get_state()  # geomstats draws from numpy's global generator: leave it as it was
         try:
