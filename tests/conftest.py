@@ -1,0 +1,8 @@
+import geoflow  # noqa: F401  chooses geomstats' backend before any test imports geomstats
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20221128)

@@ -1,0 +1,46 @@
+"""Open convex sets."""
+
+import geoflow as gf
+import numpy as np
+import pytest
+from geomstats.geometry.base import VectorSpaceOpenSet
+
+DOMAINS = [
+    (gf.domains.WholeSpace(3), [1e9, -4, 0], None),
+    (gf.domains.Box([-1, -2, 0], [1, np.inf, 3]), [0, 5, 1], [2, 0, 1]),
+    (gf.domains.Orthant(3), [1e-300, 1, 2], [1, -1e-12, 1]),
+    (gf.domains.Simplex(3), [0.2, 0.3, 0.4], [0.5, 0.3, 0.3]),
+    (gf.domains.Polytope([[1, 1, 0], [-1, 0, 0], [0, -1, 0]], [1, 0, 0]), [0.1, 0.1, 50], [1, 1, 0]),
+    (gf.domains.Ball([0, 0, 1], 2.0), [0, 0, -0.9], [0, 0, 3.0]),
+]
+
+
+@pytest.mark.parametrize("domain, inside, outside", DOMAINS, ids=lambda v: str(v)[:20])
+def test_membership_and_errors(domain, inside, outside):
+    assert isinstance(domain, VectorSpaceOpenSet)
+    assert domain.belongs(np.array(inside))
+    assert domain.belongs(domain.interior_point())
+    assert not domain.belongs(np.full(3, np.nan))
+    if outside is not None:
+        batch = np.array([inside, outside])
+        assert list(domain.belongs(batch)) == [True, False]
+        with pytest.raises(gf.DomainError, match=r"batch entry \(1,\)") as caught:
+            domain.require(batch)
+        assert np.array_equal(caught.value.point, outside)
+        assert domain.belongs(domain.projection(np.array(outside, dtype=float)))
+    points = domain.random_point(20, bound=10.0, rng=0)
+    assert points.shape == (20, 3) and domain.belongs(points).all()
+    assert np.array_equal(points, domain.random_point(20, bound=10.0, rng=0))
+
+
+def test_bad_domains():
+    with pytest.raises(gf.ArgumentError):
+        gf.domains.Box([0, 1], [1, 1])
+    with pytest.raises(gf.DomainError, match="empty"):
+        gf.domains.Polytope([[1.0], [-1.0]], [0, -1])
+    with pytest.raises(gf.ArgumentError):
+        gf.domains.Ball([0.0], -1)
+    with pytest.raises(gf.ArgumentError):
+        gf.domains.Orthant(0)
+    with pytest.raises(gf.ShapeError):
+        gf.domains.Orthant(2).require(np.ones(3))
