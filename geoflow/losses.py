@@ -117,7 +117,8 @@ class PointwiseLoss:
 
     def require_scalar(self, w: np.ndarray, t: float) -> None:
         """Refuse a loss that is no finite scalar at the starting point w, shape=[d]."""
-        value = self.loss(w, t) if self.time_dependent else self.loss(w)
+        with np.errstate(all="ignore"):
+            value = self.loss(w, t) if self.time_dependent else self.loss(w)
         if np.shape(value) != ():
             raise ShapeError(
                 "value of the loss",

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 from geomstats.geometry.riemannian_metric import RiemannianMetric
+from geomstats.numerics.bvp import ScipySolveBVP
+from geomstats.numerics.geodesic import ExpODESolver, LogODESolver
+from geomstats.numerics.ivp import ScipySolveIVP
 
 from geoflow.legendre import LegendreFunction
 
@@ -29,16 +32,9 @@ class HessianMetric(RiemannianMetric):
     def __init__(self, space: Any, potential: LegendreFunction):
         super().__init__(space=space)
         self.potential = potential
-        self._equip_solvers()
-
-    def _equip_solvers(self) -> None:
-        from geomstats.numerics.geodesic import ExpODESolver, LogShootingSolver
-        from geomstats.numerics.ivp import ScipySolveIVP
-
-        self.exp_solver = ExpODESolver(
-            self._space, integrator=ScipySolveIVP(method="DOP853", point_ndim=1, rtol=1e-10, atol=1e-12)
-        )
-        self.log_solver = LogShootingSolver(self._space, flatten=True)
+        # geomstats' defaults are 100 Euler steps, and shooting by automatic differentiation through them
+        self.exp_solver = ExpODESolver(space, ScipySolveIVP(method="DOP853", point_ndim=1, rtol=1e-10, atol=1e-12))
+        self.log_solver = LogODESolver(space, integrator=ScipySolveBVP(tol=1e-9, max_nodes=20_000), use_jac=False)
 
     def metric_matrix(self, base_point: Any = None) -> np.ndarray:
         """H(w), shape=[..., d, d]."""

@@ -1,6 +1,7 @@
-import geoflow  # noqa: F401  chooses geomstats' backend before any test imports geomstats
 import numpy as np
 import pytest
+
+import geoflow  # noqa: F401  chooses geomstats' backend before any test imports geomstats
 
 
 @pytest.fixture

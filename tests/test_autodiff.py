@@ -3,6 +3,7 @@
 import autograd.numpy as np
 import numpy as onp
 import pytest
+
 from geoflow import autodiff
 
 

@@ -1,9 +1,10 @@
 """Open convex sets."""
 
-import geoflow as gf
 import numpy as np
 import pytest
 from geomstats.geometry.base import VectorSpaceOpenSet
+
+import geoflow as gf
 
 DOMAINS = [
     (gf.domains.WholeSpace(3), [1e9, -4, 0], None),

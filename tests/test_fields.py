@@ -1,10 +1,11 @@
 """Vector fields, brackets and flows."""
 
 import autograd.numpy as np
-import geoflow as gf
 import numpy as onp
 import pytest
 from scipy.linalg import expm
+
+import geoflow as gf
 
 A = onp.array([[0.0, -1.0], [1.0, 0.0]])
 B = onp.array([[1.0, 0.5], [0.0, -1.0]])

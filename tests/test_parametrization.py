@@ -1,13 +1,14 @@
 """Parametrizations: values, geometry, verdicts and refusals."""
 
 import autograd.numpy as np
-import geoflow as gf
 import numpy as onp
 import pytest
 from geomstats.geometry.hypersphere import Hypersphere
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ortho_group
+
+import geoflow as gf
 
 
 def hyperbolic(d=2):
