@@ -1,0 +1,242 @@
+"""Named Legendre functions, in any dimension d unless said otherwise; drawn data come from a fixed seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import autograd.numpy as np
+import numpy as onp
+
+from geoflow.catalog.registry import Registry
+from geoflow.domains import Box, Orthant, Polytope, Region, Simplex
+from geoflow.errors import ArgumentError
+from geoflow.legendre import LegendreFunction
+
+
+@dataclass(frozen=True)
+class PotentialEntry:
+    """A named family of Legendre functions; calling it with d builds one.
+
+    Attributes
+    ----------
+    name, formula, domain : str
+    build : callable
+        d to LegendreFunction.
+    dims : tuple of int
+        Dimensions it exists in; empty means every d >= 1.
+    """
+
+    name: str
+    formula: str
+    domain: str
+    build: Callable[[int], LegendreFunction] = field(repr=False)
+    dims: tuple[int, ...] = ()
+
+    def __call__(self, d: int | None = None) -> LegendreFunction:
+        d = (self.dims[0] if self.dims else 2) if d is None else d
+        if isinstance(d, bool) or not isinstance(d, (int, onp.integer)) or d < 1 or (self.dims and d not in self.dims):
+            wanted = f"one of {self.dims}" if self.dims else "an integer, at least 1"
+            raise ArgumentError(f"dimension d of {self.name!r}", got=repr(d), wanted=wanted)
+        return self.build(int(d))
+
+
+potentials: Registry[PotentialEntry] = Registry("potential")
+
+
+def _entropy(p: Any) -> Any:
+    return np.sum(p * np.log(p), axis=-1)
+
+
+def _negative_entropy(d: int) -> LegendreFunction:
+    return LegendreFunction(
+        lambda w: _entropy(w) - np.sum(w, axis=-1),
+        Orthant(d),
+        gradient=np.log,
+        hessian=lambda w: onp.eye(d) / w[..., None],
+        conjugate=LegendreFunction(lambda mu: np.sum(np.exp(mu), axis=-1), d, gradient=np.exp, name="sum exp"),
+        name="negative entropy",
+    )
+
+
+def _burg(d: int) -> LegendreFunction:
+    dual = LegendreFunction(
+        lambda mu: -np.sum(np.log(-mu), axis=-1) - d, Box(-onp.inf, onp.zeros(d)), gradient=lambda mu: -1 / mu
+    )
+    return LegendreFunction(
+        lambda w: -np.sum(np.log(w), axis=-1),
+        Orthant(d),
+        gradient=lambda w: -1 / w,
+        conjugate=dual,
+        name="Burg entropy",
+    )
+
+
+def _fermi_dirac(d: int) -> LegendreFunction:
+    dual = LegendreFunction(
+        lambda mu: np.sum(np.logaddexp(0.0, mu), axis=-1), d, gradient=lambda mu: (1 + np.tanh(mu / 2)) / 2
+    )
+    return LegendreFunction(
+        lambda w: _entropy(w) + _entropy(1 - w),
+        Box(onp.zeros(d), onp.ones(d)),
+        gradient=lambda w: np.log(w) - np.log1p(-w),
+        conjugate=dual,
+        name="Fermi-Dirac entropy",
+    )
+
+
+def _hyperbolic_entropy(d: int) -> LegendreFunction:
+    dual = LegendreFunction(lambda mu: np.sum(np.cosh(mu), axis=-1), d, gradient=np.sinh)
+    return LegendreFunction(
+        lambda w: np.sum(w * np.arcsinh(w) - np.sqrt(1 + w**2), axis=-1),
+        d,
+        gradient=np.arcsinh,
+        conjugate=dual,
+        name="hyperbolic entropy",
+    )
+
+
+def _with_zero(w: Any) -> Any:
+    return np.concatenate([np.zeros((*np.shape(w)[:-1], 1)), w], axis=-1)
+
+
+def log_sum_exp_of(z: Any) -> Any:
+    """log sum_k exp(z_k) over the last axis, without overflow."""
+    top = onp.max(getattr(z, "_value", z), axis=-1, keepdims=True)
+    while hasattr(top, "_value"):
+        top = top._value
+    return np.log(np.sum(np.exp(z - top), axis=-1)) + top[..., 0]
+
+
+def _softmax(w: Any) -> Any:
+    z = _with_zero(w)
+    return np.exp(z - log_sum_exp_of(z)[..., None])[..., 1:]
+
+
+def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
+    """Simplex entropy and log-sum-exp, conjugate to each other."""
+    dual = LegendreFunction(
+        lambda mu: log_sum_exp_of(_with_zero(mu)),
+        d,
+        gradient=_softmax,
+        hessian=lambda mu: _covariance(_softmax(mu)),
+        name="log-sum-exp",
+    )
+    primal = LegendreFunction(
+        lambda w: _entropy(w) + _entropy(1 - np.sum(w, axis=-1, keepdims=True)),
+        Simplex(d),
+        gradient=lambda w: np.log(w) - np.log(1 - np.sum(w, axis=-1, keepdims=True)),
+        hessian=lambda w: onp.eye(d) / w[..., None] + 1 / (1 - np.sum(w, axis=-1))[..., None, None],
+        conjugate=dual,
+        name="simplex entropy",
+    )
+    return primal, dual
+
+
+def _covariance(p: Any) -> Any:
+    return p[..., None] * onp.eye(np.shape(p)[-1]) - p[..., :, None] * p[..., None, :]
+
+
+def _polytope_barrier(d: int) -> LegendreFunction:
+    """-sum log(b - A w) over 3 d half-spaces: a cube about 0, cut by d random ones."""
+    rng = onp.random.default_rng(0)
+    cuts = rng.standard_normal((d, d))
+    cuts /= onp.linalg.norm(cuts, axis=1, keepdims=True)
+    A, b = onp.concatenate([onp.eye(d), -onp.eye(d), cuts]), onp.r_[onp.ones(2 * d), onp.full(d, 0.8)]
+    return LegendreFunction(
+        lambda w: -np.sum(np.log(b - w @ A.T), axis=-1),
+        Polytope(A, b),
+        gradient=lambda w: (1 / (b - w @ A.T)) @ A,
+        hessian=lambda w: np.einsum("...k,ki,kj->...ij", 1 / (b - w @ A.T) ** 2, A, A),
+        name="polytope barrier",
+    )
+
+
+def _logistic_regression(d: int) -> LegendreFunction:
+    """Mean of log(1 + exp(<z_k, w>)) over 10 d random z_k, plus |w|^2 / 20, which makes it Legendre on R^d."""
+    Z = onp.random.default_rng(1).standard_normal((10 * d, d))
+    return LegendreFunction(
+        lambda w: np.mean(np.logaddexp(0.0, w @ Z.T), axis=-1) + np.sum(w**2, axis=-1) / 20,
+        d,
+        name="logistic regression",
+    )
+
+
+def _gaussian_log_partition(d: int) -> LegendreFunction:
+    """Natural parameters t1, t2 < 0 of the normal family."""
+    return LegendreFunction(
+        lambda t: -(t[..., 0] ** 2) / (4 * t[..., 1]) - np.log(-2 * t[..., 1]) / 2,
+        Box([-onp.inf, -onp.inf], [onp.inf, 0.0]),
+        name="Gaussian log-partition",
+    )
+
+
+def _log_det_spd(d: int) -> LegendreFunction:
+    """-log det of [[a, b], [b, c]], w = (a, b, c)."""
+
+    def determinant(w: Any) -> Any:
+        return w[..., 0] * w[..., 2] - w[..., 1] ** 2
+
+    cone = Region(3, lambda w: (w[..., 0] > 0) & (determinant(w) > 0), [1.0, 0.0, 1.0], "SPD(2) as (a, b, c)")
+    return LegendreFunction(lambda w: -np.log(determinant(w)), cone, name="-log det on SPD(2)")
+
+
+def _quartic(d: int) -> LegendreFunction:
+    return LegendreFunction(
+        lambda w: np.sum(w**2, axis=-1) / 2 + np.sum(w**2, axis=-1) ** 2 / 4,
+        d,
+        gradient=lambda w: w * (1 + np.sum(w**2, axis=-1, keepdims=True)),
+        name="quartic",
+    )
+
+
+def _quadratic_form(d: int) -> LegendreFunction:
+    B = onp.random.default_rng(2).standard_normal((d, d))
+    A = B @ B.T / d + onp.eye(d)
+    C = onp.linalg.inv(A)
+    dual = LegendreFunction(lambda mu: np.sum(mu * (mu @ C), axis=-1) / 2, d, gradient=lambda mu: mu @ C)
+    return LegendreFunction(
+        lambda w: np.sum(w * (w @ A), axis=-1) / 2, d, gradient=lambda w: w @ A, conjugate=dual, name="quadratic form"
+    )
+
+
+def _power(d: int) -> LegendreFunction:
+    return LegendreFunction(
+        lambda w: np.sum(np.abs(w) ** 4, axis=-1) / 4 + np.sum(w**2, axis=-1) / 2,
+        d,
+        gradient=lambda w: w**3 + w,
+        hessian=lambda w: (3 * w**2 + 1)[..., None] * onp.eye(d),
+        third_derivative=lambda w: (6 * w)[..., None, None] * onp.eye(d)[:, :, None] * onp.eye(d)[:, None, :],
+        name="power 4",
+    )
+
+
+def _soft_max_affine(d: int) -> LegendreFunction:
+    """Log-sum-exp of 3 d random affine functions, plus |w|^2 / 20."""
+    rng = onp.random.default_rng(3)
+    A, b = rng.standard_normal((3 * d, d)), rng.standard_normal(3 * d)
+    return LegendreFunction(
+        lambda w: log_sum_exp_of(w @ A.T + b) + np.sum(w**2, axis=-1) / 20, d, name="soft maximum of affine functions"
+    )
+
+
+for _entry in [
+    PotentialEntry("negative_entropy", "sum w log w - w", "w > 0", _negative_entropy),
+    PotentialEntry("burg", "-sum log w", "w > 0", _burg),
+    PotentialEntry("fermi_dirac", "sum w log w + (1-w) log(1-w)", "0 < w < 1", _fermi_dirac),
+    PotentialEntry("hyperbolic_entropy", "sum w arsinh w - sqrt(1+w^2)", "R^d", _hyperbolic_entropy),
+    PotentialEntry("log_sum_exp", "log(1 + sum exp w)", "R^d", lambda d: _simplex_pair(d)[1]),
+    PotentialEntry("simplex_entropy", "sum w log w over d + 1 entries", "simplex", lambda d: _simplex_pair(d)[0]),
+    PotentialEntry("polytope_barrier", "-sum log(b - A w)", "polytope", _polytope_barrier),
+    PotentialEntry("logistic_regression", "mean log(1 + exp Zw) + |w|^2/20", "R^d", _logistic_regression),
+    PotentialEntry(
+        "gaussian_log_partition", "-t1^2/(4 t2) - log(-2 t2)/2", "t2 < 0", _gaussian_log_partition, dims=(2,)
+    ),
+    PotentialEntry("log_det_spd", "-log(a c - b^2)", "SPD(2)", _log_det_spd, dims=(3,)),
+    PotentialEntry("quartic", "|w|^2/2 + |w|^4/4", "R^d", _quartic),
+    PotentialEntry("quadratic_form", "w^T A w / 2", "R^d", _quadratic_form),
+    PotentialEntry("power", "sum |w|^4/4 + |w|^2/2", "R^d", _power),
+    PotentialEntry("soft_max_affine", "log sum exp(A w + b) + |w|^2/20", "R^d", _soft_max_affine),
+]:
+    potentials.add(_entry)
