@@ -141,8 +141,8 @@ def _dual_newton(
         t, moved = 1.0, None
         for _ in range(60):
             trial = primal(nu + t * step, w)
-            # the dual is concave: its slope along the step, <missing, step>, may shrink but not turn far beyond zero
-            if trial is not None and abs(float((b - A @ trial) @ step)) <= 0.9 * gain:
+            # the dual is concave: as long as its slope along the step, <missing, step>, is positive it has grown
+            if trial is not None and float((b - A @ trial) @ step) >= -0.5 * gain:
                 moved = trial
                 break
             t /= 2

@@ -1,0 +1,282 @@
+"""The direct theorem, run: over the catalogue, or over a user's own map, as rows of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow import laws
+from geoflow.catalog.registry import Case, Entry
+from geoflow.errors import DomainError, GeoflowError, NotCommutingError
+from geoflow.fields import joint_flow
+from geoflow.flows import gradient_flow, mirror_flow
+from geoflow.induced import InducedLegendreFunction, mirror_map
+from geoflow.legendre import LegendreFunction
+from geoflow.losses import LeastSquares, LogisticLoss
+from geoflow.parametrization import Parametrization
+from geoflow.results import EquivalenceReport
+
+TIME = 2.0
+
+# what each figure of a row has to meet
+TOLERANCES = {
+    "bracket": 1e-9,
+    "regular": 0.0,
+    "gap": 1e-7,
+    "lift gap": 1e-8,
+    "dual gap": 1e-8,
+    "grad R": 1e-9,
+    "R": 1e-9,
+    "hess R": 1e-9,
+    "grad Q": 1e-9,
+    "lift inverts": 1e-10,
+    "flows commute": 1e-9,
+    "path independence": 1e-7,
+    "T symmetric": 1e-8,
+}
+
+
+def verify_equivalence(
+    loss: Any,
+    G: Parametrization,
+    x0: Any,
+    t: Any,
+    legendre: LegendreFunction | None = None,
+    tol: float = 1e-7,
+    rtol: float = 1e-10,
+    atol: float = 1e-13,
+) -> EquivalenceReport:
+    """Integrate gradient flow of G and mirror flow of R separately, and compare them; the direct theorem as a test.
+
+    Parameters
+    ----------
+    loss : callable
+        loss(w) or loss(w, t).
+    G : Parametrization
+    x0 : array-like, shape=[D]
+    t : float or array-like, shape=[n_times]
+    legendre : LegendreFunction, optional
+        R in closed form, with grad R(G(x0)) = 0; by default the numerically induced one is integrated.
+    tol : float
+        What every gap of the report has to meet.
+    rtol, atol : float
+        Tolerances of both integrations.
+
+    Returns
+    -------
+    EquivalenceReport
+        Its lift and dual gaps always test the numerically induced R, by one batched lift of the whole trajectory.
+
+    Raises
+    ------
+    NotCommutingError, NotRegularError
+        When G is not covered by the theorem.
+    """
+    induced = mirror_map(G, x0)
+    R = induced if legendre is None else legendre
+    flow = gradient_flow(loss, G, x0, t, rtol=rtol, atol=atol)
+    mirror = mirror_flow(loss, R, induced.w0, t, rtol=rtol, atol=atol)
+    n = min(len(flow.t), len(mirror.t)) - (0 if flow.success and mirror.success else 1)
+    w, v = flow.w[:n], mirror.w[:n]
+    assert flow.x is not None
+    size = np.abs(w - induced.w0).max(initial=0.0) + 1e-300
+    over_time = np.abs(w - v).max(axis=-1) / size
+    lift, mu = induced.lift(w), induced.gradient(w)
+    return EquivalenceReport(
+        commuting=G.check_commuting(flow.x[:n]),
+        regular=G.check_regular(flow.x[:n]),
+        gap=float(over_time.max(initial=0.0)),
+        lift_gap=float(np.abs(lift - flow.x[:n]).max(initial=0.0) / (np.abs(flow.x[:n]).max(initial=0.0) + 1e-300)),
+        dual_gap=float(np.abs(mu - flow.mu[:n]).max(initial=0.0) / (np.abs(flow.mu[:n]).max(initial=0.0) + 1e-300)),
+        gap_over_time=over_time,
+        tol=tol,
+        gradient_flow=flow,
+        mirror_flow=mirror,
+        legendre=R,
+    )
+
+
+@dataclass
+class Row:
+    """Figures of one entry, and the verdict.
+
+    Attributes
+    ----------
+    name : str
+    d : int
+    figures : dict of str to float
+        Relative defects; those named in `TOLERANCES` decide.
+    source : str
+        Where the R of the mirror flow comes from: "closed form" or "induced".
+    error : str
+        What was raised, or empty.
+    refused : bool
+        Whether a map that does not commute was refused.
+    expected_refusal : bool
+    reports : dict of str to EquivalenceReport
+    """
+
+    name: str
+    d: int
+    figures: dict[str, float] = field(default_factory=dict)
+    source: str = ""
+    error: str = ""
+    refused: bool = False
+    expected_refusal: bool = False
+    reports: dict[str, EquivalenceReport] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> list[str]:
+        """Figures that miss their tolerance, or are NaN."""
+        return [k for k, v in self.figures.items() if k in TOLERANCES and not v <= TOLERANCES[k]]
+
+    @property
+    def passed(self) -> bool:
+        if self.expected_refusal:
+            return self.refused
+        return not self.error and not self.failures and bool(self.figures)
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as plain numbers and strings."""
+        return {
+            "name": self.name,
+            "d": self.d,
+            "passed": self.passed,
+            "source": self.source,
+            "refused": self.refused,
+            "error": self.error,
+            "failures": self.failures if not self.expected_refusal else [],
+            "figures": self.figures,
+            "tolerances": {k: TOLERANCES[k] for k in self.figures if k in TOLERANCES},
+        }
+
+
+def standard_losses(case: Case, rng: np.random.Generator) -> dict[str, Any]:
+    """A quadratic, a logistic and a time-dependent loss whose flows from x0 stay in reach."""
+    G = case.parametrization
+    d, w0, target = G.codomain_dim, G(case.x0), case.reach(1, rng)[0]
+    Z = np.eye(d) + 0.3 * rng.standard_normal((d, d)) / np.sqrt(d)
+    data = rng.uniform(-1, 1, size=(4 * d, d)) * case.mu_bound / TIME  # so that |mu(t)| stays below mu_bound
+
+    def moving(w: Any, t: float) -> Any:
+        goal = w0 + (target - w0) * (1 + np.sin(3 * t)) / 2
+        return anp.sum((w - goal) ** 2) / 2
+
+    return {
+        "quadratic": LeastSquares(Z, Z @ target),
+        "logistic": LogisticLoss(data, np.where(rng.uniform(size=4 * d) < 0.5, -1.0, 1.0)),
+        "time-dependent": moving,
+    }
+
+
+def verify_case(name: str, case: Case, seed: int = 0, advance: Callable[[str], None] = lambda what: None) -> Row:
+    """Run the laws of the direct theorem on one case.
+
+    Parameters
+    ----------
+    name : str
+    case : Case
+    seed : int
+        Of the points and losses.
+    advance : callable
+        Told the name of every step as it begins, for a progress display.
+    """
+    rng, G = np.random.default_rng(seed), case.parametrization
+    row = Row(name, G.codomain_dim, source="closed form" if case.legendre is not None else "induced")
+    try:
+        advance("brackets")
+        check = G.check_commuting(case.sample(100, rng))
+        row.figures["bracket"] = check.defect
+        induced = mirror_map(G, case.x0)
+        row.figures["regular"] = G.check_regular(case.sample(100, rng)).defect
+        advance("lift")
+        _verify_induced(row, case, induced, rng)
+        for loss_name, loss in standard_losses(case, rng).items():
+            advance(f"flows, {loss_name} loss")
+            report = verify_equivalence(loss, G, case.x0, np.linspace(0, TIME, 41), case.legendre)
+            report.gradient_flow.unwrap()
+            report.mirror_flow.unwrap()
+            row.reports[loss_name] = report
+            for key, value in (("gap", report.gap), ("lift gap", report.lift_gap), ("dual gap", report.dual_gap)):
+                row.figures[key] = max(row.figures.get(key, 0.0), value)
+                row.figures[f"{key}, {loss_name}"] = value
+    except NotCommutingError as error:
+        row.refused, row.error = True, str(error)
+        row.figures["bracket"] = float(error.evidence.get("defect", np.nan))
+    except GeoflowError as error:
+        row.error = f"{type(error).__name__}: {error}"
+    return row
+
+
+def _verify_induced(row: Row, case: Case, induced: InducedLegendreFunction, rng: np.random.Generator) -> None:
+    """Laws of the lift, and closed forms where there are any, at points the flows do not visit."""
+    G, w = case.parametrization, case.reach(8, rng)
+    results = {
+        "lift inverts": laws.lift_inverts(induced, w),
+        "flows commute": laws.flows_commute(G, case.x0, case.mu_bound / 4),
+        "path independence": laws.lift_is_path_independent(induced, _corner_reachable(case, w[:2])),
+        "T symmetric": laws.third_derivative_is_symmetric(induced, w),
+    }
+    if case.legendre is not None:
+        results["grad R"] = laws.induced_gradient_matches(induced, case.legendre, w)
+        results["R"] = laws.induced_value_matches(induced, case.legendre, w)
+        results["hess R"] = laws.induced_hessian_matches(induced, case.legendre, w)
+    elif case.dual is not None:
+        value = case.dual.gradient(induced.gradient(w))
+        results["grad Q"] = float(np.abs(value - w).max()), float(np.abs(w).max())
+    row.figures.update({k: defect / scale for k, (defect, scale) in results.items()})
+
+
+def _corner_reachable(case: Case, w: np.ndarray) -> np.ndarray:
+    """Points close enough to w0 that a path by way of a corner stays in the range."""
+    w0 = case.parametrization(case.x0)
+    return w0 + 0.3 * (w - w0)
+
+
+def verify_refusal(entry: Entry) -> Row:
+    """A map that does not commute has to be refused; the row carries the bracket's defect."""
+    case = entry()
+    row = Row(entry.name, case.parametrization.codomain_dim, expected_refusal=True)
+    try:
+        mirror_map(case.parametrization, case.x0)
+        row.error = "accepted"
+    except NotCommutingError as error:
+        row.refused, row.error = True, error.got
+        row.figures["bracket"] = float(error.evidence["defect"])
+    except GeoflowError as error:
+        row.error = f"{type(error).__name__}: {error}"
+    return row
+
+
+def case_of(G: Parametrization, x0: Any = None, seed: int = 0) -> Case:
+    """A case for a user's own parametrization: how far flows from x0 may go is found by trying.
+
+    Parameters
+    ----------
+    G : Parametrization
+    x0 : array-like, shape=[D], optional
+        By default a random point of the space; for R^D, coordinates between 0.5 and 1.5.
+    seed : int
+    """
+    rng = np.random.default_rng(seed)
+    if x0 is None:
+        points = G._probe_points()
+        x0 = points[0] if points is not None else rng.uniform(0.5, 1.5, size=G.dim)
+    x0 = G.require_points(x0, "x0")
+    d, bound = G.codomain_dim, 0.5
+    for _ in range(20):
+        try:
+            corners = np.concatenate([np.eye(d), -np.eye(d), np.ones((1, d)), -np.ones((1, d))])
+            joint_flow(G, x0, 1.5 * bound * corners, rtol=1e-6, atol=1e-9)
+            break
+        except DomainError:
+            bound /= 2
+
+    def sample(n: int, rng: np.random.Generator) -> np.ndarray:
+        return joint_flow(G, x0, rng.uniform(-bound, bound, size=(n, d)))
+
+    return Case(G, x0, None, sample, mu_bound=bound)
