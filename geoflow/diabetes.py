@@ -114,5 +114,3 @@ def verify_initialization(alpha: float, Z: np.ndarray, y: np.ndarray, l1_optimum
     except GeoflowError as error:
         row.error = f"{type(error).__name__}: {error}"
     return row
-
-
