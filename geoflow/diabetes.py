@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-
 from geoflow.bias import bregman_projection, rate_bound
 from geoflow.catalog.pairs import hyperbolic
 from geoflow.errors import GeoflowError

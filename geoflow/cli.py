@@ -1,0 +1,329 @@
+"""The command line: geoflow demo | verify | list."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geoflow.diabetes import BiasRow
+    from geoflow.verify import Row
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 all passed, 1 a row failed, 2 bad usage."""
+    options = _parser().parse_args(arguments)
+    from geoflow.errors import GeoflowError
+
+    try:
+        return int(options.run(options))
+    except (GeoflowError, OSError) as error:
+        print(f"geoflow: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="geoflow", description="Commuting parametrizations, Legendre functions and mirror flows."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser("demo", help="run the direct theorem over the catalogue and on real data")
+    demo.add_argument(
+        "--out", default="geoflow-demo", help="folder for figures and figures.json (default: %(default)s)"
+    )
+    demo.set_defaults(run=_demo)
+    verify = commands.add_parser("verify", help="run the laws on catalogue entries or on your own parametrization")
+    verify.add_argument("targets", nargs="+", metavar="NAME|FILE.py:OBJECT")
+    verify.add_argument("--dim", type=int, default=None, help="dimension d of catalogue entries (default: 2)")
+    verify.add_argument("--x0", default=None, help="start of your own map, comma-separated (default: its module's x0)")
+    verify.add_argument("--json", default=None, metavar="FILE", help="write every figure")
+    verify.add_argument("--plot", default=None, metavar="DIR", help="write trajectories and gaps as PNG")
+    verify.set_defaults(run=_verify)
+    listing = commands.add_parser("list", help="list the catalogue")
+    listing.set_defaults(run=_list)
+    return parser
+
+
+# commands -----------------------------------------------------------------------------------------------------------
+
+
+def _list(options: argparse.Namespace) -> int:
+    from geoflow import catalog
+
+    tables = [
+        ("Commuting parametrizations", ("name", "w = G(x)", "int dom R", "closed forms", "d"),
+         [(e.name, e.formula, e.domain, e.known, _dims(e)) for e in catalog.parametrizations.values()]),
+        ("Not commuting: refused", ("name", "w = G(x)", "why", "d"),
+         [(e.name, e.formula, e.reason, _dims(e)) for e in catalog.noncommuting.values()]),
+        ("Potentials", ("name", "R(w)", "domain", "d"),
+         [(p.name, p.formula, p.domain, _dims(p)) for p in catalog.potentials.values()]),
+    ]  # fmt: skip
+    for title, columns, rows in tables:
+        _print_table(title, columns, rows)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from geoflow import catalog
+    from geoflow.verify import verify_case, verify_refusal
+
+    rows = []
+    with _progress() as advance:
+        for target in options.targets:
+            if target in catalog.noncommuting:
+                rows.append(verify_refusal(catalog.noncommuting[target]))
+                continue
+            case = _user_case(target, options.x0) if ".py" in target else catalog.parametrizations[target](options.dim)
+            rows.append(verify_case(target, case, advance=lambda what, target=target: advance(f"{target}: {what}")))
+    _print_rows(rows)
+    if options.json:
+        _write_json(options.json, {"rows": [row.as_json() for row in rows], "passed": all(r.passed for r in rows)})
+    if options.plot:
+        _plot_rows([row for row in rows if row.reports], options.plot)
+    return 0 if all(row.passed for row in rows) else 1
+
+
+def _demo(options: argparse.Namespace) -> int:
+    import time
+    from pathlib import Path
+
+    from geoflow import catalog, diabetes
+    from geoflow.verify import verify_case, verify_refusal
+
+    start, rows, bias = time.perf_counter(), [], []
+    with _progress() as advance:
+        for name, entry in catalog.parametrizations.items():
+            rows.append(verify_case(name, entry(2), advance=lambda what, name=name: advance(f"{name}: {what}")))
+        for name, entry in catalog.noncommuting.items():
+            advance(f"{name}: refusal")
+            rows.append(verify_refusal(entry))
+        Z, y = diabetes.load()
+        optimum = diabetes.basis_pursuit(Z, y)
+        for alpha in diabetes.INITIALIZATIONS:
+            advance(f"diabetes: initialization {alpha:g}")
+            bias.append(diabetes.verify_initialization(alpha, Z, y, optimum))
+        advance("figures")
+        folder = Path(options.out)
+        _plot_demo(rows, bias, folder)
+    passed = all(row.passed for row in [*rows, *bias])
+    _print_rows(rows)
+    _print_bias(bias)
+    seconds = time.perf_counter() - start
+    _write_json(
+        folder / "figures.json",
+        {
+            "passed": passed,
+            "seconds": seconds,
+            "rows": [row.as_json() for row in rows],
+            "diabetes": {"l1_optimum": optimum, "rows": [row.as_json() for row in bias]},
+        },
+    )
+    n = len(rows) + len(bias)
+    verdict = f"all {n} rows pass" if passed else f"{sum(not r.passed for r in [*rows, *bias])} of {n} rows FAIL"
+    print(f"\n{verdict} in {seconds:.0f} s; figures and figures.json are in {folder}/")
+    return 0 if passed else 1
+
+
+# a user's own map ---------------------------------------------------------------------------------------------------
+
+
+def _user_case(target: str, x0: str | None) -> Any:
+    """The case of FILE.py:OBJECT, a Parametrization or a Case, started at --x0, the module's x0, or a generic point."""
+    from geoflow.catalog.registry import Case
+    from geoflow.errors import ArgumentError
+    from geoflow.parametrization import Parametrization
+    from geoflow.verify import case_of
+
+    path, _, name = target.rpartition(":")
+    if not path or not path.endswith(".py"):
+        raise ArgumentError(f"target {target!r}", wanted="FILE.py:OBJECT", remedy="name the object, as in maps.py:G")
+    module = _load(path)
+    if not hasattr(module, name):
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise ArgumentError(f"object {name!r} of {path}", got="no such name", wanted=f"one of {', '.join(public)}")
+    value = getattr(module, name)
+    if isinstance(value, Case):
+        return value
+    if not isinstance(value, Parametrization):
+        raise ArgumentError(f"{target}", got=type(value).__name__, wanted="a gf.Parametrization or a catalogue Case")
+    try:
+        start = [float(number) for number in x0.split(",")] if x0 else getattr(module, "x0", None)
+    except ValueError:
+        raise ArgumentError("--x0", got=repr(x0), wanted="numbers separated by commas, such as 1,0.5") from None
+    return case_of(value, start)
+
+
+def _load(path: str) -> Any:
+    import importlib.util
+    from pathlib import Path
+
+    from geoflow.errors import ArgumentError
+
+    if not Path(path).is_file():
+        raise ArgumentError(f"file {path!r}", got="no such file", wanted="a Python file")
+    spec = importlib.util.spec_from_file_location("geoflow_user_module", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ArgumentError(
+            f"file {path!r}", got=f"{type(error).__name__}: {error}", wanted="a file that runs"
+        ) from error
+    return module
+
+
+# output -------------------------------------------------------------------------------------------------------------
+
+
+def _dims(entry: Any) -> str:
+    return ", ".join(map(str, entry.dims)) or "any"
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    # a pipe or a log has no width of its own: do not cut the table there
+    return Console() if sys.stdout.isatty() else Console(width=140)
+
+
+def _print_table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    _console().print(table)
+
+
+def _number(value: Any) -> str:
+    return "-" if value is None else f"{value:.1e}"
+
+
+def _print_rows(rows: list[Row]) -> None:
+    keys = ("bracket", "gap", "lift gap", "dual gap", "grad R", "lift inverts", "path independence")
+    accepted, refused = [r for r in rows if not r.expected_refusal], [r for r in rows if r.expected_refusal]
+    if accepted:
+        cells = []
+        for row in accepted:
+            figures = [_number(row.figures.get(k)) for k in keys]
+            reason = row.error or ", ".join(row.failures)
+            cells.append((row.name, str(row.d), row.source, *figures, _verdict(row.passed, reason)))
+        _print_table(
+            "Direct theorem: gradient flow through G is mirror flow of R (relative defects, worst of three losses)",
+            ("G", "d", "R", *keys, "verdict"), cells,
+        )  # fmt: skip
+    if refused:
+        cells = [(r.name, str(r.d), _number(r.figures.get("bracket")), r.error, "refused" if r.passed else "FAIL")
+                 for r in refused]  # fmt: skip
+        _print_table("Not commuting: has to be refused", ("G", "d", "bracket", "what was seen", "verdict"), cells)
+
+
+def _print_bias(rows: list[BiasRow]) -> None:
+    cells = [
+        (f"{r.alpha:g}", _number(r.limit_gap), _number(r.direct_gap), _number(r.loss), f"{r.l1_ratio:.4f}",
+         f"{r.rate:.3f}", _verdict(r.passed, r.error or ", ".join(r.failures)))
+        for r in rows
+    ]  # fmt: skip
+    _print_table(
+        "Implicit bias on the diabetes data: 40 samples, 65 quadratic features, u^2 - v^2 from u = v = alpha",
+        ("alpha", "limit vs Bregman projection", "dual flow vs flow in x", "final / initial loss",
+         "l1 / basis pursuit", "max t (L - L*) / D_R", "verdict"), cells,
+    )  # fmt: skip
+
+
+def _verdict(passed: bool, reason: str) -> str:
+    return "pass" if passed else f"FAIL: {reason}"
+
+
+class _progress:  # noqa: N801  used as a function
+    """A context that gives a function to announce steps with: a spinner in a terminal, plain lines elsewhere."""
+
+    def __enter__(self) -> Any:
+        self._status = None
+        self._last = ""
+        if sys.stderr.isatty():
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status("starting")
+            self._status.__enter__()
+        return self._announce
+
+    def _announce(self, what: str) -> None:
+        if self._status is not None:
+            self._status.update(what)
+            return
+        subject = what.split(":")[0]
+        if subject != self._last:
+            print(f"... {subject}", file=sys.stderr, flush=True)
+            self._last = subject
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._status is not None:
+            self._status.__exit__(*exception)
+
+
+def _write_json(path: Any, content: Any) -> None:
+    import json
+    from pathlib import Path
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _save(figure: Any, path: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def _plot_rows(rows: list[Row], folder: Any) -> None:
+    from pathlib import Path
+
+    import geoflow.plotting as plotting
+
+    for row in rows:
+        stem = "".join(c if c.isalnum() else "_" for c in row.name)
+        _save(plotting.trajectories(row.reports), Path(folder) / f"{stem}_trajectories.png")
+        _save(plotting.gap_over_time(row.reports), Path(folder) / f"{stem}_gap.png")
+
+
+def _plot_demo(rows: list[Row], bias: list[BiasRow], folder: Any) -> None:
+    import numpy as np
+
+    import geoflow.plotting as plotting
+    from geoflow import catalog
+
+    by_name = {row.name: row for row in rows if row.reports}
+    if "hyperbolic" in by_name:
+        _save(plotting.trajectories(by_name["hyperbolic"].reports), folder / "trajectories.png")
+    gaps = {name: row.reports["quadratic"] for name, row in by_name.items() if "quadratic" in row.reports}
+    _save(plotting.gap_over_time(gaps), folder / "gap.png")
+    done = [row for row in bias if row.limit.size]
+    if done:
+        figure = plotting.regularization_path(
+            [row.alpha for row in done], np.stack([row.limit for row in done]), [row.l1_ratio for row in done]
+        )
+        _save(figure, folder / "regularization_path.png")
+    closing, open_ = _plane_maps(), catalog.noncommuting["parabola"]()
+    _save(
+        plotting.joint_flow_grid(closing, open_.parametrization, [1.0, 0.4], [0.5, 0.2]), folder / "joint_flow_grid.png"
+    )
+
+
+def _plane_maps() -> Any:
+    """Squares in rotated coordinates of the plane: fields that commute and are not the coordinate axes."""
+    import autograd.numpy as np
+    import numpy as onp
+
+    from geoflow.parametrization import Parametrization
+
+    Q = onp.array([[onp.cos(0.5), -onp.sin(0.5)], [onp.sin(0.5), onp.cos(0.5)]])
+    return Parametrization(lambda x: np.square(x @ Q), 2, 2, name="rotated squares")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""One function a picture; each returns a matplotlib Figure and shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from geoflow.errors import ArgumentError
+from geoflow.parametrization import Parametrization
+from geoflow.results import EquivalenceReport
+
+# Okabe and Ito's palette, distinguishable with any colour vision
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLE = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "axes.titlesize": 11}
+
+
+def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+        return figure, figure.subplots(1, columns)
+
+
+def trajectories(reports: Mapping[str, EquivalenceReport]) -> Figure:
+    """Paths in the first two coordinates of w: gradient flow (wide line), mirror flow over it (dashed).
+
+    Parameters
+    ----------
+    reports : mapping of str to EquivalenceReport
+        Labels to reports, with d >= 1; for d = 1 the path is w against t.
+    """
+    if not reports:
+        raise ArgumentError("reports", got="none", wanted="at least one EquivalenceReport")
+    figure, axis = _figure(6.4, 4.6)
+    for k, (label, report) in enumerate(reports.items()):
+        colour = COLOURS[k % len(COLOURS)]
+        flow, mirror = report.gradient_flow, report.mirror_flow
+        planar = flow.w.shape[-1] > 1
+        one = (flow.w[:, 0], flow.w[:, 1]) if planar else (flow.t, flow.w[:, 0])
+        other = (mirror.w[:, 0], mirror.w[:, 1]) if planar else (mirror.t, mirror.w[:, 0])
+        axis.plot(*one, color=colour, lw=6, alpha=0.3, solid_capstyle="round", label=f"{label}: gradient flow")
+        axis.plot(*other, color=colour, lw=1.6, ls=(0, (4, 2)), label=f"{label}: mirror flow")
+        axis.plot(one[0][-1], one[1][-1], "o", color=colour, ms=5)
+    first = next(iter(reports.values())).gradient_flow
+    planar = first.w.shape[-1] > 1
+    start = (first.w[0, 0], first.w[0, 1]) if planar else (first.t[0], first.w[0, 0])
+    axis.plot(*start, "s", color="black", ms=6, label="start")
+    axis.set(xlabel="$w_1$" if planar else "$t$", ylabel="$w_2$" if planar else "$w_1$")
+    axis.set_title("Gradient flow through G, and mirror flow of R over it")
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def gap_over_time(reports: Mapping[str, EquivalenceReport], tol: float = 1e-7) -> Figure:
+    """Gap between the two flows, relative to the trajectory's size, against time on a log scale."""
+    figure, axis = _figure(6.4, 4.6)
+    for k, (label, report) in enumerate(reports.items()):
+        gap = report.gap_over_time
+        t = report.gradient_flow.t[: len(gap)]
+        seen = gap > 0
+        axis.semilogy(t[seen], gap[seen], color=COLOURS[k % len(COLOURS)], lw=1.5, label=label,
+                      ls=("-", "--", ":")[(k // len(COLOURS)) % 3])  # fmt: skip
+    axis.axhline(tol, color="black", lw=0.8, ls="--")
+    axis.annotate(f"tolerance {tol:.0e}", (0.99, tol), xycoords=("axes fraction", "data"), ha="right", va="bottom",
+                  fontsize=8)  # fmt: skip
+    axis.set(xlabel="$t$", ylabel=r"$\max_i |w_i^{GF} - w_i^{MF}|$, relative", ylim=(1e-16, 10 * tol))
+    axis.set_title("Gap between gradient flow and mirror flow")
+    axis.legend(frameon=False, fontsize=7, ncols=3, loc="lower right")
+    return figure
+
+
+def regularization_path(alphas: Sequence[float], coefficients: Any, l1_ratios: Sequence[float]) -> Figure:
+    """Coefficients of the limit, and its l1 norm over the basis-pursuit optimum, against the initialization.
+
+    Parameters
+    ----------
+    alphas : sequence of float
+    coefficients : array-like, shape=[n_alphas, d]
+    l1_ratios : sequence of float
+    """
+    w = np.asarray(coefficients, dtype=float)
+    figure, (left, right) = _figure(9.6, 4.2, columns=2)
+    strongest = np.argsort(-np.abs(w[np.argmin(alphas)]))
+    for rank, i in enumerate(strongest):
+        strong = rank < len(COLOURS)
+        left.semilogx(alphas, w[:, i], color=COLOURS[rank] if strong else "0.75", lw=1.6 if strong else 0.6,
+                      zorder=3 if strong else 1, marker="o" if strong else None, ms=3)  # fmt: skip
+    left.invert_xaxis()
+    left.set(xlabel=r"initialization $\alpha$ of $u^2 - v^2$", ylabel="coefficients of the limit")
+    left.set_title(f"Regularization path, {w.shape[1]} features (7 largest in colour)")
+    right.semilogx(alphas, l1_ratios, "o-", color=COLOURS[0])
+    right.axhline(1.0, color="black", lw=0.8, ls="--")
+    right.annotate("basis pursuit", (0.02, 1.0), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+    right.invert_xaxis()
+    right.set(xlabel=r"initialization $\alpha$", ylabel=r"$|w_\infty|_1$ / optimum")
+    right.set_title("The limit tends to the basis-pursuit solution")
+    return figure
+
+
+def _grid_paths(axis: Any, G: Parametrization, x0: np.ndarray, size: float, n: int) -> float:
+    """Flow lines of both orders of the two gradient fields of a plane map; returns the distance of the far corners."""
+    X, Y = G.gradient_fields
+    s = np.linspace(0, size, n)
+    for fixed in s:
+        columns = Y.flow(X.flow(x0, fixed), s)
+        rows = X.flow(Y.flow(x0, fixed), s)
+        axis.plot(*columns.T, color=COLOURS[0], lw=1.3)
+        axis.plot(*rows.T, color=COLOURS[1], lw=1.3, ls="--")
+    ends = Y.flow(X.flow(x0, size), size), X.flow(Y.flow(x0, size), size)
+    axis.plot(*np.stack(ends).T, "-", color="black", lw=1)
+    axis.plot(*ends[0], "o", color=COLOURS[0], ms=7)
+    axis.plot(*ends[1], "o", color=COLOURS[1], ms=4)
+    axis.plot(*x0, "s", color="black", ms=6)
+    return float(np.linalg.norm(ends[0] - ends[1]))
+
+
+def joint_flow_grid(
+    commuting: Parametrization, other: Parametrization, x0: Any, y0: Any, size: float = 0.3, n: int = 7
+) -> Figure:
+    """Flows of grad G_1 then grad G_2 (solid) and in the other order (dashed): one grid that closes, one that does not.
+
+    Parameters
+    ----------
+    commuting, other : Parametrization
+        Maps of the plane to the plane.
+    x0, y0 : array-like, shape=[2]
+        Where each grid starts.
+    size : float
+        Time each field flows.
+    n : int
+        Lines a side.
+    """
+    figure, axes = _figure(9.6, 4.4, columns=2)
+    for axis, G, start in zip(axes, (commuting, other), (x0, y0), strict=True):
+        if (G.dim, G.codomain_dim) != (2, 2):
+            raise ArgumentError("map of the grid", got=repr(G), wanted="a map of R^2 to R^2")
+        gap = _grid_paths(axis, G, np.asarray(start, dtype=float), size, n)
+        verdict = "closes" if gap < 1e-8 else "does not close"
+        axis.set_title(f"{G.name}: the grid {verdict} (corners {gap:.1e} apart)")
+        axis.set(xlabel="$x_1$", ylabel="$x_2$")
+    axes[0].plot([], [], color=COLOURS[0], label=r"grad $G_1$, then grad $G_2$")
+    axes[0].plot([], [], color=COLOURS[1], ls="--", label=r"grad $G_2$, then grad $G_1$")
+    axes[0].legend(frameon=False, fontsize=8)
+    return figure
