@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 def _list(options: argparse.Namespace) -> int:
     from geoflow import catalog
 
-    tables = [
+    tables: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = [
         ("Commuting parametrizations", ("name", "w = G(x)", "int dom R", "closed forms", "d"),
          [(e.name, e.formula, e.domain, e.known, _dims(e)) for e in catalog.parametrizations.values()]),
         ("Not commuting: refused", ("name", "w = G(x)", "why", "d"),
@@ -75,7 +77,7 @@ def _verify(options: argparse.Namespace) -> int:
                 rows.append(verify_refusal(catalog.noncommuting[target]))
                 continue
             case = _user_case(target, options.x0) if ".py" in target else catalog.parametrizations[target](options.dim)
-            rows.append(verify_case(target, case, advance=lambda what, target=target: advance(f"{target}: {what}")))
+            rows.append(verify_case(target, case, advance=partial(advance, target)))
     _print_rows(rows)
     if options.json:
         _write_json(options.json, {"rows": [row.as_json() for row in rows], "passed": all(r.passed for r in rows)})
@@ -94,19 +96,20 @@ def _demo(options: argparse.Namespace) -> int:
     start, rows, bias = time.perf_counter(), [], []
     with _progress() as advance:
         for name, entry in catalog.parametrizations.items():
-            rows.append(verify_case(name, entry(2), advance=lambda what, name=name: advance(f"{name}: {what}")))
+            rows.append(verify_case(name, entry(2), advance=partial(advance, name)))
         for name, entry in catalog.noncommuting.items():
-            advance(f"{name}: refusal")
+            advance(name, "refusal")
             rows.append(verify_refusal(entry))
         Z, y = diabetes.load()
         optimum = diabetes.basis_pursuit(Z, y)
         for alpha in diabetes.INITIALIZATIONS:
-            advance(f"diabetes: initialization {alpha:g}")
+            advance("diabetes", f"initialization {alpha:g}")
             bias.append(diabetes.verify_initialization(alpha, Z, y, optimum))
-        advance("figures")
+        advance("figures", "drawing")
         folder = Path(options.out)
         _plot_demo(rows, bias, folder)
-    passed = all(row.passed for row in [*rows, *bias])
+    results: list[Any] = [*rows, *bias]
+    passed = all(row.passed for row in results)
     _print_rows(rows)
     _print_bias(bias)
     seconds = time.perf_counter() - start
@@ -119,8 +122,8 @@ def _demo(options: argparse.Namespace) -> int:
             "diabetes": {"l1_optimum": optimum, "rows": [row.as_json() for row in bias]},
         },
     )
-    n = len(rows) + len(bias)
-    verdict = f"all {n} rows pass" if passed else f"{sum(not r.passed for r in [*rows, *bias])} of {n} rows FAIL"
+    n = len(results)
+    verdict = f"all {n} rows pass" if passed else f"{sum(not r.passed for r in results)} of {n} rows FAIL"
     print(f"\n{verdict} in {seconds:.0f} s; figures and figures.json are in {folder}/")
     return 0 if passed else 1
 
@@ -188,7 +191,7 @@ def _console() -> Any:
     return Console() if sys.stdout.isatty() else Console(width=140)
 
 
-def _print_table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -253,11 +256,10 @@ class _progress:  # noqa: N801  used as a function
             self._status.__enter__()
         return self._announce
 
-    def _announce(self, what: str) -> None:
+    def _announce(self, subject: str, what: str) -> None:
         if self._status is not None:
-            self._status.update(what)
+            self._status.update(f"{subject}: {what}")
             return
-        subject = what.split(":")[0]
         if subject != self._last:
             print(f"... {subject}", file=sys.stderr, flush=True)
             self._last = subject

@@ -14,7 +14,7 @@ from geoflow.results import EquivalenceReport
 
 # Okabe and Ito's palette, distinguishable with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLE = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "axes.titlesize": 11}
+STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "font.size": 10, "axes.titlesize": 11}
 
 
 def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
@@ -57,7 +57,7 @@ def trajectories(reports: Mapping[str, EquivalenceReport]) -> Figure:
 
 def gap_over_time(reports: Mapping[str, EquivalenceReport], tol: float = 1e-7) -> Figure:
     """Gap between the two flows, relative to the trajectory's size, against time on a log scale."""
-    figure, axis = _figure(6.4, 4.6)
+    figure, axis = _figure(7.4, 4.6)
     for k, (label, report) in enumerate(reports.items()):
         gap = report.gap_over_time
         t = report.gradient_flow.t[: len(gap)]
@@ -69,7 +69,7 @@ def gap_over_time(reports: Mapping[str, EquivalenceReport], tol: float = 1e-7) -
                   fontsize=8)  # fmt: skip
     axis.set(xlabel="$t$", ylabel=r"$\max_i |w_i^{GF} - w_i^{MF}|$, relative", ylim=(1e-16, 10 * tol))
     axis.set_title("Gap between gradient flow and mirror flow")
-    axis.legend(frameon=False, fontsize=7, ncols=3, loc="lower right")
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 
@@ -104,10 +104,10 @@ def regularization_path(alphas: Sequence[float], coefficients: Any, l1_ratios: S
 def _grid_paths(axis: Any, G: Parametrization, x0: np.ndarray, size: float, n: int) -> float:
     """Flow lines of both orders of the two gradient fields of a plane map; returns the distance of the far corners."""
     X, Y = G.gradient_fields
-    s = np.linspace(0, size, n)
-    for fixed in s:
-        columns = Y.flow(X.flow(x0, fixed), s)
-        rows = X.flow(Y.flow(x0, fixed), s)
+    along = np.linspace(0, size, 8 * n)
+    for fixed in np.linspace(0, size, n):
+        columns = Y.flow(X.flow(x0, fixed), along)
+        rows = X.flow(Y.flow(x0, fixed), along)
         axis.plot(*columns.T, color=COLOURS[0], lw=1.3)
         axis.plot(*rows.T, color=COLOURS[1], lw=1.3, ls="--")
     ends = Y.flow(X.flow(x0, size), size), X.flow(Y.flow(x0, size), size)
@@ -140,7 +140,7 @@ def joint_flow_grid(
             raise ArgumentError("map of the grid", got=repr(G), wanted="a map of R^2 to R^2")
         gap = _grid_paths(axis, G, np.asarray(start, dtype=float), size, n)
         verdict = "closes" if gap < 1e-8 else "does not close"
-        axis.set_title(f"{G.name}: the grid {verdict} (corners {gap:.1e} apart)")
+        axis.set_title(f"{G.name}: the grid {verdict}\n(corners {gap:.1e} apart)")
         axis.set(xlabel="$x_1$", ylabel="$x_2$")
     axes[0].plot([], [], color=COLOURS[0], label=r"grad $G_1$, then grad $G_2$")
     axes[0].plot([], [], color=COLOURS[1], ls="--", label=r"grad $G_2$, then grad $G_1$")

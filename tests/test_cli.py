@@ -1,0 +1,99 @@
+"""The command line as a user meets it: output, files and exit status."""
+
+import json
+import sys
+
+import pytest
+
+from geoflow.cli import main
+
+GOOD = """
+import autograd.numpy as np
+import geoflow as gf
+G = gf.Parametrization(lambda x: x[..., :2] ** 2 - x[..., 2:] ** 2, space=4, codomain_dim=2, name="mine")
+bad = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 0] ** 2 + x[..., 1]], -1), 2, 2, name="bad")
+degenerate = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 0]], -1), 2, 2)
+x0 = [1.0, 0.7, 0.5, 0.3]
+number = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path):
+    path = tmp_path / "maps.py"
+    path.write_text(GOOD)
+    return str(path)
+
+
+def test_list_names_every_entry(capsys):
+    from geoflow import catalog
+
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for name in [*catalog.parametrizations, *catalog.noncommuting, *catalog.potentials]:
+        assert name in printed
+
+
+def test_verify_entries_with_json_and_figures(tmp_path, capsys):
+    target = tmp_path / "out" / "rows.json"
+    plots = tmp_path / "plots"
+    assert main(["verify", "sine", "parabola", "--dim", "3", "--json", str(target), "--plot", str(plots)]) == 0
+    content = json.loads(target.read_text())
+    assert content["passed"] and [row["name"] for row in content["rows"]] == ["sine", "parabola"]
+    assert content["rows"][0]["d"] == 3 and content["rows"][0]["figures"]["gap"] <= 1e-7
+    assert content["rows"][1]["refused"]
+    assert {p.name for p in plots.iterdir()} == {"sine_trajectories.png", "sine_gap.png"}
+    assert "refused" in capsys.readouterr().out
+
+
+def test_verify_a_users_own_map(module, capsys):
+    assert main(["verify", f"{module}:G"]) == 0
+    assert "pass" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["bad", "degenerate"])
+def test_a_users_map_outside_the_theorem_fails_with_its_reason(module, name, capsys):
+    assert main(["verify", f"{module}:{name}", "--x0", "1,0.5"]) == 1
+    printed = capsys.readouterr().out
+    assert "FAIL" in printed
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["verify", "hyperbolc"], "did you mean hyperbolic"),
+        (["verify", "nowhere.py:G"], "no such file"),
+        (["verify", "{module}:H"], "no such name"),
+        (["verify", "{module}:number"], "int"),
+        (["verify", "{module}"], "FILE.py:OBJECT"),
+        (["verify", "{module}:G", "--x0", "1,a"], "separated by commas"),
+        (["verify", "{module}:G", "--x0", "1,2"], r"[..., 4]"),
+        (["verify", "sine", "--dim", "0"], "at least 1"),
+    ],
+)
+def test_bad_usage_is_one_clear_line(module, arguments, words, capsys):
+    assert main([a.replace("{module}", module) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err and "Traceback" not in captured.err
+
+
+def test_demo_writes_everything_it_prints(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["geoflow"])
+    assert main(["demo", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    content = json.loads((tmp_path / "figures.json").read_text())
+    assert content["passed"] and content["seconds"] < 60
+    assert len(content["rows"]) == 19 and len(content["diabetes"]["rows"]) == 5
+    for row in content["rows"]:
+        assert row["name"] in printed
+    for name in ("trajectories", "gap", "regularization_path", "joint_flow_grid"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_demo_exits_nonzero_when_a_row_fails(tmp_path, monkeypatch, capsys):
+    from geoflow import diabetes, verify
+
+    monkeypatch.setitem(verify.TOLERANCES, "gap", 1e-30)
+    monkeypatch.setattr(diabetes, "INITIALIZATIONS", (1.0,))
+    assert main(["demo", "--out", str(tmp_path)]) == 1
+    assert "FAIL" in capsys.readouterr().out

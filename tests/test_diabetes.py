@@ -1,0 +1,28 @@
+"""Implicit bias on real data."""
+
+import numpy as np
+import pytest
+
+from geoflow import diabetes
+
+Z, y = diabetes.load()
+OPTIMUM = diabetes.basis_pursuit(Z, y)
+
+
+def test_the_data():
+    assert Z.shape == (40, 65)
+    assert np.allclose(Z.mean(0), 0, atol=1e-14) and np.allclose((Z**2).sum(0), 1)
+
+
+@pytest.mark.parametrize("alpha", diabetes.INITIALIZATIONS)
+def test_limit_rate_and_l1_norm(alpha):
+    row = diabetes.verify_initialization(alpha, Z, y, OPTIMUM)
+    assert row.passed, (row.failures, row.error)
+    assert row.limit_gap <= 1e-8 and row.rate <= 1
+    assert row.loss < 1e-20
+    assert (row.direct_gap is not None) == (alpha >= 1e-2)
+    assert row.l1_ratio > 1 - 1e-9
+    if alpha == 1e-4:
+        assert row.l1_ratio <= 1.01
+    if alpha == 1:
+        assert row.l1_ratio > 1.05  # a large start is not sparse: the ratio is no foregone conclusion

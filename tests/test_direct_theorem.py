@@ -1,0 +1,65 @@
+"""Gradient flow through every commuting entry is mirror flow of its R, for three losses, in dimensions 1, 2 and 5."""
+
+import numpy as np
+import pytest
+
+import geoflow as gf
+from geoflow import laws, verify
+
+DIMS = (1, 2, 5)
+COMMUTING = [(name, d) for name in gf.catalog.parametrizations for d in DIMS]
+LOSSES = ("quadratic", "logistic", "time-dependent")
+# closed forms exist for the first three; the last three have none
+INDUCED = ("square", "hyperbolic", "sphere_squares", "power_difference", "quadratic", "matrix_sensing")
+
+
+@pytest.mark.parametrize("name, d", COMMUTING)
+def test_gradient_flow_is_mirror_flow(name, d):
+    row = verify.verify_case(name, gf.catalog.parametrizations[name](d))
+    assert row.passed, (row.failures, row.error, row.figures)
+    assert set(row.reports) == set(LOSSES)
+    for report in row.reports.values():
+        assert report.passed and report.unwrap() is report, str(report)
+        assert laws.equivalence_gap(report)[0] <= 1e-7
+        assert laws.dual_coordinate_is_loss_integral(report)[0] <= 1e-8
+
+
+@pytest.mark.parametrize("name", INDUCED)
+def test_with_r_induced_numerically(name):
+    case = gf.catalog.parametrizations[name](2)
+    losses = verify.standard_losses(case, np.random.default_rng(1))
+    for loss_name in LOSSES:
+        report = gf.verify_equivalence(losses[loss_name], case.parametrization, case.x0, np.linspace(0, 2, 21))
+        assert report.gap <= 1e-7 and report.lift_gap <= 1e-8, (loss_name, str(report))
+
+
+def test_at_default_tolerances():
+    case = gf.catalog.parametrizations["cube"](5)
+    t = np.linspace(0, 2, 21)
+    for loss in verify.standard_losses(case, np.random.default_rng(0)).values():
+        flow = gf.gradient_flow(loss, case.parametrization, case.x0, t)
+        mirror = gf.mirror_flow(loss, case.legendre, case.parametrization(case.x0), t)
+        assert np.abs(flow.w - mirror.w).max() <= 1e-7 * np.abs(flow.w - flow.w[0]).max()
+
+
+def test_the_wrong_potential_is_found_out():
+    """Mirror flow of another R is not the gradient flow; the report says so."""
+    case, wrong = gf.catalog.parametrizations["square"](2), gf.catalog.parametrizations["cube"](2)
+    loss = verify.standard_losses(case, np.random.default_rng(0))["quadratic"]
+    w0 = case.parametrization(case.x0)
+    R = gf.catalog.coordinatewise.power_legendre(3)(w0)
+    report = gf.verify_equivalence(loss, case.parametrization, case.x0, 1.0, legendre=R)
+    assert not report and report.gap > 1e-2
+    assert laws.equivalence_gap(report)[0] > 1e-2
+    with pytest.raises(gf.CheckError, match="gap"):
+        report.unwrap()
+    # a gradient flow of another map does not satisfy the dual law either
+    assert wrong.parametrization.check_commuting(case.x0)
+
+
+def test_the_sphere_entry_stays_on_the_sphere():
+    case = gf.catalog.parametrizations["sphere_squares"](4)
+    assert type(case.parametrization.space).__name__ == "Hypersphere"
+    loss = verify.standard_losses(case, np.random.default_rng(0))["quadratic"]
+    flow = gf.gradient_flow(loss, case.parametrization, case.x0, np.linspace(0, 50, 200))
+    assert flow.success and np.abs(np.linalg.norm(flow.x, axis=-1) - 1).max() <= 1e-9

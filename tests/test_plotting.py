@@ -1,0 +1,35 @@
+"""Figures draw what they are given."""
+
+import numpy as np
+import pytest
+
+import geoflow as gf
+from geoflow import plotting, verify
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_trajectories_and_gap(d):
+    case = gf.catalog.parametrizations["sine"](d)
+    loss = verify.standard_losses(case, np.random.default_rng(0))["quadratic"]
+    report = gf.verify_equivalence(loss, case.parametrization, case.x0, 1.0, legendre=case.legendre)
+    axis = plotting.trajectories({"quadratic": report}).axes[0]
+    line = axis.get_lines()[0]
+    assert np.array_equal(line.get_ydata(), report.gradient_flow.w[:, -1 if d > 1 else 0])
+    gap = plotting.gap_over_time({"quadratic": report}).axes[0]
+    assert gap.get_yscale() == "log"
+    with pytest.raises(gf.ArgumentError):
+        plotting.trajectories({})
+
+
+def test_grid_says_which_one_closes():
+    square = gf.catalog.parametrizations["square"](2).parametrization
+    parabola = gf.catalog.noncommuting["parabola"]().parametrization
+    axes = plotting.joint_flow_grid(square, parabola, [1.0, 0.5], [0.5, 0.2], n=3).axes
+    assert "closes" in axes[0].get_title() and "does not close" in axes[1].get_title()
+    with pytest.raises(gf.ArgumentError, match=r"R\^2"):
+        plotting.joint_flow_grid(gf.catalog.parametrizations["square"](3).parametrization, parabola, [1], [1])
+
+
+def test_regularization_path():
+    figure = plotting.regularization_path([1.0, 0.1], np.array([[1.0, 2.0], [0.0, 2.0]]), [1.5, 1.0])
+    assert len(figure.axes[0].get_lines()) == 2
