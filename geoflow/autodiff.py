@@ -15,13 +15,15 @@ import autograd.numpy as np
 from autograd.core import make_vjp as _make_vjp
 from autograd.differential_operators import make_jvp as _make_jvp
 
+from geoflow.errors import ArgumentError
+
 Array = Any
 Map = Callable[..., Any]
 
 
 def value_and_vjp(f: Map, x: Array) -> tuple[Array, Callable[[Array], Array]]:
     """Value f(x) and the pullback u -> sum_a u_a df_a(x), for the whole batch at once."""
-    with _quiet():
+    with _seam():
         vjp, value = _make_vjp(f, x)
     return value, vjp
 
@@ -102,7 +104,7 @@ def jvp(f: Map, x: Array, direction: Array) -> tuple[Array, Array]:
     """
     x, direction = _as_float(x), _as_float(direction)
     try:
-        with _quiet():
+        with _seam():
             return _make_jvp(f)(x)(direction)
     except NotImplementedError:
         value, _ = value_and_vjp(f, x)
@@ -135,11 +137,21 @@ def directional_jacobian(f: Map, x: Array, directions: Array) -> Array:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """A constant map has derivative zero; autograd warns of it."""
+def _seam() -> Iterator[None]:
+    """Silence autograd on constant maps, whose derivative is zero, and say what a failure to trace means."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Output seems independent of input")
-        yield
+        try:
+            yield
+        except (TypeError, ValueError) as error:
+            if not any(word in str(error) for word in ("Box", "array element with a sequence", "vector space")):
+                raise
+            raise ArgumentError(
+                "a function that cannot be differentiated",
+                got=f"{type(error).__name__}: {error}",
+                wanted="a function of real arrays written with autograd.numpy",
+                remedy="use `import autograd.numpy as np` where it is defined, or give its derivative in closed form",
+            ) from error
 
 
 def _as_float(x: Array) -> Array:

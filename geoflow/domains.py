@@ -276,4 +276,8 @@ def as_domain(domain: Any) -> Any:
             wanted="an int (for R^d) or a set with `dim` and `belongs`",
             remedy="use geoflow.domains, for example gf.domains.Orthant(3)",
         )
-    return domain
+    if isinstance(domain, ConvexDomain):
+        return domain
+    # any other manifold of vectors: its own test of membership, and a point of it to start from
+    point = np.reshape(np.asarray(domain.random_point(), dtype=float), -1)
+    return Region(int(domain.dim), lambda w: np.asarray(domain.belongs(w)), point, type(domain).__name__)

@@ -175,7 +175,7 @@ class LegendreFunction:
     # inside ---------------------------------------------------------------------------------------------------------
 
     def _evaluate(self, function: Callable[[Any], Any], w: Any, shape: tuple[int, ...]) -> np.ndarray:
-        w = self.domain.require(w, f"point of {self.name}") if hasattr(self.domain, "require") else self._in_domain(w)
+        w = self.domain.require(w, f"point of {self.name}")
         with np.errstate(all="ignore"):
             value = np.asarray(function(w), dtype=float)
         wanted = (*w.shape[:-1], *shape)
@@ -196,13 +196,6 @@ class LegendreFunction:
                 point=w[index],
             )
         return value
-
-    def _in_domain(self, w: Any) -> np.ndarray:
-        w = as_points(w, self.dim, f"point of {self.name}")
-        inside = np.asarray(self.domain.belongs(w))
-        if not inside.all():
-            raise DomainError(f"point of {self.name}", got=describe(w), wanted=f"points of {self.domain}")
-        return w
 
     def _link(self, other: LegendreFunction) -> None:
         self._conjugate, other._conjugate = other, self
