@@ -76,8 +76,6 @@ class LegendreFunction:
         DomainError
             Where a point is outside the domain.
         """
-        if hasattr(w, "_value"):
-            return self.potential(w)
         return self._evaluate(self.potential, w, ())
 
     def gradient(self, w: Any) -> np.ndarray:
@@ -175,6 +173,8 @@ class LegendreFunction:
     # inside ---------------------------------------------------------------------------------------------------------
 
     def _evaluate(self, function: Callable[[Any], Any], w: Any, shape: tuple[int, ...]) -> np.ndarray:
+        if hasattr(w, "_value"):  # being differentiated: the value at the point itself was checked outside
+            return function(w)
         w = self.domain.require(w, f"point of {self.name}")
         with np.errstate(all="ignore"):
             value = np.asarray(function(w), dtype=float)

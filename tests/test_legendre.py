@@ -146,3 +146,21 @@ def test_christoffels_agree_with_those_geomstats_derives(rng):
     w = rng.standard_normal((3, 2))
     derived = super(type(coupled.metric), coupled.metric).christoffels(w)
     assert onp.allclose(coupled.metric.christoffels(w), derived, atol=1e-12)
+
+
+def test_curvature_by_geomstats_own_tools():
+    """The Gaussian family has constant curvature -1/2; a separable potential is flat."""
+    u, v = onp.array([1.0, 0.0]), onp.array([0.0, 1.0])
+    gaussian = gf.catalog.potentials["gaussian_log_partition"](2).metric
+    points = onp.array([[0.3, -0.7], [-1.0, -2.0]])
+    for point in points:
+        assert abs(gaussian.sectional_curvature(u, v, point) + 0.5) < 1e-10
+        assert abs(burg.metric.sectional_curvature(u, v, -point[::-1] + 3)) < 1e-12
+
+
+def test_frechet_mean_on_a_hessian_manifold(rng):
+    from geomstats.learning.frechet_mean import FrechetMean
+
+    metric, points = entropy.metric, rng.uniform(0.5, 2, size=(5, 3))
+    mean = FrechetMean(metric._space).fit(points).estimate_
+    assert onp.allclose(mean, onp.sqrt(points).mean(0) ** 2, rtol=1e-6)  # flat in the coordinates 2 sqrt(w)
