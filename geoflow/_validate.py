@@ -17,6 +17,8 @@ def describe(point: Any) -> str:
 def as_finite(value: Any, what: str) -> np.ndarray:
     """The value as a float array without NaN or infinity."""
     try:
+        if np.iscomplexobj(value):
+            raise TypeError("complex numbers")
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError) as error:
         raise ArgumentError(what, got=f"{type(value).__name__} ({error})", wanted="an array of real numbers") from None
@@ -42,7 +44,15 @@ def as_points(value: Any, dim: int, what: str) -> np.ndarray:
             wanted=f"shape [..., {dim}]",
             remedy="put the coordinates on the last axis",
         )
+    if array.size == 0:
+        raise ArgumentError(what, got=f"an empty array of shape {array.shape}", wanted="at least one point")
     return array
+
+
+def require_type(value: Any, wanted: type, what: str, remedy: str = "") -> None:
+    """Refuse an argument that is not an instance of the class it has to be."""
+    if not isinstance(value, wanted):
+        raise ArgumentError(what, got=type(value).__name__, wanted=f"a gf.{wanted.__name__}", remedy=remedy)
 
 
 def as_times(value: Any) -> np.ndarray:

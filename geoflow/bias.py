@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from geoflow._validate import as_finite
+from geoflow._validate import as_finite, require_type
 from geoflow.errors import ArgumentError, CheckError, DomainError, GeoflowError, InfeasibleError, ShapeError
 from geoflow.legendre import LegendreFunction, require_converged
 from geoflow.results import Check, Trajectory
@@ -44,6 +44,7 @@ def bregman_projection(R: LegendreFunction, Z: Any, y: Any, w0: Any, tol: float 
     ---------
     LWLA22, theorem 4.17.
     """
+    require_type(R, LegendreFunction, "R")
     Z, y = as_finite(Z, "Z"), as_finite(y, "y")
     if Z.ndim != 2 or Z.shape[1] != R.dim or y.shape != Z.shape[:1]:
         raise ShapeError(

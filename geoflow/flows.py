@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from geoflow._validate import as_times
+from geoflow._validate import as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError, NotFiniteError
 from geoflow.legendre import LegendreFunction
 from geoflow.losses import LinearModelLoss, PointwiseLoss
@@ -49,6 +49,7 @@ def gradient_flow(
     NotOnManifoldError, ShapeError, ArgumentError, NotFiniteError
         For bad input. A flow that leaves the domain or blows up does not raise: it stops with a status.
     """
+    require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, times = G.require_points(x0, "x0"), as_times(t)
     batch, D, d = x0.shape[:-1], G.dim, G.codomain_dim
     w0 = G(x0).reshape(-1, d)
@@ -110,8 +111,7 @@ def mirror_flow(
         `mu` is grad R(w).
     """
     times = as_times(t)
-    if not isinstance(R, LegendreFunction):
-        raise ArgumentError("R", got=type(R).__name__, wanted="a LegendreFunction")
+    require_type(R, LegendreFunction, "R")
     if coordinates not in COORDINATES:
         raise ArgumentError("coordinates", got=repr(coordinates), wanted=f"one of {COORDINATES}")
     mu0 = R.gradient(w0)
