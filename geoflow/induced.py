@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from geoflow._validate import as_points, describe
+from geoflow._validate import as_points, describe, require_type
 from geoflow.domains import Region
 from geoflow.errors import DomainError, NotCommutingError, ShapeError
 from geoflow.fields import FLOW_ATOL, FLOW_RTOL, integrate_batch, joint_flow
@@ -46,6 +46,7 @@ def mirror_map(G: Parametrization, x0: Any) -> InducedLegendreFunction:
     ---------
     LWLA22, theorem 4.8.
     """
+    require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0 = G.require_points(x0, "x0")
     if x0.ndim != 1:
         raise ShapeError("x0", got=f"shape {x0.shape}", wanted=f"one point, shape ({G.dim},)")
@@ -215,27 +216,32 @@ class InducedLegendreFunction(LegendreFunction):
         """Newton on G(psi(x0; mu)) = w; also Q(mu) = int <G(psi(x0; s mu)), mu> ds."""
         G, D = self.parametrization, self.parametrization.dim
         start = np.concatenate([np.broadcast_to(self.x0, (len(w), D)), np.zeros((len(w), 1))], axis=1)
-        scale = np.abs(w).max(-1) + np.abs(w - self.w0).max(-1) + 1e-300
-        best: tuple[float, Any] = (np.inf, None)
+        distance = np.abs(w - self.w0).max(-1)
+        scale = np.abs(w).max(-1) + distance + 1e-300
+        resolvable = distance > 1e-9 * scale  # at w0 itself mu is 0, and has no relative accuracy
+        best: tuple[float, float, Any] = (np.inf, np.inf, None)
         for _ in range(POLISH_STEPS):
             end, stop = integrate_batch(partial(self._joint_rate, mu), start, FLOW_RTOL, FLOW_ATOL)
             if stop is not None:
                 break
             x = end[:, :D]
             missing = w - G(x)
-            defect = float((np.abs(missing).max(-1) / scale).max())
-            if defect < best[0]:
-                best = defect, (x, mu, end[:, D])
-            if defect <= 1e-14 or (defect > 0.5 * best[0] and defect != best[0]):
+            # near the boundary a small error of w is a large one of mu: the Newton step tells
+            step = self._lift_rate(x, missing)[1]
+            error = float(np.where(resolvable, np.abs(step).max(-1) / (np.abs(mu).max(-1) + 1e-300), 0.0).max())
+            improves = error < 0.5 * best[0]
+            if error < best[0]:
+                best = error, float((np.abs(missing).max(-1) / scale).max()), (x, mu, end[:, D])
+            if error <= 1e-14 or not improves:
                 break
-            mu = mu + self._lift_rate(x, missing)[1]
+            mu = mu + step
         require_converged(
-            best[0],
+            max(best[0] / 100, best[1]),
             LIFT_TOL,
             f"lift of {G.name} to {describe(w[0]) if len(w) == 1 else f'{len(w)} points'}",
             "w is too close to the boundary of the range; move it inside",
         )
-        return best[1]
+        return best[2]
 
     def _joint_rate(self, mu: np.ndarray, s: float, y: np.ndarray) -> np.ndarray:
         G, D = self.parametrization, self.parametrization.dim

@@ -252,16 +252,18 @@ class LegendreFunction:
         """Minimise R(w) - <mu, w> for all mu at once; returns w and the relative residual of grad R(w) = mu."""
         shape = mu.shape
         mu = mu.reshape(-1, self.dim)
-        start = self.domain.interior_point() if start is None else start
+        start = self._newton_start() if start is None else start
         w = np.array(np.broadcast_to(np.asarray(start, dtype=float), shape)).reshape(-1, self.dim)
-        active = np.arange(len(mu))
+        active, previous = np.arange(len(mu)), np.full(len(mu), np.inf)
         for iteration in range(NEWTON_STEPS):
             step, slope, usable = self._newton_step(w[active], mu[active], first=iteration == 0)
             active, step, slope = active[usable], step[usable], slope[usable]
             moved, accepted = self._line_search(w[active], step, slope, mu[active])
             size = np.abs(step).max(-1) / (1e-300 + np.abs(w[active]).max(-1) + np.abs(step).max(-1) * 1e-3)
             w[active] = moved
-            active = active[accepted & (-slope > 1e-28) & (size > 4e-16) & (np.abs(moved).max(-1) < 1e150)]
+            stalled = (size < 1e-8) & (size > 0.5 * previous[active])
+            previous[active] = size
+            active = active[accepted & ~stalled & (size > 4e-16) & (np.abs(moved).max(-1) < 1e300)]
             if len(active) == 0:
                 break
         with np.errstate(all="ignore"):
@@ -269,6 +271,15 @@ class LegendreFunction:
             scale = 1 + np.abs(mu).max(-1)
             residual = np.abs(value - mu).max(-1) / scale
         return w.reshape(shape), np.where(np.isfinite(residual), residual, np.inf).reshape(shape[:-1])
+
+    def _newton_start(self) -> np.ndarray:
+        """The interior point, or a generic point beside it where the Hessian degenerates there, as that of w^4 at 0."""
+        centre = self.domain.interior_point()
+        with np.errstate(all="ignore"):
+            H = np.asarray(self._hessian(centre), dtype=float)
+        if not np.isfinite(H).all() or abs(np.linalg.eigvalsh(H)[0]) <= 1e-12 * np.abs(H).max():
+            return self.domain.random_point(rng=0)
+        return centre
 
     def _newton_step(self, w: np.ndarray, mu: np.ndarray, first: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Newton direction, its slope -decrement^2, and where it is usable, at points inside the domain.

@@ -121,3 +121,15 @@ def test_bad_input_is_named(make, error, words):
     with pytest.raises(error, match=words) as caught:
         make()
     assert caught.value.got and caught.value.wanted
+
+
+def test_close_to_the_boundary_of_the_range():
+    square = gf.mirror_map(gf.Parametrization(lambda x: x**2, 2, 2), [1.0, 1.0])
+    w = onp.array([[1e-10, 2.0], [3.0, 1e10]])
+    assert onp.allclose(square.gradient(w), onp.log(w) / 4, rtol=1e-8)
+
+
+@pytest.mark.parametrize("call", [gf.mirror_map, lambda G, x: gf.gradient_flow(lambda w: w[0], G, x, 1.0)])
+def test_a_bare_function_is_no_parametrization(call):
+    with pytest.raises(gf.ArgumentError, match="wrap the map"):
+        call(lambda x: x, [1.0])

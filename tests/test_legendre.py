@@ -164,3 +164,22 @@ def test_frechet_mean_on_a_hessian_manifold(rng):
     metric, points = entropy.metric, rng.uniform(0.5, 2, size=(5, 3))
     mean = FrechetMean(metric._space).fit(points).estimate_
     assert onp.allclose(mean, onp.sqrt(points).mean(0) ** 2, rtol=1e-6)  # flat in the coordinates 2 sqrt(w)
+
+
+def test_newton_at_hard_covectors():
+    mu = onp.array([1e-30, 0.5])
+    assert onp.allclose(log_sum_exp.inverse_gradient(mu), onp.log(mu / (1 - mu.sum())), rtol=1e-12)
+    far = onp.array([300.0, -300.0, 0.0])
+    assert onp.allclose(entropy.inverse_gradient(far), onp.exp(far), rtol=1e-10, atol=0)
+    degenerate = gf.LegendreFunction(lambda w: np.sum(w**4, axis=-1), 2)  # its Hessian vanishes at 0
+    assert onp.allclose(degenerate.inverse_gradient([4.0, -32.0]), [1.0, -2.0], rtol=1e-12)
+    not_twice = gf.LegendreFunction(lambda w: np.sum(np.abs(w) ** 1.5, axis=-1), 2)
+    assert onp.allclose(not_twice.inverse_gradient([1.5, -3.0]), [1.0, -4.0], rtol=1e-10)
+
+
+@pytest.mark.parametrize("value", [onp.zeros((0, 3)), onp.ones(3) * 1j, "abc", None])
+def test_values_that_are_no_points(value):
+    with pytest.raises(gf.GeoflowError):
+        entropy(value)
+    with pytest.raises(gf.GeoflowError):
+        entropy.inverse_gradient(value)
