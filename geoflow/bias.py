@@ -140,7 +140,10 @@ def _dual_newton(
             break  # an infeasible constraint: the dual grows for ever while its gradient stays away from zero
         if defect <= 4e-16 * (np.abs(b).max(initial=0.0) + np.abs(w).max()):
             break
-        C = np.linalg.inv(R.hessian(w)) if not R.has_closed_conjugate else R.conjugate.hessian(mu0 + A.T @ nu)
+        try:
+            C = R.conjugate.hessian(mu0 + A.T @ nu) if R.has_closed_conjugate else R.cometric(w)
+        except GeoflowError:
+            break
         step = np.linalg.lstsq(A @ C @ A.T, missing, rcond=1e-15)[0]
         gain = float(missing @ step)
         mu = mu0 + A.T @ nu

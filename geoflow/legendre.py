@@ -92,7 +92,7 @@ class LegendreFunction:
 
     def cometric(self, w: Any) -> np.ndarray:
         """Cometric H(w)^{-1} = hess Q(grad R(w)), shape=[..., d, d]."""
-        return np.linalg.inv(self.hessian(w))
+        return _inverse(self.hessian(w), self.name)
 
     def bregman_divergence(self, w: Any, v: Any) -> np.ndarray:
         """D_R(w, v) = R(w) - R(v) - <grad R(v), w - v>, shape=[...]."""
@@ -228,11 +228,11 @@ class LegendreFunction:
             return np.einsum("...i,...i->...", w, mu) - self(w)
 
         def hessian(mu: Any) -> np.ndarray:
-            return np.linalg.inv(self.hessian(self.inverse_gradient(mu)))
+            return self.cometric(self.inverse_gradient(mu))
 
         def third(mu: Any) -> np.ndarray:
             w = self.inverse_gradient(mu)
-            C = np.linalg.inv(self.hessian(w))
+            C = self.cometric(w)
             return -np.einsum("...ai,...bj,...ck,...ijk->...abc", C, C, C, self.third_derivative(w))
 
         interior = np.asarray(self._gradient(self.domain.interior_point()), dtype=float)
@@ -296,7 +296,7 @@ class LegendreFunction:
             scaled = H * s[:, :, None] * s[:, None, :]
             finite = np.isfinite(scaled).all((1, 2)) & np.isfinite(g).all(1)
             scaled = np.where(finite[:, None, None], scaled, np.eye(self.dim))
-            eigenvalues = np.linalg.eigvalsh(scaled)
+            eigenvalues, vectors = np.linalg.eigh(scaled)
             usable = finite & (eigenvalues[:, 0] > 0)
             indefinite = (finite & (eigenvalues[:, 0] < -1e-10)) | (first & ~usable)
         if indefinite.any():
@@ -308,9 +308,9 @@ class LegendreFunction:
                 remedy="check the potential, or give the domain on which it is strictly convex",
                 point=point,
             )
-        scaled[~usable] = np.eye(self.dim)
         with np.errstate(all="ignore"):
-            step = -s * np.linalg.solve(scaled, (s * g)[..., None])[..., 0]
+            along = np.einsum("nik,ni->nk", vectors, s * g) / np.maximum(eigenvalues, 1e-16)
+            step = -s * np.einsum("nik,nk->ni", vectors, along)
             return step, np.einsum("ni,ni->n", g, step), usable
 
     def _line_search(
@@ -337,6 +337,18 @@ class LegendreFunction:
             accepted |= fine
             t = np.where(accepted, t, t / 2)
         return result, accepted
+
+
+def _inverse(H: np.ndarray, name: str) -> np.ndarray:
+    try:
+        return np.linalg.inv(H)
+    except np.linalg.LinAlgError:
+        raise NotLegendreError(
+            f"Hessian of {name}",
+            got="a singular matrix",
+            wanted="a positive definite Hessian",
+            remedy="stay away from the boundary of the domain",
+        ) from None
 
 
 def require_converged(defect: float, tol: float, what: str, remedy: str) -> None:

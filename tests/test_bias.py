@@ -73,3 +73,14 @@ def test_infeasible_where_no_linear_program_can_tell():
     ball = gf.LegendreFunction(lambda w: -np.log(1 - np.sum(w**2, -1)), gf.domains.Ball([0.0, 0.0]))
     with pytest.raises(gf.InfeasibleError):
         gf.bregman_projection(ball, [[1.0, 0.0]], [1.5], onp.zeros(2))
+
+
+@pytest.mark.parametrize("name", list(gf.catalog.potentials))
+def test_random_projections_for_every_potential(name, rng):
+    entry = gf.catalog.potentials[name]
+    R = entry(entry.dims[0] if entry.dims else 3)
+    for n in (1, 2, R.dim):
+        w0, inside = R.domain.random_point(2, bound=0.8, rng=rng)
+        Z = rng.standard_normal((n, R.dim))
+        w = gf.bregman_projection(R, Z, Z @ inside, w0)
+        assert laws.projection_is_optimal(R, Z, Z @ inside, w0, w)[0] <= 1e-8
