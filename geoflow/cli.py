@@ -214,12 +214,15 @@ def _print_rows(rows: list[Row]) -> None:
         cells = []
         for row in accepted:
             figures = [_number(row.figures.get(k)) for k in keys]
-            reason = row.error or ", ".join(row.failures)
+            reason = "see below" if row.error else ", ".join(row.failures)
             cells.append((row.name, str(row.d), row.source, *figures, _verdict(row.passed, reason)))
         _print_table(
             "Direct theorem: gradient flow through G is mirror flow of R (relative defects, worst of three losses)",
             ("G", "d", "R", *keys, "verdict"), cells,
         )  # fmt: skip
+    for row in accepted:
+        if row.error:
+            print(f"{row.name}: {row.error}")
     if refused:
         cells = [(r.name, str(r.d), _number(r.figures.get("bracket")), r.error, "refused" if r.passed else "FAIL")
                  for r in refused]  # fmt: skip
