@@ -66,10 +66,19 @@ _HOME = {
     "bregman_projection": "bias",
     "rate_bound": "bias",
     "verify_equivalence": "verify",
+    "Profile": "profiles",
+    "RidgeSum": "composition",
+    "product": "composition",
+    "Realization": "realization",
+    "Certificate": "realization",
+    "realize": "realization",
+    "realize_metric": "realization",
+    "is_hessian": "realization",
+    "load_realization": "realization",
 }
 _MODULES = (
-    "autodiff", "bias", "catalog", "domains", "errors", "fields", "flows", "induced", "laws", "legendre", "losses",
-    "metrics", "parametrization", "plotting", "results", "verify",
+    "autodiff", "bias", "catalog", "composition", "domains", "errors", "fields", "flows", "induced", "laws", "legendre", "losses",
+    "metrics", "parametrization", "plotting", "profiles", "realization", "results", "verify",
 )  # fmt: skip
 
 __all__ = [
@@ -96,6 +105,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from geoflow import autodiff, catalog, domains, laws, plotting
+    from geoflow.composition import RidgeSum, product
     from geoflow.bias import bregman_projection, rate_bound
     from geoflow.fields import VectorField, joint_flow, lie_bracket
     from geoflow.flows import gradient_flow, mirror_flow
@@ -104,5 +114,7 @@ if TYPE_CHECKING:
     from geoflow.losses import LeastSquares, LogisticLoss
     from geoflow.metrics import HessianMetric
     from geoflow.parametrization import Parametrization
+    from geoflow.profiles import Profile
+    from geoflow.realization import Certificate, Realization, is_hessian, load_realization, realize, realize_metric
     from geoflow.results import Check, EquivalenceReport, Status, Trajectory
     from geoflow.verify import verify_equivalence

@@ -25,12 +25,19 @@ class VectorField:
     function : callable
         x of shape=[..., D] to X(x) of shape=[..., D], written with autograd.numpy.
     name : str
+    derivative : callable, optional
+        Closed form of (x, v) -> DX(x).v; by default automatic.
     """
 
-    def __init__(self, function: Callable[[Any], Any], name: str = "X"):
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        name: str = "X",
+        derivative: Callable[[Any, Any], Any] | None = None,
+    ):
         if not callable(function):
             raise ArgumentError("vector field", got=type(function).__name__, wanted="a callable x -> X(x)")
-        self._function, self.name = function, name
+        self._function, self.name, self._closed_derivative = function, name, derivative
 
     def __call__(self, x: Any) -> Any:
         """X(x), shape=[..., D]."""
@@ -47,6 +54,8 @@ class VectorField:
 
     def derivative(self, x: Any, v: Any) -> Any:
         """DX(x).v, shape=[..., D]."""
+        if self._closed_derivative is not None:
+            return self._closed_derivative(x, v)
         return autodiff.jvp(self._function, x, v)[1]
 
     def flow(self, x: Any, t: Any, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL) -> np.ndarray:
@@ -75,10 +84,19 @@ class VectorField:
         return end
 
     def __add__(self, other: VectorField) -> VectorField:
-        return VectorField(lambda x: self._function(x) + other._function(x), f"({self.name} + {other.name})")
+        derivative = None
+        if self._closed_derivative is not None or other._closed_derivative is not None:
+
+            def derivative(x: Any, v: Any) -> Any:
+                return self.derivative(x, v) + other.derivative(x, v)
+
+        name = f"({self.name} + {other.name})"
+        return VectorField(lambda x: self._function(x) + other._function(x), name, derivative)
 
     def __mul__(self, scalar: float) -> VectorField:
-        return VectorField(lambda x: scalar * self._function(x), f"{scalar:g} {self.name}")
+        closed = self._closed_derivative
+        derivative = None if closed is None else lambda x, v: scalar * closed(x, v)
+        return VectorField(lambda x: scalar * self._function(x), f"{scalar:g} {self.name}", derivative)
 
     __rmul__ = __mul__
 

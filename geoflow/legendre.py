@@ -33,6 +33,9 @@ class LegendreFunction:
     conjugate : LegendreFunction or callable, optional
         Closed form of Q = R*, mu of shape=[..., d] to shape=[...].
     name : str
+    structure : object, optional
+        How the function is composed of others, from `geoflow.composition`: a structure with the same Hessian, from
+        which `geoflow.realize` builds its exact embedding. It is checked by the certificate, never believed.
 
     Reference
     ---------
@@ -49,12 +52,13 @@ class LegendreFunction:
         third_derivative: Callable[[Any], Any] | None = None,
         conjugate: LegendreFunction | Callable[[Any], Any] | None = None,
         name: str = "R",
+        structure: Any = None,
     ):
         if not callable(potential):
             raise ArgumentError("potential", got=type(potential).__name__, wanted="a callable w -> R(w)")
         self.domain, self.name = as_domain(domain), name
         self.dim = int(self.domain.dim)
-        self.potential = potential
+        self.potential, self.structure = potential, structure
         self._gradient = gradient or autodiff.jacobian(potential)
         self._hessian = hessian or autodiff.hessian(potential)
         self._third = third_derivative or autodiff.third_derivative(potential)
@@ -98,6 +102,37 @@ class LegendreFunction:
         """D_R(w, v) = R(w) - R(v) - <grad R(v), w - v>, shape=[...]."""
         w, v = self.domain.require(w, "w"), self.domain.require(v, "v")
         return self(w) - self(v) - np.einsum("...i,...i->...", self.gradient(v), w - v)
+
+    # composition ----------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> LegendreFunction:
+        """R1 + R2, on the intersection of the domains."""
+        from geoflow import composition
+
+        return composition.add(self, other) if isinstance(other, LegendreFunction) else NotImplemented
+
+    def __rmul__(self, factor: Any) -> LegendreFunction:
+        """c R, for c > 0."""
+        from geoflow import composition
+
+        return composition.scale(self, factor)
+
+    __mul__ = __rmul__
+
+    def compose_affine(self, A: Any, b: Any = 0.0) -> LegendreFunction:
+        """R(A w + b), for A of shape=[d, n] with full column rank and b of shape=[d]; a function of w in R^n.
+
+        Raises
+        ------
+        ShapeError
+        NotLegendreError
+            When A is not of full column rank.
+        DomainError
+            When no A w + b is in the domain.
+        """
+        from geoflow import composition
+
+        return composition.compose_affine(self, A, b)
 
     # duality --------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,164 @@
+"""What is known of a realization, measured at points no solver saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.spatial.distance import pdist
+
+from geoflow._validate import describe
+from geoflow.realization.embedding import Embedding
+
+DERIVATIVE_TOL = 1e-5
+INJECTIVITY_TOL = 1e-3
+PAIR_POINTS = 1500
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Figures of an embedding F of a metric H at `n_points` fresh points.
+
+    Attributes
+    ----------
+    metric_error : float
+        Largest || L^{-1} dF^T dF L^{-T} - I ||_2, H = L L^T.
+    n_points : int
+    tol : float
+        What `metric_error` has to meet.
+    witness : array, shape=[d]
+        Where it is largest.
+    derivative_error : float
+        Largest relative difference between dF and a difference quotient of F, fourth order: that dF is F's derivative.
+    injectivity_margin : float
+        Smallest |F(w) - F(v)| / |w - v| over all pairs of the points, near and far, relative to the smallest local
+        stretch sqrt(min eigenvalue of dF^T dF): 1 for a flat map, near 0 for a map that meets itself.
+    condition : float
+        Largest condition number of dF.
+    reach : float
+        1 / (largest norm of the second fundamental form): how far off M the nearest point is locally unique.
+    """
+
+    metric_error: float
+    n_points: int
+    tol: float
+    witness: np.ndarray = field(repr=False)
+    derivative_error: float
+    injectivity_margin: float
+    condition: float
+    reach: float
+
+    @property
+    def failures(self) -> list[str]:
+        """What fails, in words; a NaN fails."""
+        out = []
+        if not self.metric_error <= self.tol:
+            out.append(
+                f"relative metric error {self.metric_error:.1e} on {self.n_points} fresh points exceeds tol "
+                f"{self.tol:.0e}, at w = {describe(self.witness)}"
+            )
+        if not self.derivative_error <= DERIVATIVE_TOL:
+            out.append(f"dF differs from the derivative of F by {self.derivative_error:.1e}")
+        if not self.injectivity_margin >= INJECTIVITY_TOL:
+            out.append(f"F is an immersion only: far points meet (injectivity margin {self.injectivity_margin:.1e})")
+        return out
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __str__(self) -> str:
+        verdict = "certified" if self.passed else "NOT certified"
+        return (
+            f"{verdict}: relative metric error {self.metric_error:.1e} (tol {self.tol:.0e}) on {self.n_points} fresh "
+            f"points, injectivity margin {self.injectivity_margin:.2g}, condition of dF {self.condition:.3g}, "
+            f"reach {self.reach:.2g}"
+        )
+
+
+def relative_metric_error(J: np.ndarray, H: np.ndarray) -> np.ndarray:
+    """|| L^{-1} J^T J L^{-T} - I ||_2 with H = L L^T; shape=[N, D, d] and [N, d, d] to [N]. NaN where J has one."""
+    L = np.linalg.cholesky(H)
+    K = np.swapaxes(np.linalg.solve(L, np.swapaxes(J, 1, 2)), 1, 2)  # J L^{-T}
+    gram = np.swapaxes(K, 1, 2) @ K - np.eye(H.shape[-1])
+    out = np.full(len(J), np.nan)
+    fine = np.isfinite(gram).all(axis=(1, 2))
+    out[fine] = np.linalg.norm(gram[fine], ord=2, axis=(1, 2))
+    return out
+
+
+def certify(
+    F: Embedding,
+    metric: Callable[[np.ndarray], np.ndarray],
+    points: np.ndarray,
+    tol: float,
+    widths: np.ndarray,
+    inside: Callable[[np.ndarray], np.ndarray],
+) -> Certificate:
+    """Measure F at the points, shape=[n, d]; `widths` are those of the region, `inside` its test."""
+    jets = [F.jet(points[k : k + 1000]) for k in range(0, len(points), 1000)]
+    value, J, S = (np.concatenate([jet[k] for jet in jets]) for k in range(3))
+    errors = relative_metric_error(J, metric(points))
+    worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(J).all(axis=(1, 2))
+        singular = np.linalg.svd(J[finite], compute_uv=False)
+        condition = float((singular[:, 0] / singular[:, -1]).max()) if finite.all() else np.nan
+        reach = 1 / float(_second_fundamental_form(J[finite], S[finite]).max()) if finite.all() else np.nan
+    return Certificate(
+        metric_error=float(errors[worst]),
+        n_points=len(points),
+        tol=float(tol),
+        witness=points[worst],
+        derivative_error=_derivative_error(F, points[:300], J[:300], widths[:300], inside),
+        injectivity_margin=_injectivity_margin(points, value, singular[:, -1]) if finite.all() else np.nan,
+        condition=condition,
+        reach=reach,
+    )
+
+
+def _second_fundamental_form(J: np.ndarray, S: np.ndarray) -> np.ndarray:
+    """Norms of II as a map of Sym^2 T_M, orthonormal coordinates, to the normal space: at least every curvature."""
+    Q, T = np.linalg.qr(J)
+    inverse = np.linalg.inv(T)
+    bend = np.einsum("nDij,nia,njb->nDab", S, inverse, inverse, optimize=True)
+    bend = bend - np.einsum("nDk,nEk,nEab->nDab", Q, Q, bend, optimize=True)
+    flat = bend.reshape(*bend.shape[:2], -1)
+    norms: np.ndarray = np.linalg.norm(np.swapaxes(flat, 1, 2) @ flat, ord=2, axis=(1, 2)) ** 0.5
+    return np.maximum(norms, 1e-300)
+
+
+def _derivative_error(
+    F: Embedding, w: np.ndarray, J: np.ndarray, widths: np.ndarray, inside: Callable[[np.ndarray], np.ndarray]
+) -> float:
+    """Fourth-order differences of F against J, relative to |J|, along every axis at points whose stencil is inside."""
+    d, worst = w.shape[1], 0.0
+    for i in range(d):
+        h = 2e-4 * widths[:, i]
+        e = np.zeros_like(w)
+        e[:, i] = h
+        fine = np.logical_and(inside(w + 2 * e), inside(w - 2 * e))
+        if not fine.any():
+            continue
+        f = {k: F.value((w + k * e)[fine]) for k in (-2, -1, 1, 2)}
+        quotient = (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * h[fine, None])
+        size = np.linalg.norm(J[fine], axis=(1, 2))
+        error = np.linalg.norm(quotient - J[fine, :, i], axis=1) / size
+        worst = max(worst, float(error.max())) if np.isfinite(error).all() else np.nan
+    return worst
+
+
+def _injectivity_margin(w: np.ndarray, x: np.ndarray, stretch: np.ndarray) -> float:
+    w, x = w[:PAIR_POINTS], x[:PAIR_POINTS]
+    distance = pdist(w)
+    with np.errstate(all="ignore"):
+        ratio = np.where(distance > 0, pdist(x) / distance, np.inf)
+    # a pair is compared with the weaker stretch of its two ends: a metric may vary by orders of magnitude
+    s = stretch[:PAIR_POINTS]
+    i, j = np.triu_indices(len(s), 1)
+    return float(min((ratio / np.minimum(s[i], s[j])).min(), 1.0)) if len(s) > 1 else 1.0
+

@@ -1,0 +1,140 @@
+"""Smooth maps F : R^d -> R^D with their first and second derivatives, and the ways to compose them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from geoflow import autodiff
+from geoflow.legendre import LegendreFunction
+from geoflow.profiles import Profile
+
+Jet = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class Embedding:
+    """A map F : R^d -> R^D that knows its 2-jet; a subclass sets `dim`, `ambient_dim` and gives `jet`."""
+
+    dim: int
+    ambient_dim: int
+
+    def jet(self, w: np.ndarray) -> Jet:
+        """F, dF and hess F at w of shape=[N, d]: shape=[N, D], [N, D, d], [N, D, d, d]."""
+        raise NotImplementedError
+
+    def value(self, w: np.ndarray) -> np.ndarray:
+        """F(w), shape=[N, D]."""
+        return self.jet(w)[0]
+
+    def jacobian(self, w: np.ndarray) -> np.ndarray:
+        """dF(w), shape=[N, D, d]."""
+        return self.jet(w)[1]
+
+    def guess(self, x: np.ndarray) -> np.ndarray | None:
+        """A w with F(w) near x where the map has one at hand, shape=[N, D] to [N, d]."""
+        return None
+
+
+class RidgeMap(Embedding):
+    """F_k(w) = phi_k(<a_k, w> + b_k) with phi_k = int sqrt(r_k'')."""
+
+    def __init__(self, directions: np.ndarray, offsets: np.ndarray, profiles: Sequence[Profile]):
+        self.directions, self.offsets, self.profiles = directions, offsets, tuple(profiles)
+        self.ambient_dim, self.dim = directions.shape
+        self._groups = [(p, [q is p for q in self.profiles]) for p in dict.fromkeys(self.profiles)]
+
+    def jet(self, w: np.ndarray) -> Jet:
+        s = w @ self.directions.T + self.offsets
+        value, slope, bend = np.empty_like(s), np.empty_like(s), np.empty_like(s)
+        with np.errstate(all="ignore"):
+            for profile, columns in self._groups:
+                t = s[:, columns]
+                low, high = profile.domain
+                t = np.where((t > low) & (t < high), t, np.nan)
+                fine = np.isfinite(t)
+                root = np.full(t.shape, np.nan)
+                root[fine] = profile.root_curvature(t[fine])
+                integral = np.full(t.shape, np.nan)
+                integral[fine] = profile.root_integral(t[fine])
+                third = np.asarray(profile.derivative(3, t), dtype=float)
+                value[:, columns], slope[:, columns], bend[:, columns] = integral, root, third / (2 * root)
+        a = self.directions
+        return value, slope[:, :, None] * a, bend[:, :, None, None] * (a[:, :, None] * a[:, None, :])
+
+
+class Stack(Embedding):
+    """w to (F_1(w), F_2(w), ...)."""
+
+    def __init__(self, parts: Sequence[Embedding]):
+        self.parts, self.dim = tuple(parts), parts[0].dim
+        self.ambient_dim = sum(p.ambient_dim for p in parts)
+
+    def jet(self, w: np.ndarray) -> Jet:
+        jets = [p.jet(w) for p in self.parts]
+        value, first, second = (np.concatenate([jet[k] for jet in jets], axis=1) for k in range(3))
+        return value, first, second
+
+
+class Scaled(Embedding):
+    """w to c F(w)."""
+
+    def __init__(self, factor: float, part: Embedding):
+        self.factor, self.part, self.dim, self.ambient_dim = factor, part, part.dim, part.ambient_dim
+
+    def jet(self, w: np.ndarray) -> Jet:
+        value, first, second = self.part.jet(w)
+        return self.factor * value, self.factor * first, self.factor * second
+
+
+class Composite(Embedding):
+    """w to F(c(w)) for a change of coordinates c with a 2-jet of its own."""
+
+    def __init__(self, outer: Embedding, chart: Callable[[np.ndarray], Jet], dim: int):
+        self.outer, self.chart, self.dim, self.ambient_dim = outer, chart, dim, outer.ambient_dim
+
+    def jet(self, w: np.ndarray) -> Jet:
+        c, dc, ddc = self.chart(w)
+        value, first, second = self.outer.jet(c)
+        bend = np.einsum("nDab,nai,nbj->nDij", second, dc, dc, optimize=True)
+        return value, first @ dc, bend + np.einsum("nDa,naij->nDij", first, ddc)
+
+
+def affine_chart(A: np.ndarray, b: np.ndarray) -> Callable[[np.ndarray], Jet]:
+    """w to A w + b."""
+
+    def chart(w: np.ndarray) -> Jet:
+        n, (m, d) = len(w), A.shape
+        return w @ A.T + b, np.broadcast_to(A, (n, m, d)), np.zeros((n, m, d, d))
+
+    return chart
+
+
+def block_chart(block: slice, d: int) -> Callable[[np.ndarray], Jet]:
+    """w to the coordinates of a block."""
+    E = np.eye(d)[block]
+    return affine_chart(E, np.zeros(len(E)))
+
+
+def dual_chart(R: LegendreFunction) -> Callable[[np.ndarray], Jet]:
+    """mu to w = grad Q(mu), with hess Q = H^{-1} and its derivative from H and T of R at w."""
+
+    def chart(mu: np.ndarray) -> Jet:
+        w = np.asarray(R.inverse_gradient(mu), dtype=float)
+        C = np.linalg.inv(np.asarray(R._hessian(w), dtype=float))
+        T = np.asarray(R._third(w), dtype=float)
+        return w, C, -np.einsum("nai,nbj,nck,nijk->nabc", C, C, C, T, optimize=True)
+
+    return chart
+
+
+def smooth_chart(function: Callable[[Any], Any]) -> Callable[[np.ndarray], Jet]:
+    """A change of coordinates written in autograd.numpy."""
+    first, second = autodiff.jacobian(function), autodiff.hessian(function)
+
+    def chart(w: np.ndarray) -> Jet:
+        with np.errstate(all="ignore"):
+            return tuple(np.asarray(f(w), dtype=float) for f in (function, first, second))  # type: ignore[return-value]
+
+    return chart
