@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import autograd.numpy as np
@@ -26,6 +27,17 @@ class Ridges:
     directions: onp.ndarray
     offsets: onp.ndarray
     profiles: tuple[Profile, ...]
+
+    def derivative(self, order: int, w: Any) -> Any:
+        """The derivative of order 0 to 3: shape=[...], [..., d], [..., d, d] or [..., d, d, d]."""
+        a, s = self.directions, np.matmul(w, self.directions.T) + self.offsets
+        groups = [(p, onp.flatnonzero([q is p for q in self.profiles])) for p in dict.fromkeys(self.profiles)]
+        if len(groups) == 1:
+            values = groups[0][0].derivative(order, s)
+        else:
+            values = np.concatenate([p.derivative(order, s[..., k]) for p, k in groups], axis=-1)
+            values = values[..., onp.argsort(onp.concatenate([k for _, k in groups]))]
+        return np.einsum(("...k->...", "...k,ki->...i", "...k,ki,kj->...ij", "...k,ki,kj,kl->...ijl")[order], values, *[a] * order)
 
 
 @dataclass(frozen=True)
@@ -128,27 +140,16 @@ class RidgeSum(LegendreFunction):
             )
         structure = Ridges(a, b, rs)
         domain = _ridge_domain(structure) if domain is None else domain
-        groups = [(p, onp.flatnonzero([q is p for q in rs])) for p in dict.fromkeys(rs)]
-
-        def gather(order: int, s: Any) -> Any:
-            if len(groups) == 1:
-                return groups[0][0].derivative(order, s)
-            values = np.concatenate([p.derivative(order, s[..., k]) for p, k in groups], axis=-1)
-            return values[..., onp.argsort(onp.concatenate([k for _, k in groups]))]
-
-        def at(w: Any) -> Any:
-            return np.matmul(w, a.T) + b
-
         super().__init__(
-            lambda w: np.sum(gather(0, at(w)), axis=-1),
+            partial(structure.derivative, 0),
             domain,
-            gradient=lambda w: np.matmul(gather(1, at(w)), a),
-            hessian=lambda w: np.einsum("...k,ki,kj->...ij", gather(2, at(w)), a, a),
-            third_derivative=lambda w: np.einsum("...k,ki,kj,kl->...ijl", gather(3, at(w)), a, a, a),
+            gradient=partial(structure.derivative, 1),
+            hessian=partial(structure.derivative, 2),
+            third_derivative=partial(structure.derivative, 3),
             conjugate=conjugate,
             name=name,
+            structure=structure,
         )
-        self.structure = structure
 
 
 def _ridge_domain(ridges: Ridges) -> ConvexDomain:

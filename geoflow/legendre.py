@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +62,8 @@ class LegendreFunction:
         self.potential, self.structure = potential, structure
         self._gradient = gradient or autodiff.jacobian(potential)
         self._hessian = hessian or autodiff.hessian(potential)
+        if third_derivative is None and hasattr(structure, "derivative"):
+            third_derivative = partial(structure.derivative, 3)
         self._third = third_derivative or autodiff.third_derivative(potential)
         self._conjugate: LegendreFunction | None = None
         self.has_closed_conjugate = conjugate is not None

@@ -54,6 +54,8 @@ class Parametrization:
     LWLA22, section 2.
     """
 
+    commuting_tol = COMMUTING_TOL
+
     def __init__(
         self,
         function: Callable[[Any], Any],
@@ -132,19 +134,21 @@ class Parametrization:
 
     # checks ---------------------------------------------------------------------------------------------------------
 
-    def check_commuting(self, points: Any, tol: float = COMMUTING_TOL) -> Check:
+    def check_commuting(self, points: Any, tol: float | None = None) -> Check:
         """Check [grad G_i, grad G_j] = 0 at the points, relative to the largest D(grad G_j).grad G_i term there.
 
         Parameters
         ----------
         points : array-like, shape=[..., D]
-        tol : float
+        tol : float, optional
+            By default `commuting_tol`: 1e-9, or what the accuracy of a numerical realization allows.
 
         Returns
         -------
         Check
             `unwrap` raises `NotCommutingError` with `defect`, `point` and `pair`.
         """
+        tol = self.commuting_tol if tol is None else tol
         points = self._as_points(points).reshape(-1, self.dim)
         rows = self.jacobian(points)
         along = self._finite(self.derivative_of_differential(points, rows), points, "brackets")

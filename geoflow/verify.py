@@ -11,13 +11,15 @@ import numpy as np
 
 from geoflow import laws
 from geoflow.catalog.registry import Case, Entry
-from geoflow.errors import DomainError, GeoflowError, NotCommutingError
+from geoflow.domains import Box
+from geoflow.errors import ArgumentError, DomainError, GeoflowError, NotCommutingError
 from geoflow.fields import joint_flow
 from geoflow.flows import gradient_flow, mirror_flow
 from geoflow.induced import InducedLegendreFunction, mirror_map
 from geoflow.legendre import LegendreFunction
 from geoflow.losses import LeastSquares, LogisticLoss
 from geoflow.parametrization import Parametrization
+from geoflow.realization import Realization
 from geoflow.results import EquivalenceReport
 
 TIME = 2.0
@@ -282,3 +284,62 @@ def case_of(G: Parametrization, x0: Any = None, seed: int = 0) -> Case:
         return joint_flow(G, x0, rng.uniform(-bound, bound, size=(n, d)))
 
     return Case(G, x0, None, sample, mu_bound=bound)
+
+
+def converse_losses(F: Realization, w0: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """A quadratic, a logistic and a time-dependent loss whose mirror flows from w0 stay in the region."""
+    R = F.potential
+    assert R is not None
+    d, H = F.dim, R.hessian(w0)
+    reach = 0.5 * np.ones(d)
+    if isinstance(F.region, Box) and np.isfinite(F.region.lower + F.region.upper).all():
+        reach = 0.25 * (F.region.upper - F.region.lower)
+    else:
+        while not np.all(R.domain.belongs(w0 + 2 * reach * np.concatenate([np.eye(d), -np.eye(d)]))):
+            reach = reach / 2
+    target = w0 + reach * rng.uniform(0.5, 1.0, size=d) * np.where(rng.uniform(size=d) < 0.5, -1, 1) / np.sqrt(d)
+    # forces of a size that moves w about one reach in the time span, whatever the scale of the metric
+    force = np.linalg.norm(H @ (target - w0)) / TIME
+    data = rng.standard_normal((4 * d, d)) / np.sqrt(d) * force
+    half = target + (w0 - target) / 2
+
+    def moving(w: Any, t: float) -> Any:
+        goal = half + (target - half) * anp.sin(3 * t)
+        return stiffness * anp.sum((w - goal) ** 2) / 2
+
+    stiffness = force / np.linalg.norm(target - w0)
+    Z = np.sqrt(stiffness) * np.eye(d)
+    labels = np.where(rng.uniform(size=4 * d) < 0.5, -1.0, 1.0)
+    return {"quadratic": LeastSquares(Z, Z @ target), "logistic": LogisticLoss(data, labels), "time-dependent": moving}
+
+
+def converse_figures(F: Realization, seed: int = 0, round_trip: bool = True) -> dict[str, float]:
+    """The converse theorem, run on a realization: flows on M against mirror flow in w, brackets, and the round trip.
+
+    Returns
+    -------
+    dict of str to float
+        "gap": largest |w_GF - w_MF| over three losses, relative to the length of the path; "distance": of the flow to M;
+        "bracket": relative, at points of the flows; "round trip": grad of the induced R against grad R, relative.
+    """
+    if F.potential is None:
+        raise ArgumentError("realization", got="one of a bare metric", wanted="one of a Legendre function")
+    R, G, rng = F.potential, F.parametrization, np.random.default_rng(seed)
+    w0 = F.region.interior_point()
+    times = np.linspace(0, TIME, 31)
+    figures = {"metric": F.certificate.metric_error, "gap": 0.0, "distance": 0.0}
+    visited = []
+    for loss in converse_losses(F, w0, rng).values():
+        flow = gradient_flow(loss, G, F.embedding(w0), times).unwrap()
+        mirror = mirror_flow(loss, R, w0, times, rtol=1e-11, atol=1e-14).unwrap()
+        size = np.abs(mirror.w - w0).max() + 1e-300
+        figures["gap"] = max(figures["gap"], float(np.abs(flow.w - mirror.w).max() / size))
+        figures["distance"] = max(figures["distance"], float(np.max(G.space.distance_to(flow.x))))
+        visited.append((flow.w, flow.x))
+    points = np.concatenate([x for _, x in visited])
+    figures["bracket"] = G.check_commuting(points[:: max(1, len(points) // 30)]).defect
+    if round_trip:
+        w = visited[0][0][[10, 30]]
+        induced, closed = mirror_map(G, F.embedding(w0)).gradient(w), R.gradient(w) - R.gradient(w0)
+        figures["round trip"] = float(np.abs(induced - closed).max() / np.abs(closed).max())
+    return figures

@@ -10,9 +10,11 @@ import autograd.numpy as np
 import numpy as onp
 
 from geoflow.catalog.registry import Registry
+from geoflow.composition import Affine, Pullback, Ridges, RidgeSum, Sum
 from geoflow.domains import Box, Orthant, Polytope, Region, Simplex
 from geoflow.errors import ArgumentError
 from geoflow.legendre import LegendreFunction
+from geoflow.profiles import profiles
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class PotentialEntry:
 potentials: Registry[PotentialEntry] = Registry("potential")
 
 
+def _separable(profile: str, d: int) -> Ridges:
+    """The structure sum_i r(w_i)."""
+    return Ridges(onp.eye(d), onp.zeros(d), (profiles[profile],) * d)
+
+
 def _entropy(p: Any) -> Any:
     return np.sum(p * np.log(p), axis=-1)
 
@@ -57,6 +64,7 @@ def _negative_entropy(d: int) -> LegendreFunction:
         hessian=lambda w: onp.eye(d) / w[..., None],
         conjugate=LegendreFunction(lambda mu: np.sum(np.exp(mu), axis=-1), d, gradient=np.exp, name="sum exp"),
         name="negative entropy",
+        structure=_separable("entropy", d),
     )
 
 
@@ -70,6 +78,7 @@ def _burg(d: int) -> LegendreFunction:
         gradient=lambda w: -1 / w,
         conjugate=dual,
         name="Burg entropy",
+        structure=_separable("log_barrier", d),
     )
 
 
@@ -83,6 +92,7 @@ def _fermi_dirac(d: int) -> LegendreFunction:
         gradient=lambda w: np.log(w) - np.log1p(-w),
         conjugate=dual,
         name="Fermi-Dirac entropy",
+        structure=_separable("fermi_dirac", d),
     )
 
 
@@ -94,6 +104,7 @@ def _hyperbolic_entropy(d: int) -> LegendreFunction:
         gradient=np.arcsinh,
         conjugate=dual,
         name="hyperbolic entropy",
+        structure=_separable("hyperbolic_entropy", d),
     )
 
 
@@ -130,6 +141,9 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
         hessian=lambda w: onp.eye(d) / w[..., None] + 1 / (1 - np.sum(w, axis=-1))[..., None, None],
         conjugate=dual,
         name="simplex entropy",
+        structure=Ridges(
+            onp.concatenate([onp.eye(d), -onp.ones((1, d))]), onp.r_[onp.zeros(d), 1.0], (profiles["entropy"],) * (d + 1)
+        ),
     )
     return primal, dual
 
@@ -144,23 +158,15 @@ def _polytope_barrier(d: int) -> LegendreFunction:
     cuts = rng.standard_normal((d, d))
     cuts /= onp.linalg.norm(cuts, axis=1, keepdims=True)
     A, b = onp.concatenate([onp.eye(d), -onp.eye(d), cuts]), onp.r_[onp.ones(2 * d), onp.full(d, 0.8)]
-    return LegendreFunction(
-        lambda w: -np.sum(np.log(b - w @ A.T), axis=-1),
-        Polytope(A, b),
-        gradient=lambda w: (1 / (b - w @ A.T)) @ A,
-        hessian=lambda w: np.einsum("...k,ki,kj->...ij", 1 / (b - w @ A.T) ** 2, A, A),
-        name="polytope barrier",
-    )
+    return RidgeSum(-A, b, "log_barrier", name="polytope barrier")
 
 
 def _logistic_regression(d: int) -> LegendreFunction:
     """Mean of log(1 + exp(<z_k, w>)) over 10 d random z_k, plus |w|^2 / 20, which makes it Legendre on R^d."""
     Z = onp.random.default_rng(1).standard_normal((10 * d, d))
-    return LegendreFunction(
-        lambda w: np.mean(np.logaddexp(0.0, w @ Z.T), axis=-1) + np.sum(w**2, axis=-1) / 20,
-        d,
-        name="logistic regression",
-    )
+    result = (1 / len(Z)) * RidgeSum(Z, 0.0, "softplus") + 0.1 * RidgeSum(onp.eye(d), 0.0, "quadratic")
+    result.name = "logistic regression"
+    return result
 
 
 def _gaussian_log_partition(d: int) -> LegendreFunction:
@@ -169,7 +175,15 @@ def _gaussian_log_partition(d: int) -> LegendreFunction:
         lambda t: -(t[..., 0] ** 2) / (4 * t[..., 1]) - np.log(-2 * t[..., 1]) / 2,
         Box([-onp.inf, -onp.inf], [onp.inf, 0.0]),
         name="Gaussian log-partition",
+        structure=Pullback((("hyperbolic plane", _half_plane_chart),)),
     )
+
+
+def _half_plane_chart(t: Any) -> Any:
+    """(u, v) with Fisher metric 2 (du^2 + cosh(u)^2 dv^2): distance from, and length along, the geodesic t1 = 0."""
+    t1, t2 = t[..., 0], t[..., 1]
+    v = np.log(t1**2 / (8 * t2**2) - 1 / (2 * t2)) / 2
+    return np.stack([np.arcsinh(t1 / (2 * np.sqrt(-t2))), v], axis=-1)
 
 
 def _log_det_spd(d: int) -> LegendreFunction:
@@ -179,7 +193,19 @@ def _log_det_spd(d: int) -> LegendreFunction:
         return w[..., 0] * w[..., 2] - w[..., 1] ** 2
 
     cone = Region(3, lambda w: (w[..., 0] > 0) & (determinant(w) > 0), [1.0, 0.0, 1.0], "SPD(2) as (a, b, c)")
-    return LegendreFunction(lambda w: -np.log(determinant(w)), cone, name="-log det on SPD(2)")
+    def scale_chart(w: Any) -> Any:
+        return np.log(determinant(w))[..., None] / np.sqrt(2.0)
+
+    def shape_chart(w: Any) -> Any:
+        # w / sqrt(det) is on the hyperboloid y0^2 - y1^2 - y2^2 = 1, a, c = y0 +- y1, b = y2
+        return np.stack([np.arcsinh(w[..., 1] / np.sqrt(determinant(w))), np.log(w[..., 0] / w[..., 2]) / 2], axis=-1)
+
+    return LegendreFunction(
+        lambda w: -np.log(determinant(w)),
+        cone,
+        name="-log det on SPD(2)",
+        structure=Pullback((("euclidean", scale_chart), ("hyperbolic plane", shape_chart))),
+    )
 
 
 def _quartic(d: int) -> LegendreFunction:
@@ -197,7 +223,12 @@ def _quadratic_form(d: int) -> LegendreFunction:
     C = onp.linalg.inv(A)
     dual = LegendreFunction(lambda mu: np.sum(mu * (mu @ C), axis=-1) / 2, d, gradient=lambda mu: mu @ C)
     return LegendreFunction(
-        lambda w: np.sum(w * (w @ A), axis=-1) / 2, d, gradient=lambda w: w @ A, conjugate=dual, name="quadratic form"
+        lambda w: np.sum(w * (w @ A), axis=-1) / 2,
+        d,
+        gradient=lambda w: w @ A,
+        conjugate=dual,
+        name="quadratic form",
+        structure=Ridges(onp.linalg.cholesky(A).T, onp.zeros(d), (profiles["quadratic"],) * d),
     )
 
 
@@ -209,6 +240,7 @@ def _power(d: int) -> LegendreFunction:
         hessian=lambda w: (3 * w**2 + 1)[..., None] * onp.eye(d),
         third_derivative=lambda w: (6 * w)[..., None, None] * onp.eye(d)[:, :, None] * onp.eye(d)[:, None, :],
         name="power 4",
+        structure=_separable("quartic", d),
     )
 
 
@@ -216,8 +248,17 @@ def _soft_max_affine(d: int) -> LegendreFunction:
     """Log-sum-exp of 3 d random affine functions, plus |w|^2 / 20."""
     rng = onp.random.default_rng(3)
     A, b = rng.standard_normal((3 * d, d)), rng.standard_normal(3 * d)
+    # log sum exp of z_0, ..., z_m is z_0 plus the log-sum-exp potential of the differences z_k - z_0
+    spread = Affine(_simplex_pair(3 * d - 1)[1], A[1:] - A[0], b[1:] - b[0])
+    parts = (
+        LegendreFunction(lambda w: log_sum_exp_of(w @ A.T + b), d, structure=spread),
+        0.1 * RidgeSum(onp.eye(d), 0.0, "quadratic"),
+    )
     return LegendreFunction(
-        lambda w: log_sum_exp_of(w @ A.T + b) + np.sum(w**2, axis=-1) / 20, d, name="soft maximum of affine functions"
+        lambda w: log_sum_exp_of(w @ A.T + b) + np.sum(w**2, axis=-1) / 20,
+        d,
+        name="soft maximum of affine functions",
+        structure=Sum(parts),
     )
 
 

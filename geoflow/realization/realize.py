@@ -142,15 +142,15 @@ class Realization:
         nearest = NearestPoint(self.map, self._near, lambda n: self._sample(n, np.random.default_rng(1)))
         space = Submanifold(self.map, nearest, self._sample)
         name = self.potential.name if self.potential is not None else "metric"
-        return SubmanifoldParametrization(space, nearest, f"G of {name}")
+        return SubmanifoldParametrization(space, nearest, f"G of {name}", self.certificate.metric_error)
 
     def certify(self, tol: float, n_points: int = FRESH_POINTS, seed: int = 0) -> Certificate:
         """Measure F again at `n_points` random points of the region, from a seed."""
         rng = np.random.default_rng([seed, 20_221])  # not a stream any solver draws from
         points = self._sample(n_points, rng)
         widths = np.maximum(np.ptp(points, axis=0), 1e-300) * np.ones_like(points)
-        if not isinstance(self.region, Box) or not np.isfinite(self.region.lower + self.region.upper).all():
-            # near the boundary of an unbounded region F bends at the scale of the distance to it
+        # near the boundary of dom R an exact F bends at the scale of the distance to it
+        if self.exact:
             widths = np.minimum(widths, 10 * self._room(points)[:, None])
         return certify(self.map, self._metric, points, tol, widths, self._inside)
 

@@ -256,12 +256,16 @@ class SubmanifoldParametrization(Parametrization):
     space : Submanifold
     nearest : NearestPoint
     name : str
+    metric_error : float
+        Of F; brackets are derivatives of the metric, and cannot be smaller than its error allows.
     """
 
     space: Submanifold
 
-    def __init__(self, space: Submanifold, nearest: NearestPoint, name: str):
+    def __init__(self, space: Submanifold, nearest: NearestPoint, name: str, metric_error: float):
         self._nearest = nearest
+        if metric_error > 1e-12:
+            self.commuting_tol = max(1e-6, 30 * metric_error)
         super().__init__(self._coordinates, space, space.dim, name=name)
 
     def _coordinates(self, x: Any) -> np.ndarray:
