@@ -105,8 +105,8 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from geoflow import autodiff, catalog, domains, laws, plotting
-    from geoflow.composition import RidgeSum, product
     from geoflow.bias import bregman_projection, rate_bound
+    from geoflow.composition import RidgeSum, product
     from geoflow.fields import VectorField, joint_flow, lie_bracket
     from geoflow.flows import gradient_flow, mirror_flow
     from geoflow.induced import mirror_map

@@ -1,4 +1,4 @@
-"""The command line: geoflow demo | verify | list."""
+"""The command line: geoflow demo | verify | realize | list."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geoflow.diabetes import BiasRow
-    from geoflow.verify import Row
+    from geoflow.verify import ConverseRow, Row
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="geoflow", description="Commuting parametrizations, Legendre functions and mirror flows."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    demo = commands.add_parser("demo", help="run the direct theorem over the catalogue and on real data")
+    demo = commands.add_parser("demo", help="run both theorems over the catalogue, and the bias on real data")
     demo.add_argument(
         "--out", default="geoflow-demo", help="folder for figures and figures.json (default: %(default)s)"
     )
@@ -42,6 +42,21 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--json", default=None, metavar="FILE", help="write every figure")
     verify.add_argument("--plot", default=None, metavar="DIR", help="write trajectories and gaps as PNG")
     verify.set_defaults(run=_verify)
+    realize = commands.add_parser("realize", help="embed a Hessian metric, and run gradient flow on the result")
+    realize.add_argument("target", metavar="NAME|FILE.py:OBJECT", help="a potential of the catalogue, or your own")
+    realize.add_argument("--d", type=int, default=None, help="dimension d of a catalogue potential (default: 2)")
+    realize.add_argument(
+        "--box", default=None, metavar="LOW,..:HIGH,..", help="as -1,-2:1,-0.5, or one LOW:HIGH for every coordinate"
+    )
+    realize.add_argument(
+        "--dim", type=int, default=None, help="ambient dimension D (default: d(d+3)/2, or by the rule)"
+    )
+    realize.add_argument("--tol", type=float, default=1e-8, help="relative metric error to meet (default: %(default)s)")
+    realize.add_argument("--method", default="auto", choices=("auto", "exact", "twist", "spectral"))
+    realize.add_argument("--plot", default=None, metavar="DIR", help="write M, the convergence and the flows as PNG")
+    realize.add_argument("--save", default=None, metavar="FILE.npz", help="write the realization")
+    realize.add_argument("--json", default=None, metavar="FILE", help="write every figure")
+    realize.set_defaults(run=_realize)
     listing = commands.add_parser("list", help="list the catalogue")
     listing.set_defaults(run=_list)
     return parser
@@ -68,22 +83,113 @@ def _list(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from geoflow import catalog
-    from geoflow.verify import verify_case, verify_refusal
+    from geoflow.verify import verify_case, verify_potential, verify_refusal
 
-    rows = []
+    rows, converse = [], []
     with _progress() as advance:
         for target in options.targets:
             if target in catalog.noncommuting:
                 rows.append(verify_refusal(catalog.noncommuting[target]))
                 continue
+            if target in catalog.potentials:
+                advance(target, "realization")
+                converse.append(verify_potential(target, catalog.potentials[target](options.dim)))
+                continue
             case = _user_case(target, options.x0) if ".py" in target else catalog.parametrizations[target](options.dim)
             rows.append(verify_case(target, case, advance=partial(advance, target)))
     _print_rows(rows)
+    _print_converse(converse)
+    passed = all(row.passed for row in [*rows, *converse])
     if options.json:
-        _write_json(options.json, {"rows": [row.as_json() for row in rows], "passed": all(r.passed for r in rows)})
+        _write_json(options.json, {"rows": [row.as_json() for row in [*rows, *converse]], "passed": passed})
     if options.plot:
         _plot_rows([row for row in rows if row.reports], options.plot)
-    return 0 if all(row.passed for row in rows) else 1
+    return 0 if passed else 1
+
+
+def _realize(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    import geoflow.plotting as plotting
+    from geoflow.errors import RealizationError
+    from geoflow.realization import realize
+    from geoflow.verify import converse_example, converse_figures, converse_tolerances
+
+    R, box = _user_potential(options.target, options.d), None
+    if options.box is not None:
+        box = _box(options.box, R.dim)
+    with _progress() as advance:
+
+        def stage(name: str, stage: Any) -> None:
+            advance(
+                f"{name} {stage.parameter:.3g}, {stage.grid} points: error {stage.fresh:.1e}", f"{stage.seconds:.1f} s"
+            )
+
+        try:
+            F, refusal = realize(R, box, options.tol, options.method, options.dim, advance=stage), ""
+        except RealizationError as error:
+            if getattr(error, "realization", None) is None:
+                raise
+            F, refusal = error.realization, str(error)
+        advance(options.target, "flows on M")
+        figures = converse_figures(F)
+        if options.plot:
+            _save(plotting.realized_surface(F), Path(options.plot) / "surface.png")
+            if F.stages:
+                _save(plotting.convergence(F), Path(options.plot) / "convergence.png")
+            _save(plotting.flow_on_realization(F, *converse_example(F)), Path(options.plot) / "flow.png")
+    failed = [key for key, value in figures.items() if not value <= converse_tolerances(F)[key]]
+    c = F.certificate
+    _print_table(
+        f"Converse theorem: {R.name} on {F.region}, embedded in R^{F.ambient_dim}",
+        ("figure", "value", "wanted"),
+        [("method", repr(F.method), ""), *((key, _number(value), f"<= {converse_tolerances(F)[key]:.0e}")
+         for key, value in figures.items()), ("fresh points", str(c.n_points), ""),
+         ("injectivity margin", f"{c.injectivity_margin:.2g}", ">= 1e-3"),
+         ("condition of dF", f"{c.condition:.3g}", ""), ("reach of M", f"{c.reach:.2g}", "")],
+    )  # fmt: skip
+    if options.save and not refusal:
+        F.save(options.save)
+        print(f"saved to {options.save}")
+    if options.plot:
+        print(f"figures are in {options.plot}/")
+    if options.json:
+        passed = not (refusal or failed)
+        _write_json(options.json, {"passed": passed, "D": F.ambient_dim, "method": repr(F.method), "figures": figures})
+    if refusal:
+        print(f"REFUSED: {refusal}")
+    print("FAIL: " + ", ".join(failed) if failed else "gradient flow on M is mirror flow of R")
+    return 1 if refusal or failed else 0
+
+
+def _box(text: str, dim: int) -> Any:
+    from geoflow.domains import Box
+    from geoflow.errors import ArgumentError
+
+    try:
+        low, high = ([float(number) for number in side.split(",")] for side in text.split(":"))
+        lower, upper = (side * dim if len(side) == 1 else side for side in (low, high))
+    except ValueError:
+        raise ArgumentError(
+            "--box",
+            got=repr(text),
+            wanted="LOW,..:HIGH,.. with numbers, such as -1,-2:1,-0.5",
+            remedy="write --box=-1:1",
+        ) from None
+    return Box(lower, upper)
+
+
+def _user_potential(target: str, d: int | None) -> Any:
+    from geoflow import catalog
+    from geoflow.errors import ArgumentError
+    from geoflow.legendre import LegendreFunction
+
+    if ".py" not in target:
+        return catalog.potentials[target](d)
+    value, _ = _object(target)
+    if not isinstance(value, LegendreFunction):
+        raise ArgumentError(f"{target}", got=type(value).__name__, wanted="a gf.LegendreFunction")
+    return value
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -91,7 +197,7 @@ def _demo(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from geoflow import catalog, diabetes
-    from geoflow.verify import verify_case, verify_refusal
+    from geoflow.verify import converse_demo, verify_case, verify_refusal
 
     start, rows, bias = time.perf_counter(), [], []
     with _progress() as advance:
@@ -100,6 +206,7 @@ def _demo(options: argparse.Namespace) -> int:
         for name, entry in catalog.noncommuting.items():
             advance(name, "refusal")
             rows.append(verify_refusal(entry))
+        converse = converse_demo(advance)
         Z, y = diabetes.load()
         optimum = diabetes.basis_pursuit(Z, y)
         for alpha in diabetes.INITIALIZATIONS:
@@ -108,9 +215,11 @@ def _demo(options: argparse.Namespace) -> int:
         advance("figures", "drawing")
         folder = Path(options.out)
         _plot_demo(rows, bias, folder)
-    results: list[Any] = [*rows, *bias]
+        _plot_converse(converse, folder)
+    results: list[Any] = [*rows, *converse, *bias]
     passed = all(row.passed for row in results)
     _print_rows(rows)
+    _print_converse(converse)
     _print_bias(bias)
     seconds = time.perf_counter() - start
     _write_json(
@@ -119,6 +228,7 @@ def _demo(options: argparse.Namespace) -> int:
             "passed": passed,
             "seconds": seconds,
             "rows": [row.as_json() for row in rows],
+            "converse": [row.as_json() for row in converse],
             "diabetes": {"l1_optimum": optimum, "rows": [row.as_json() for row in bias]},
         },
     )
@@ -138,14 +248,7 @@ def _user_case(target: str, x0: str | None) -> Any:
     from geoflow.parametrization import Parametrization
     from geoflow.verify import case_of
 
-    path, _, name = target.rpartition(":")
-    if not path or not path.endswith(".py"):
-        raise ArgumentError(f"target {target!r}", wanted="FILE.py:OBJECT", remedy="name the object, as in maps.py:G")
-    module = _load(path)
-    if not hasattr(module, name):
-        public = [n for n in vars(module) if not n.startswith("_")]
-        raise ArgumentError(f"object {name!r} of {path}", got="no such name", wanted=f"one of {', '.join(public)}")
-    value = getattr(module, name)
+    value, module = _object(target)
     if isinstance(value, Case):
         return value
     if not isinstance(value, Parametrization):
@@ -155,6 +258,20 @@ def _user_case(target: str, x0: str | None) -> Any:
     except ValueError:
         raise ArgumentError("--x0", got=repr(x0), wanted="numbers separated by commas, such as 1,0.5") from None
     return case_of(value, start)
+
+
+def _object(target: str) -> tuple[Any, Any]:
+    """The object FILE.py:OBJECT names, and its module."""
+    from geoflow.errors import ArgumentError
+
+    path, _, name = target.rpartition(":")
+    if not path or not path.endswith(".py"):
+        raise ArgumentError(f"target {target!r}", wanted="FILE.py:OBJECT", remedy="name the object, as in maps.py:G")
+    module = _load(path)
+    if not hasattr(module, name):
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise ArgumentError(f"object {name!r} of {path}", got="no such name", wanted=f"one of {', '.join(public)}")
+    return getattr(module, name), module
 
 
 def _load(path: str) -> Any:
@@ -227,6 +344,24 @@ def _print_rows(rows: list[Row]) -> None:
         cells = [(r.name, str(r.d), _number(r.figures.get("bracket")), r.error, "refused" if r.passed else "FAIL")
                  for r in refused]  # fmt: skip
         _print_table("Not commuting: has to be refused", ("G", "d", "bracket", "what was seen", "verdict"), cells)
+
+
+def _print_converse(rows: list[ConverseRow]) -> None:
+    keys = ("metric", "gap", "distance", "bracket", "round trip")
+    cells = []
+    for row in rows:
+        F = row.realization
+        where = ("-", "-", "-") if F is None else (str(F.dim), str(F.ambient_dim), str(F.method))
+        reason = "see below" if row.error else ", ".join(row.failures)
+        cells.append((row.name, *where, *(_number(row.figures.get(k)) for k in keys), _verdict(row.passed, reason)))
+    if cells:
+        _print_table(
+            "Converse theorem: mirror flow of R is gradient flow on M = F(K) in R^D (relative defects, three losses)",
+            ("R", "d", "D", "method", "metric error", "gap", "distance to M", "bracket", "round trip", "verdict"), cells,
+        )  # fmt: skip
+    for row in rows:
+        if row.error:
+            print(f"{row.name}: {row.error}")
 
 
 def _print_bias(rows: list[BiasRow]) -> None:
@@ -317,6 +452,18 @@ def _plot_demo(rows: list[Row], bias: list[BiasRow], folder: Any) -> None:
     _save(
         plotting.joint_flow_grid(closing, open_.parametrization, [1.0, 0.4], [0.5, 0.2]), folder / "joint_flow_grid.png"
     )
+
+
+def _plot_converse(rows: list[ConverseRow], folder: Any) -> None:
+    import geoflow.plotting as plotting
+    from geoflow.verify import converse_example
+
+    solved = [row.realization for row in rows if row.realization is not None and row.realization.stages]
+    for F in solved[:2]:
+        _save(plotting.convergence(F), folder / f"convergence_{F.method}.png")
+    if solved:
+        _save(plotting.realized_surface(solved[0]), folder / "surface.png")
+        _save(plotting.flow_on_realization(solved[0], *converse_example(solved[0])), folder / "flow_on_realization.png")
 
 
 def _plane_maps() -> Any:

@@ -37,7 +37,9 @@ class Ridges:
         else:
             values = np.concatenate([p.derivative(order, s[..., k]) for p, k in groups], axis=-1)
             values = values[..., onp.argsort(onp.concatenate([k for _, k in groups]))]
-        return np.einsum(("...k->...", "...k,ki->...i", "...k,ki,kj->...ij", "...k,ki,kj,kl->...ijl")[order], values, *[a] * order)
+        return np.einsum(
+            ("...k->...", "...k,ki->...i", "...k,ki,kj->...ij", "...k,ki,kj,kl->...ijl")[order], values, *[a] * order
+        )
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,11 @@ def _common_point(domains: Sequence[ConvexDomain]) -> onp.ndarray:
     rng = onp.random.default_rng(0)
     trials = [centres.mean(0), *centres]
     for size in (0.1, 1.0, 10.0):
-        trials.extend((centres[:, None] + size * rng.standard_normal((len(centres), 2000, centres.shape[1]))).reshape(-1, centres.shape[1]))
+        trials.extend(
+            (centres[:, None] + size * rng.standard_normal((len(centres), 2000, centres.shape[1]))).reshape(
+                -1, centres.shape[1]
+            )
+        )
     points = onp.stack(trials)
     fine = onp.logical_and.reduce([onp.asarray(d.belongs(points)) for d in domains])
     if not fine.any():
@@ -315,7 +321,9 @@ def _preimage(domain: ConvexDomain, A: onp.ndarray, b: onp.ndarray) -> ConvexDom
         rows = P @ A
         keep = onp.abs(rows).max(axis=1, initial=0.0) > 0
         if (q - P @ b <= 0)[~keep].any():
-            raise DomainError("domain of R(A w + b)", got="no w with A w + b inside", wanted="a b for which there is one")
+            raise DomainError(
+                "domain of R(A w + b)", got="no w with A w + b inside", wanted="a b for which there is one"
+            )
         return _polytope(rows[keep], (q - P @ b)[keep])
     centre = onp.linalg.lstsq(A, domain.interior_point() - b, rcond=None)[0]
     if not domain.belongs(A @ centre + b):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from geoflow.errors import ArgumentError
@@ -18,8 +21,6 @@ STYLE: Any = {"axes.spines.top": False, "axes.spines.right": False, "font.size":
 
 
 def _figure(width: float, height: float, columns: int = 1) -> tuple[Figure, Any]:
-    import matplotlib
-
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
         return figure, figure.subplots(1, columns)
@@ -146,3 +147,82 @@ def joint_flow_grid(
     axes[0].plot([], [], color=COLOURS[1], ls="--", label=r"grad $G_2$, then grad $G_1$")
     axes[0].legend(frameon=False, fontsize=8)
     return figure
+
+
+def realized_surface(F: Any, n: int = 60) -> Figure:
+    """M = F(K) in its three principal components, coloured by relative metric error; d >= 2 shows the first two axes."""
+    figure = Figure(figsize=(7.5, 6), layout="constrained")
+    axis = figure.add_subplot(projection="3d")
+    low, high = _bounds(F)
+    base = F.region.interior_point()
+    w = np.tile(base, (n, n, 1))
+    u, v = np.linspace(low[0], high[0], n), np.linspace(low[-1], high[-1], n)
+    w[..., 0] = u[:, None]
+    if F.dim > 1:
+        w[..., -1] = v[None, :]
+    x = F.embedding(w)
+    centred = x.reshape(-1, F.ambient_dim) - x.reshape(-1, F.ambient_dim).mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:3]
+    share = float(((centred @ axes.T) ** 2).sum() / max((centred**2).sum(), 1e-300))
+    p = (centred @ axes.T).reshape(n, n, -1)
+    p = np.concatenate([p, np.zeros((n, n, 3 - p.shape[-1]))], axis=-1)
+    error = np.log10(np.maximum(F.metric_error(w), 1e-17))
+    norm = Normalize(error.min() - 1e-9, error.max() + 1e-9)
+    map_ = matplotlib.colormaps["viridis"]
+    axis.plot_surface(p[..., 0], p[..., 1], p[..., 2], facecolors=map_(norm(error)), rstride=1, cstride=1, shade=False)
+    bar = figure.colorbar(ScalarMappable(norm, map_), ax=axis, shrink=0.7, pad=0.08)
+    bar.set_label("log10 of relative metric error")
+    shown = "" if F.ambient_dim <= 3 else f", {100 * share:.1f} % of the variance of R^{F.ambient_dim}"
+    axis.set_title(f"M = F(K), {F.method}{shown}")
+    for letter, name in zip("xyz", ("first", "second", "third"), strict=True):
+        getattr(axis, f"set_{letter}label")(f"{name} component")
+    return figure
+
+
+def convergence(F: Any) -> Figure:
+    """Relative metric error of every stage of the solver, at the points it saw and at fresh ones."""
+    figure, axis = _figure(6.5, 4.2)
+    twist = F.method == "twist"
+    stages = F.stages
+    labels = [f"{s.parameter:.3g}" + (f"\n{s.grid}" if twist else "") for s in stages]
+    place = np.arange(len(stages))
+    axis.semilogy(place, [s.fresh for s in stages], "o-", color=COLOURS[0], label="fresh points")
+    axis.semilogy(place, [max(s.fitted, 1e-17) for s in stages], "s--", color=COLOURS[1], label="points of the solver")
+    axis.axhline(F.certificate.tol, color="grey", linewidth=0.8, label="tol")
+    axis.set_xticks(place, labels, fontsize=8)
+    axis.set_xlabel("frequency, and points an axis" if twist else "degree")
+    axis.set_ylabel("relative metric error")
+    axis.set_title(f"{F.method} in R^{F.ambient_dim}")
+    axis.legend()
+    return figure
+
+
+def flow_on_realization(F: Any, flow: Any, mirror: Any) -> Figure:
+    """Gradient flow on M, seen in its two principal components, beside mirror flow in w."""
+    figure, (left, right) = _figure(9.5, 4.2, columns=2)
+    centred = flow.x - flow.x.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    p = centred @ axes.T
+    p = np.concatenate([p, np.zeros((len(p), 2 - p.shape[1]))], axis=1)
+    left.plot(p[:, 0], p[:, 1], color=COLOURS[0])
+    left.plot(*p[0], "o", color=COLOURS[0])
+    left.set(title=f"gradient flow on M in R^{F.ambient_dim}", xlabel="first component", ylabel="second component")
+    for i in range(F.dim):
+        colour = COLOURS[i % len(COLOURS)]
+        right.plot(mirror.t, mirror.w[:, i], color=colour, label=f"$w_{i + 1}$ mirror flow")
+        right.plot(flow.t, flow.w[:, i], "o", color=colour, markersize=3.5, label=f"$G_{i + 1}(x)$ on M")
+    gap = np.abs(flow.w - mirror.w).max()
+    right.set(title=f"gap {gap:.1e}", xlabel="t", ylabel="w")
+    right.legend(fontsize=8)
+    return figure
+
+
+def _bounds(F: Any) -> tuple[Any, Any]:
+    """Corners of the box to draw: the region, or the spread of its sample where it is unbounded."""
+    region = F.region
+    lower, upper = getattr(region, "lower", None), getattr(region, "upper", None)
+    if lower is not None and upper is not None and np.isfinite(lower + upper).all():
+        return lower + 1e-3 * (upper - lower), upper - 1e-3 * (upper - lower)
+    centre = region.interior_point()
+    room = float(F._room(centre[None])[0])
+    return centre - 0.5 * room / len(centre), centre + 0.5 * room / len(centre)

@@ -10,16 +10,18 @@ import autograd.numpy as anp
 import numpy as np
 
 from geoflow import laws
+from geoflow.catalog.potentials import potentials
 from geoflow.catalog.registry import Case, Entry
 from geoflow.domains import Box
-from geoflow.errors import ArgumentError, DomainError, GeoflowError, NotCommutingError
+from geoflow.errors import ArgumentError, DomainError, GeoflowError, NotCommutingError, RealizationError
 from geoflow.fields import joint_flow
 from geoflow.flows import gradient_flow, mirror_flow
 from geoflow.induced import InducedLegendreFunction, mirror_map
 from geoflow.legendre import LegendreFunction
 from geoflow.losses import LeastSquares, LogisticLoss
 from geoflow.parametrization import Parametrization
-from geoflow.realization import Realization
+from geoflow.realization import Realization, realize
+from geoflow.realization.rules import exact_embedding
 from geoflow.results import EquivalenceReport
 
 TIME = 2.0
@@ -343,3 +345,104 @@ def converse_figures(F: Realization, seed: int = 0, round_trip: bool = True) -> 
         induced, closed = mirror_map(G, F.embedding(w0)).gradient(w), R.gradient(w) - R.gradient(w0)
         figures["round trip"] = float(np.abs(induced - closed).max() / np.abs(closed).max())
     return figures
+
+
+def converse_tolerances(F: Realization) -> dict[str, float]:
+    """What each figure of `converse_figures` has to meet, given the certified metric error."""
+    error = F.certificate.metric_error
+    return {
+        "metric": F.certificate.tol,
+        "gap": max(1e-6, 10 * error),
+        "distance": max(1e-7, 10 * error),
+        "bracket": max(1e-6, 30 * error),
+        "round trip": max(1e-6, 10 * error),
+    }
+
+
+@dataclass
+class ConverseRow:
+    """Figures of the converse theorem for one potential, and the verdict.
+
+    Attributes
+    ----------
+    name : str
+    figures : dict of str to float
+    realization : Realization, or None
+    error : str
+    """
+
+    name: str
+    figures: dict[str, float] = field(default_factory=dict)
+    realization: Realization | None = None
+    error: str = ""
+
+    @property
+    def failures(self) -> list[str]:
+        """Figures that miss their tolerance, or are NaN."""
+        if self.realization is None:
+            return ["realization"]
+        wanted = converse_tolerances(self.realization)
+        return [key for key, value in self.figures.items() if not value <= wanted[key]]
+
+    @property
+    def passed(self) -> bool:
+        return not self.error and not self.failures and bool(self.figures)
+
+    def as_json(self) -> dict[str, Any]:
+        """The row as plain numbers and strings."""
+        F = self.realization
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "error": self.error,
+            "failures": self.failures,
+            "figures": self.figures,
+            "D": None if F is None else F.ambient_dim,
+            "method": "" if F is None else repr(F.method),
+        }
+
+
+def verify_potential(name: str, R: LegendreFunction, box: Any = None, **options: Any) -> ConverseRow:
+    """Realize R and run the converse theorem on the result; options are those of `realize`.
+
+    Without a box, a potential that has no exact rule is realized on the largest cube about its interior point, of
+    half-width at most 1, whose double is inside its domain.
+    """
+    row = ConverseRow(name)
+    try:
+        if box is None and exact_embedding(R) is None:
+            centre, half = R.domain.interior_point(), 1.0
+            corners = np.stack(np.meshgrid(*[[-2.0, 2.0]] * R.dim, indexing="ij"), axis=-1).reshape(-1, R.dim)
+            while not np.all(R.domain.belongs(centre + half * corners)):
+                half /= 2
+            box = Box(centre - half, centre + half)
+        row.realization = realize(R, box, **options)
+        row.figures = converse_figures(row.realization)
+    except RealizationError as error:
+        row.realization, row.error = error.evidence.get("realization"), str(error)
+    except GeoflowError as error:
+        row.error = f"{type(error).__name__}: {error}"
+    return row
+
+
+def converse_demo(advance: Callable[[str, str], None] = lambda subject, what: None) -> list[ConverseRow]:
+    """The converse theorem over the catalogue: exact rules where there are, and both solvers on a black box."""
+    rows = []
+    for name, entry in potentials.items():
+        advance(name, "realization")
+        rows.append(verify_potential(name, entry()))
+    lse = potentials["log_sum_exp"](2)
+    black_box = LegendreFunction(lse.potential, lse.domain, hessian=lse._hessian, name="log-sum-exp, as a black box")
+    for method in ("spectral", "twist"):
+        advance("log_sum_exp", f"{method} on a black box")
+        rows.append(verify_potential(f"log_sum_exp, {method}", black_box, Box([-1, -1], [1, 1]), method=method))
+    return rows
+
+
+def converse_example(F: Realization) -> tuple[Any, Any]:
+    """Gradient flow on M and mirror flow in w of a quadratic loss, for a picture."""
+    assert F.potential is not None
+    w0, times = F.region.interior_point(), np.linspace(0, TIME, 41)
+    loss = converse_losses(F, w0, np.random.default_rng(0))["quadratic"]
+    flow = gradient_flow(loss, F.parametrization, F.embedding(w0), times)
+    return flow, mirror_flow(loss, F.potential, w0, times, rtol=1e-11, atol=1e-14)

@@ -11,7 +11,7 @@ import numpy as onp
 
 from geoflow.catalog.registry import Registry
 from geoflow.composition import Affine, Pullback, Ridges, RidgeSum, Sum
-from geoflow.domains import Box, Orthant, Polytope, Region, Simplex
+from geoflow.domains import Box, Orthant, Region, Simplex
 from geoflow.errors import ArgumentError
 from geoflow.legendre import LegendreFunction
 from geoflow.profiles import profiles
@@ -142,7 +142,9 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
         conjugate=dual,
         name="simplex entropy",
         structure=Ridges(
-            onp.concatenate([onp.eye(d), -onp.ones((1, d))]), onp.r_[onp.zeros(d), 1.0], (profiles["entropy"],) * (d + 1)
+            onp.concatenate([onp.eye(d), -onp.ones((1, d))]),
+            onp.r_[onp.zeros(d), 1.0],
+            (profiles["entropy"],) * (d + 1),
         ),
     )
     return primal, dual
@@ -193,6 +195,7 @@ def _log_det_spd(d: int) -> LegendreFunction:
         return w[..., 0] * w[..., 2] - w[..., 1] ** 2
 
     cone = Region(3, lambda w: (w[..., 0] > 0) & (determinant(w) > 0), [1.0, 0.0, 1.0], "SPD(2) as (a, b, c)")
+
     def scale_chart(w: Any) -> Any:
         return np.log(determinant(w))[..., None] / np.sqrt(2.0)
 

@@ -161,4 +161,3 @@ def _injectivity_margin(w: np.ndarray, x: np.ndarray, stretch: np.ndarray) -> fl
     s = stretch[:PAIR_POINTS]
     i, j = np.triu_indices(len(s), 1)
     return float(min((ratio / np.minimum(s[i], s[j])).min(), 1.0)) if len(s) > 1 else 1.0
-

@@ -138,7 +138,9 @@ class TotalDegreeBasis(BoxMap):
     def derivatives(self, w: np.ndarray, order: int) -> list[np.ndarray]:
         """Values [N, m], gradients [N, d, m] and, at order 2, second derivatives [N, d(d+1)/2, m] of the basis."""
         t, d = self.to_unit(w), self.dim
-        V = [[v[:, self.index[:, i]] for v in vandermonde(t[:, i], self.degree, order, self.scale[i])] for i in range(d)]
+        V = [
+            [v[:, self.index[:, i]] for v in vandermonde(t[:, i], self.degree, order, self.scale[i])] for i in range(d)
+        ]
 
         def product(orders: np.ndarray) -> np.ndarray:
             out = V[0][orders[0]].copy()

@@ -17,7 +17,6 @@ from geoflow.errors import (
     ConvergenceError,
     DomainError,
     GeoflowError,
-    NotFiniteError,
     NotLegendreError,
     RealizationError,
     ShapeError,
@@ -166,7 +165,9 @@ class Realization:
             "tol": self.certificate.tol,
             "lower": np.full(self.dim, np.nan) if box is None else box.lower,
             "upper": np.full(self.dim, np.nan) if box is None else box.upper,
-            "stages": np.array([(s.parameter, s.grid, s.fitted, s.fresh, s.seconds) for s in self.stages]).reshape(-1, 5),
+            "stages": np.array([(s.parameter, s.grid, s.fitted, s.fresh, s.seconds) for s in self.stages]).reshape(
+                -1, 5
+            ),
             "probe": self._sample(200, np.random.default_rng(5)),
         }
         data["probe_metric"] = self._metric(data["probe"])
@@ -317,7 +318,9 @@ def realize(
         elif method == "exact":
             raise RealizationError(
                 f"no exact rule for {R.name}" + ("" if found is None else f" in R^{ambient_dim}"),
-                got="a potential without visible structure" if found is None else f"D = {found[0].ambient_dim} by the rule",
+                got="a potential without visible structure"
+                if found is None
+                else f"D = {found[0].ambient_dim} by the rule",
                 wanted="a ridge sum, or sums, products, scalings, affine changes and conjugates of potentials with a rule",
                 remedy="build R with gf.RidgeSum, R1 + R2, gf.product, compose_affine, or use method='auto'",
             )
@@ -467,7 +470,9 @@ def load_realization(file: Any, potential: LegendreFunction | None = None) -> Re
             data = dict(archive)
         kind, tol = str(data["kind"]), float(data["tol"])
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ArgumentError(f"file {file}", got=f"{type(error).__name__}: {error}", wanted="a saved realization") from None
+        raise ArgumentError(
+            f"file {file}", got=f"{type(error).__name__}: {error}", wanted="a saved realization"
+        ) from None
     lower, upper = data["lower"], data["upper"]
     box = None if np.isnan(lower).any() else Box(lower, upper)
     if kind == "exact":
@@ -763,7 +768,10 @@ def _solve(
 
     def fresh_error(F: Embedding) -> float:
         errors = np.concatenate(
-            [relative_metric_error(F.jacobian(fresh[k : k + 500]), target[k : k + 500]) for k in range(0, len(fresh), 500)]
+            [
+                relative_metric_error(F.jacobian(fresh[k : k + 500]), target[k : k + 500])
+                for k in range(0, len(fresh), 500)
+            ]
         )
         return float(errors.max()) if np.isfinite(errors).all() else np.inf
 

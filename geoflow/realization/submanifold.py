@@ -48,9 +48,7 @@ class NearestPoint:
         n to points of K, shape=[n, d].
     """
 
-    def __init__(
-        self, F: Embedding, inside: Callable[[np.ndarray], np.ndarray], sample: Callable[[int], np.ndarray]
-    ):
+    def __init__(self, F: Embedding, inside: Callable[[np.ndarray], np.ndarray], sample: Callable[[int], np.ndarray]):
         self._F, self._inside, self._sample = F, inside, sample
         self._last: _Foot | None = None
         self._tree: Any = None
@@ -92,9 +90,7 @@ class NearestPoint:
             foot = self._newton(x, start)
             if best is not None:
                 nearer = np.nan_to_num(foot.distance, nan=np.inf) < np.nan_to_num(best.distance, nan=np.inf)
-                foot = _Foot(
-                    *(np.where(nearer.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in _fields(foot, best))
-                )
+                foot = _Foot(*(np.where(nearer.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in _fields(foot, best)))
             best = foot
             size = 1e-9 * (1 + np.linalg.norm(x, axis=1))
             if (best.distance <= size).all():

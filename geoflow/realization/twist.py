@@ -158,9 +158,7 @@ def _kallen(H: np.ndarray, grid: TensorGrid, cone: _Cone, lam: float, tol: float
     return best_a, best
 
 
-def analytic_centre(
-    H: np.ndarray, lines: np.ndarray, start: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def analytic_centre(H: np.ndarray, lines: np.ndarray, start: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """c maximising sum log c_k subject to sum_k c_k l_k l_k^T = H, for all matrices at once.
 
     The dual, minimise <Y, H> - sum log <l_k, Y l_k>, by damped Newton, with c_k = 1 / <l_k, Y l_k>.
