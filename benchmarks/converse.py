@@ -1,4 +1,4 @@
-"""The converse theorem in figures: accuracy, time and dimension of every kind of realization, and the theorem run on it.
+"""The converse theorem in figures: accuracy, time and dimension of every kind of realization, and the theorem itself.
 
 Run: python benchmarks/converse.py [exact] [twist] [spectral] [dimension] [theorem] [controls]; all parts by default.
 """

@@ -77,8 +77,8 @@ _HOME = {
     "load_realization": "realization",
 }
 _MODULES = (
-    "autodiff", "bias", "catalog", "composition", "domains", "errors", "fields", "flows", "induced", "laws", "legendre", "losses",
-    "metrics", "parametrization", "plotting", "profiles", "realization", "results", "verify",
+    "autodiff", "bias", "catalog", "composition", "domains", "errors", "fields", "flows", "induced", "laws", "legendre",
+    "losses", "metrics", "parametrization", "plotting", "profiles", "realization", "results", "verify",
 )  # fmt: skip
 
 __all__ = [

@@ -99,9 +99,10 @@ def _verify(options: argparse.Namespace) -> int:
             rows.append(verify_case(target, case, advance=partial(advance, target)))
     _print_rows(rows)
     _print_converse(converse)
-    passed = all(row.passed for row in [*rows, *converse])
+    every: list[Any] = [*rows, *converse]
+    passed = all(row.passed for row in every)
     if options.json:
-        _write_json(options.json, {"rows": [row.as_json() for row in [*rows, *converse]], "passed": passed})
+        _write_json(options.json, {"rows": [row.as_json() for row in every], "passed": passed})
     if options.plot:
         _plot_rows([row for row in rows if row.reports], options.plot)
     return 0 if passed else 1
@@ -128,9 +129,9 @@ def _realize(options: argparse.Namespace) -> int:
         try:
             F, refusal = realize(R, box, options.tol, options.method, options.dim, advance=stage), ""
         except RealizationError as error:
-            if getattr(error, "realization", None) is None:
+            if error.evidence.get("realization") is None:
                 raise
-            F, refusal = error.realization, str(error)
+            F, refusal = error.evidence["realization"], str(error)
         advance(options.target, "flows on M")
         figures = converse_figures(F)
         if options.plot:

@@ -1,6 +1,6 @@
 """Legendre functions built from others: ridge sums, sums, scalings, affine changes of variable, products.
 
-Each is an ordinary `LegendreFunction`; how it was built stays visible in its `structure`, which `geoflow.realize` reads.
+Each is an ordinary `LegendreFunction`; how it was built stays visible in its `structure`, which `realize` reads.
 """
 
 from __future__ import annotations

@@ -178,6 +178,11 @@ class Box(ConvexDomain):
         lower, upper = self._below, self._above
         return anp.concatenate([point[..., lower] - self.lower[lower], self.upper[upper] - point[..., upper]], axis=-1)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether every bound is finite."""
+        return bool(np.isfinite(self.lower).all() and np.isfinite(self.upper).all())
+
     def interior_point(self) -> np.ndarray:
         low, high = self.lower, self.upper
         finite_low, finite_high = np.isfinite(low), np.isfinite(high)

@@ -16,6 +16,8 @@ from geoflow.fields import joint_flow
 from geoflow.induced import InducedLegendreFunction
 from geoflow.legendre import LegendreFunction
 from geoflow.parametrization import Parametrization
+from geoflow.realization import Realization
+from geoflow.realization.codazzi import codazzi_brackets, metric_jet
 from geoflow.results import EquivalenceReport, Trajectory
 
 Law = tuple[float, float]
@@ -204,3 +206,39 @@ def bregman_decreases(R: LegendreFunction, trajectory: Trajectory, w_star: Any) 
     if not divergence[0] > 0:
         raise DomainError("w*", got=f"D_R(w*, w0) = {divergence[0]:.2e}", wanted="w* away from w(0)")
     return float(np.maximum(np.diff(divergence), 0.0).max(initial=0.0)), float(divergence[0])
+
+
+# realizations -------------------------------------------------------------------------------------------------------
+
+
+def embedding_is_isometric(F: Realization, w: Any) -> Law:
+    """dF^T dF = H, in the relative norm || L^{-1} dF^T dF L^{-T} - I ||_2."""
+    return _size(F.metric_error(w)), 1.0
+
+
+def embedding_jacobian_is_derivative(F: Realization, w: Any, h: float = 1e-4) -> Law:
+    """dF is the derivative of F, by fourth-order differences of step h."""
+    w = np.asarray(w, dtype=float)
+    columns = []
+    for e in h * np.eye(F.dim):
+        outer, inner = F.embedding(w + 2 * e) - F.embedding(w - 2 * e), F.embedding(w + e) - F.embedding(w - e)
+        columns.append((8 * inner - outer) / (12 * h))
+    return _compare(F.jacobian(w), np.stack(columns, axis=-1))
+
+
+def nearest_point_inverts(F: Realization, w: Any, offset: float = 0.0) -> Law:
+    """G(F(w) + normal vector) = w for normal vectors of length `offset` times the reach."""
+    w = np.asarray(w, dtype=float)
+    x, J = F.embedding(w), F.jacobian(w)
+    Q = np.linalg.qr(J)[0]
+    normal = np.ones(x.shape) - np.einsum("nDi,nEi->nD", Q, Q * np.ones((F.ambient_dim, 1)))
+    length = np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-300)
+    return _compare(F.parametrization(x + offset * min(F.certificate.reach, 1.0) * normal / length), w)
+
+
+def bracket_is_codazzi_defect(F: Realization, metric_matrix: Any, w: Any) -> Law:
+    """[grad G_i, grad G_j] on M is dF of the bracket of g^{-1} e_i and g^{-1} e_j: zero exactly where g is Hessian."""
+    w = np.asarray(w, dtype=float)
+    inside = codazzi_brackets(*metric_jet(metric_matrix, w))[0]
+    predicted = np.einsum("nDa,nija->nijD", F.jacobian(w), inside)
+    return _size(F.parametrization.brackets(F.embedding(w)) - predicted), max(_size(predicted), np.finfo(float).tiny)

@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from geoflow.domains import Box
 from geoflow.errors import ArgumentError
 from geoflow.parametrization import Parametrization
 from geoflow.results import EquivalenceReport
@@ -220,9 +221,9 @@ def flow_on_realization(F: Any, flow: Any, mirror: Any) -> Figure:
 def _bounds(F: Any) -> tuple[Any, Any]:
     """Corners of the box to draw: the region, or the spread of its sample where it is unbounded."""
     region = F.region
-    lower, upper = getattr(region, "lower", None), getattr(region, "upper", None)
-    if lower is not None and upper is not None and np.isfinite(lower + upper).all():
-        return lower + 1e-3 * (upper - lower), upper - 1e-3 * (upper - lower)
+    if isinstance(region, Box) and region.bounded:
+        inset = 1e-3 * (region.upper - region.lower)
+        return region.lower + inset, region.upper - inset
     centre = region.interior_point()
     room = float(F._room(centre[None])[0])
     return centre - 0.5 * room / len(centre), centre + 0.5 * room / len(centre)

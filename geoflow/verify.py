@@ -294,7 +294,7 @@ def converse_losses(F: Realization, w0: np.ndarray, rng: np.random.Generator) ->
     assert R is not None
     d, H = F.dim, R.hessian(w0)
     reach = 0.5 * np.ones(d)
-    if isinstance(F.region, Box) and np.isfinite(F.region.lower + F.region.upper).all():
+    if isinstance(F.region, Box) and F.region.bounded:
         reach = 0.25 * (F.region.upper - F.region.lower)
     else:
         while not np.all(R.domain.belongs(w0 + 2 * reach * np.concatenate([np.eye(d), -np.eye(d)]))):
@@ -321,8 +321,8 @@ def converse_figures(F: Realization, seed: int = 0, round_trip: bool = True) -> 
     Returns
     -------
     dict of str to float
-        "gap": largest |w_GF - w_MF| over three losses, relative to the length of the path; "distance": of the flow to M;
-        "bracket": relative, at points of the flows; "round trip": grad of the induced R against grad R, relative.
+        "gap": largest |w_GF - w_MF| over three losses, relative to the size of the path; "distance": of the flow to
+        M; "bracket": relative, at points of the flows; "round trip": grad of the induced R against grad R, relative.
     """
     if F.potential is None:
         raise ArgumentError("realization", got="one of a bare metric", wanted="one of a Legendre function")

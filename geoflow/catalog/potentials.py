@@ -132,6 +132,7 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
         d,
         gradient=_softmax,
         hessian=lambda mu: _covariance(_softmax(mu)),
+        third_derivative=lambda mu: _third_cumulant(_softmax(mu)),
         name="log-sum-exp",
     )
     primal = LegendreFunction(
@@ -152,6 +153,14 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
 
 def _covariance(p: Any) -> Any:
     return p[..., None] * onp.eye(np.shape(p)[-1]) - p[..., :, None] * p[..., None, :]
+
+
+def _third_cumulant(p: Any) -> Any:
+    """Of the indicator vector of a categorical variable: the derivative of its covariance."""
+    E = onp.eye(np.shape(p)[-1])
+    pair = np.einsum("...i,ij,...k->...ijk", p, E, p)
+    mixed = pair + np.einsum("...ijk->...ikj", pair) + np.einsum("...ijk->...kij", pair)
+    return np.einsum("...i,ij,ik->...ijk", p, E, E) - mixed + 2 * np.einsum("...i,...j,...k->...ijk", p, p, p)
 
 
 def _polytope_barrier(d: int) -> LegendreFunction:

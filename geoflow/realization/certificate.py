@@ -114,7 +114,7 @@ def certify(
         n_points=len(points),
         tol=float(tol),
         witness=points[worst],
-        derivative_error=_derivative_error(F, points[:300], J[:300], widths[:300], inside),
+        derivative_error=_derivative_error(F, points[:300], J[:300], S[:300], widths[:300], inside),
         injectivity_margin=_injectivity_margin(points, value, singular[:, -1]) if finite.all() else np.nan,
         condition=condition,
         reach=reach,
@@ -133,12 +133,19 @@ def _second_fundamental_form(J: np.ndarray, S: np.ndarray) -> np.ndarray:
 
 
 def _derivative_error(
-    F: Embedding, w: np.ndarray, J: np.ndarray, widths: np.ndarray, inside: Callable[[np.ndarray], np.ndarray]
+    F: Embedding,
+    w: np.ndarray,
+    J: np.ndarray,
+    S: np.ndarray,
+    widths: np.ndarray,
+    inside: Callable[[np.ndarray], np.ndarray],
 ) -> float:
     """Fourth-order differences of F against J, relative to |J|, along every axis at points whose stencil is inside."""
     d, worst = w.shape[1], 0.0
     for i in range(d):
-        h = 2e-4 * widths[:, i]
+        # a small part of the box, and of the length at which dF turns
+        turn = np.linalg.norm(J, axis=(1, 2)) / (1e-300 + np.linalg.norm(S[:, :, i, :], axis=(1, 2)))
+        h = np.minimum(2e-4 * widths[:, i], 0.02 * turn)
         e = np.zeros_like(w)
         e[:, i] = h
         fine = np.logical_and(inside(w + 2 * e), inside(w - 2 * e))

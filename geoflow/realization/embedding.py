@@ -118,13 +118,12 @@ def block_chart(block: slice, d: int) -> Callable[[np.ndarray], Jet]:
 
 
 def dual_chart(R: LegendreFunction) -> Callable[[np.ndarray], Jet]:
-    """mu to w = grad Q(mu), with hess Q = H^{-1} and its derivative from H and T of R at w."""
+    """mu to w = grad Q(mu), with hess Q and its derivative."""
 
     def chart(mu: np.ndarray) -> Jet:
         w = np.asarray(R.inverse_gradient(mu), dtype=float)
-        C = np.linalg.inv(np.asarray(R._hessian(w), dtype=float))
-        T = np.asarray(R._third(w), dtype=float)
-        return w, C, -np.einsum("nai,nbj,nck,nijk->nabc", C, C, C, T, optimize=True)
+        C = np.asarray(R.conjugate._hessian(mu), dtype=float)  # closed where known: H may be near singular
+        return w, C, np.asarray(R.conjugate._third(mu), dtype=float)
 
     return chart
 

@@ -1,7 +1,7 @@
 """Spectral Gauss-Newton: an isometric embedding in few ambient dimensions, by Chebyshev coefficients.
 
-F = sum_k A_k T_k(w), total degree at most p. The whitened residual L^{-1} dF^T dF L^{-T} - I, H = L L^T, is driven to zero
-at Chebyshev-distributed Sobol points by Levenberg-Marquardt, degree after degree.
+F = sum_k A_k T_k(w), total degree at most p. The whitened residual L^{-1} dF^T dF L^{-T} - I, H = L L^T, is driven to
+zero at Chebyshev-distributed Sobol points by Levenberg-Marquardt, degree after degree.
 """
 
 from __future__ import annotations
@@ -191,6 +191,7 @@ def _levenberg_marquardt(
             damping, growth = max(damping * growth, 1e-17), min(2 * growth, 32.0)
         if not improved:
             break
+        assert step is not None
         predicted = float(step @ gradient + damping * trace * (step @ step))
         gain, ratio = (cost - new_cost) / max(predicted, 1e-300), new_cost / cost
         A, J, r, cost = A2, J2, r2, new_cost

@@ -83,10 +83,7 @@ class NearestPoint:
             starts.append(np.where(self._inside(guess)[:, None], guess, self._nearest_samples(x, 1)[0]))
         best: _Foot | None = None
         for k in range(CANDIDATES):
-            if k == 0 and starts:
-                start = starts[0]
-            else:
-                start = self._nearest_samples(x, CANDIDATES)[k]
+            start = starts[0] if k == 0 and starts else self._nearest_samples(x, CANDIDATES)[k]
             foot = self._newton(x, start)
             if best is not None:
                 nearer = np.nan_to_num(foot.distance, nan=np.inf) < np.nan_to_num(best.distance, nan=np.inf)

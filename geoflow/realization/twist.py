@@ -82,7 +82,7 @@ def solve(
     frequency: float | None = None,
     advance: Callable[[Stage], None] = lambda stage: None,
 ) -> tuple[TwistMap, list[Stage]]:
-    """Twist and correct: the frequency is raised where a step does not shrink the error on the grid, the grid is refined
+    """Twist and correct: the frequency is raised where steps do not shrink the error on the grid, the grid is refined
     where the error at fresh points is not that of the grid; the best map found, and every stage.
 
     Parameters
@@ -130,7 +130,7 @@ def solve(
 
 
 def _kallen(H: np.ndarray, grid: TensorGrid, cone: _Cone, lam: float, tol: float) -> tuple[np.ndarray, float]:
-    """Amplitudes a_k on the grid with the smallest error found, and that error: c <- c(H - lam^-2 sum grad a grad a^T)."""
+    """Kallen's iteration c <- c(H - lam^-2 sum grad a grad a^T): the best amplitudes a_k, and their error."""
     W, lines = cone.whitening, cone.lines
     d = H.shape[-1]
     target0 = W @ H @ W.T
@@ -245,7 +245,7 @@ def _choose_cone(metric: Callable[[np.ndarray], np.ndarray], lower: np.ndarray, 
     if best[1] is None:
         raise ConvergenceError(
             "directions for the twist",
-            got=f"a metric that varies too much over the box: whitened by its mean, its eigenvalues go from {smallest:.1e} "
+            got=f"a metric that varies too much: whitened by its mean, it has eigenvalues from {smallest:.1e} "
             f"to {np.linalg.eigvalsh(whitened).max():.1e}",
             wanted=f"a metric inside the cone of {LINES[d][-1]} evenly spread directions",
             remedy="shrink the box, or use method='spectral'",

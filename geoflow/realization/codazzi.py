@@ -1,0 +1,92 @@
+"""Codazzi: which metrics are Hessian, and how far the fields of the others are from commuting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from geoflow import autodiff
+from geoflow._validate import as_finite
+from geoflow.errors import GeoflowError, ShapeError
+from geoflow.realization.region import checked_metric
+from geoflow.results import Check
+
+
+def is_hessian(metric_matrix: Callable[[Any], Any], points: Any, tol: float = 1e-8) -> Check:
+    """Whether a metric is Hessian: Codazzi, d_k g_ij symmetric in all three indices; a truthy or falsy `Check`.
+
+    The defect is the largest |d_k g_ij - d_j g_ik|, relative to the largest derivative. `evidence["bracket"]` is the
+    largest relative bracket that `check_commuting` will report of a G realized from it at these points.
+
+    Parameters
+    ----------
+    metric_matrix : callable
+        w of shape=[..., d] to g(w) of shape=[..., d, d]; in autograd.numpy, else differences are used.
+    points : array-like, shape=[..., d]
+    tol : float
+        1e-6 is sharp enough where differences are used.
+    """
+    points = as_finite(points, "points")
+    if points.ndim == 0 or points.size == 0:
+        raise ShapeError("points", got=f"shape {points.shape}", wanted="shape [..., d], at least one point")
+    points = points.reshape(-1, points.shape[-1])
+    g, T = metric_jet(metric_matrix, points)
+    gap = np.abs(T - np.swapaxes(T, -1, -2))
+    scale = float(np.abs(T).max())
+    n, i, j, k = (int(q) for q in np.unravel_index(int(np.argmax(gap)), gap.shape))
+    bracket, size = codazzi_brackets(g, T)
+    norms = np.sqrt(np.einsum("nabi,nij,nabj->nab", bracket, g, bracket))
+    relative = norms.max(axis=(1, 2)) / np.maximum(size, 1e-300)
+    # a metric that is constant to rounding is Hessian
+    unit = float(np.abs(g).max() / max(np.ptp(points, axis=0).max(), 1e-3))
+    defect = float(gap.max()) / max(scale, 1e-9 * unit)
+    return Check(
+        name="Codazzi symmetry of the metric",
+        defect=defect,
+        scale=scale,
+        tol=tol,
+        witness=points[n],
+        detail=f"d_{k + 1} g_{i + 1}{j + 1} - d_{j + 1} g_{i + 1}{k + 1} = {T[n, i, j, k] - T[n, i, k, j]:.3g}",
+        n_points=len(points),
+        evidence={
+            "bracket": float(relative.max()),
+            "remedy": "only a Hessian metric is realized by a commuting parametrization",
+        },
+    )
+
+
+def metric_jet(metric_matrix: Callable[[Any], Any], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """g_ij and d_k g_ij, the index of the derivation last: shape=[N, d, d] and [N, d, d, d]."""
+    d = points.shape[-1]
+    metric = checked_metric(metric_matrix, d)
+    g = metric(points)
+
+    def flat(w: Any) -> Any:
+        import autograd.numpy as anp
+
+        value = metric_matrix(w)
+        return anp.reshape(value, (*anp.shape(w)[:-1], d * d))
+
+    try:
+        T = np.asarray(autodiff.jacobian(flat)(points), dtype=float).reshape(-1, d, d, d)
+    except (GeoflowError, TypeError, ValueError, NotImplementedError):
+        h = 1e-3 * np.maximum(1e-2, np.abs(points).max(axis=0))
+        steps = {k: [metric(points + k * h[i] * np.eye(d)[i]) for i in range(d)] for k in (-2, -1, 1, 2)}
+        T = np.stack(
+            [(8 * (steps[1][i] - steps[-1][i]) - (steps[2][i] - steps[-2][i])) / (12 * h[i]) for i in range(d)], axis=-1
+        )
+    return g, T
+
+
+def codazzi_brackets(g: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Brackets [C e_i, C e_j], C = g^{-1}, of the fields that an isometric embedding makes the gradients of G, in w.
+
+    They are C (d_a g C e_b - d_b g C e_a) contracted: zero exactly where d_k g_ij is symmetric. Shape=[N, d, d, d]; and
+    the largest covariant length of D(C e_j).C e_i, shape=[N].
+    """
+    C = np.linalg.inv(g)
+    along = -np.einsum("nal,nlbk,nbj,nki->nija", C, T, C, C, optimize=True)  # D(C e_j).(C e_i)
+    size = np.sqrt(np.maximum(np.einsum("nija,nab,nijb->nij", along, g, along), 0.0)).max(axis=(1, 2))
+    return along - np.swapaxes(along, 1, 2), size
