@@ -117,10 +117,10 @@ def require_definite(metric: Metric, region: ConvexDomain, R: LegendreFunction |
     values = np.linalg.eigvalsh(H)
     worst = int(np.argmin(values[:, 0]))
     point, low = points[worst], float(values[worst, 0])
-    if low > 1e-14 * values[worst, -1]:
-        point, low = least_eigenvalue(metric, region, R, points[np.argsort(values[:, 0])[:3]])
     around = neighbours(point, region, R)
     nearby = float(np.linalg.eigvalsh(metric(around))[:, 0].max(initial=-np.inf)) if len(around) else 0.0
+    if 1e-14 * values[worst, -1] < low < 0.5 * nearby:  # it falls steeply there: does it reach 0 between the points?
+        point, low = least_eigenvalue(metric, region, R, points[np.argsort(values[:, 0])[:3]])
     if low > 1e-14 * float(np.linalg.eigvalsh(metric(point[None]))[0, -1]) and low > DEGENERATE * nearby:
         return
     kind = "is not positive definite" if low < -1e-12 * np.abs(values).max() else "degenerates"

@@ -192,6 +192,8 @@ def analytic_centre(H: np.ndarray, lines: np.ndarray, start: np.ndarray | None =
     active = np.arange(len(h))
     for _ in range(CENTRE_STEPS):
         s = y[active] @ V.T
+        if not (s > 0).all():
+            break  # overflow on the way to infinity: a matrix outside the cone
         c = 1 / s
         g = h[active] - c @ V
         M = np.einsum("pk,ka,kb->pab", c**2, V, V, optimize=True)
@@ -206,7 +208,8 @@ def analytic_centre(H: np.ndarray, lines: np.ndarray, start: np.ndarray | None =
         active = active[np.isfinite(y[active]).all(1)]
         if len(active) == 0:
             break
-    c = 1 / (y @ V.T)
+    with np.errstate(all="ignore"):
+        c = 1 / (y @ V.T)
     defect = np.abs(c @ V - h).max(1) / scale
     if not (np.isfinite(defect).all() and defect.max() < 1e-11 and (c > 0).all()):
         raise ConvergenceError(
