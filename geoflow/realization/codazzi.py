@@ -18,7 +18,7 @@ def is_hessian(metric_matrix: Callable[[Any], Any], points: Any, tol: float = 1e
     """Whether a metric is Hessian: Codazzi, d_k g_ij symmetric in all three indices; a truthy or falsy `Check`.
 
     The defect is the largest |d_k g_ij - d_j g_ik|, relative to the largest derivative. `evidence["bracket"]` is the
-    largest relative bracket that `check_commuting` will report of a G realized from it at these points.
+    largest |[grad G_i, grad G_j]| of a G realized from the metric, at these points.
 
     Parameters
     ----------
@@ -36,9 +36,8 @@ def is_hessian(metric_matrix: Callable[[Any], Any], points: Any, tol: float = 1e
     gap = np.abs(T - np.swapaxes(T, -1, -2))
     scale = float(np.abs(T).max())
     n, i, j, k = (int(q) for q in np.unravel_index(int(np.argmax(gap)), gap.shape))
-    bracket, size = codazzi_brackets(g, T)
-    norms = np.sqrt(np.einsum("nabi,nij,nabj->nab", bracket, g, bracket))
-    relative = norms.max(axis=(1, 2)) / np.maximum(size, 1e-300)
+    bracket = codazzi_brackets(g, T)
+    norms = np.sqrt(np.maximum(np.einsum("nabi,nij,nabj->nab", bracket, g, bracket), 0.0))
     # a metric that is constant to rounding is Hessian
     unit = float(np.abs(g).max() / max(np.ptp(points, axis=0).max(), 1e-3))
     defect = float(gap.max()) / max(scale, 1e-9 * unit)
@@ -51,7 +50,7 @@ def is_hessian(metric_matrix: Callable[[Any], Any], points: Any, tol: float = 1e
         detail=f"d_{k + 1} g_{i + 1}{j + 1} - d_{j + 1} g_{i + 1}{k + 1} = {T[n, i, j, k] - T[n, i, k, j]:.3g}",
         n_points=len(points),
         evidence={
-            "bracket": float(relative.max()),
+            "bracket": float(norms.max()),
             "remedy": "only a Hessian metric is realized by a commuting parametrization",
         },
     )
@@ -80,13 +79,12 @@ def metric_jet(metric_matrix: Callable[[Any], Any], points: np.ndarray) -> tuple
     return g, T
 
 
-def codazzi_brackets(g: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def codazzi_brackets(g: np.ndarray, T: np.ndarray) -> np.ndarray:
     """Brackets [C e_i, C e_j], C = g^{-1}, of the fields that an isometric embedding makes the gradients of G, in w.
 
-    They are C (d_a g C e_b - d_b g C e_a) contracted: zero exactly where d_k g_ij is symmetric. Shape=[N, d, d, d]; and
-    the largest covariant length of D(C e_j).C e_i, shape=[N].
+    D(C e_j).(C e_i) = -C (d_k g) C e_j (C e_i)^k: the brackets are zero exactly where d_k g_ij is symmetric;
+    shape=[N, d, d, d].
     """
     C = np.linalg.inv(g)
-    along = -np.einsum("nal,nlbk,nbj,nki->nija", C, T, C, C, optimize=True)  # D(C e_j).(C e_i)
-    size = np.sqrt(np.maximum(np.einsum("nija,nab,nijb->nij", along, g, along), 0.0)).max(axis=(1, 2))
-    return along - np.swapaxes(along, 1, 2), size
+    along = -np.einsum("nal,nlbk,nbj,nki->nija", C, T, C, C, optimize=True)
+    return along - np.swapaxes(along, 1, 2)

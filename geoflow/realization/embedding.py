@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from geoflow import autodiff
-from geoflow.legendre import LegendreFunction
+from geoflow.legendre import RESIDUAL_TOL, LegendreFunction
 from geoflow.profiles import Profile
 
 Jet = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -118,12 +118,38 @@ def block_chart(block: slice, d: int) -> Callable[[np.ndarray], Jet]:
 
 
 def dual_chart(R: LegendreFunction) -> Callable[[np.ndarray], Jet]:
-    """mu to w = grad Q(mu), with hess Q and its derivative."""
+    """mu to w = grad Q(mu), with hess Q and its derivative; NaN where mu is not in the range of grad R.
+
+    Where Q has no closed form, Newton's method starts from the last answer, moved along its tangent.
+    """
+    last: list[np.ndarray] = []
+
+    def solve(mu: np.ndarray) -> np.ndarray:
+        start = None
+        if last and last[0].shape == mu.shape:
+            trial = last[1] + np.einsum("nij,nj->ni", last[2], mu - last[0])
+            start = trial if np.all(R.domain.belongs(trial)) else None
+        w, residual = R._newton(mu, start)
+        if start is not None and not (residual <= RESIDUAL_TOL).all():
+            w, residual = R._newton(mu, None)
+        w[~(residual <= RESIDUAL_TOL)] = np.nan
+        return w
 
     def chart(mu: np.ndarray) -> Jet:
-        w = np.asarray(R.inverse_gradient(mu), dtype=float)
-        C = np.asarray(R.conjugate._hessian(mu), dtype=float)  # closed where known: H may be near singular
-        return w, C, np.asarray(R.conjugate._third(mu), dtype=float)
+        if R.has_closed_conjugate:
+            Q = R.conjugate
+            w, C, T = (np.asarray(f(mu), dtype=float) for f in (Q._gradient, Q._hessian, Q._third))
+            return w, C, T
+        w = solve(mu)
+        fine = np.isfinite(w).all(axis=1)
+        C, T = (np.full((len(mu), *(R.dim,) * k), np.nan) for k in (2, 3))
+        if fine.any():
+            C[fine] = np.linalg.inv(np.asarray(R._hessian(w[fine]), dtype=float))
+            third = np.asarray(R._third(w[fine]), dtype=float)
+            T[fine] = -np.einsum("nai,nbj,nck,nijk->nabc", C[fine], C[fine], C[fine], third, optimize=True)
+        if fine.all():
+            last[:] = [mu.copy(), w, C]
+        return w, C, T
 
     return chart
 

@@ -206,6 +206,9 @@ class Realization:
     def _near(self, w: np.ndarray) -> np.ndarray:
         """Where F may be used: an exact one on dom R, a solver's on the closed box and a millionth beyond."""
         if self.exact and self.potential is not None:
+            dual = self.potential._conjugate
+            if dual is not None and not dual.has_closed_conjugate:
+                return np.isfinite(w).all(axis=-1)  # its domain is known only by the solve that F makes anyway
             return np.asarray(self.potential.domain.belongs(w))
         assert isinstance(self.region, Box)
         room = 1e-6 * (self.region.upper - self.region.lower)

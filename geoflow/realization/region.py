@@ -51,6 +51,8 @@ def sample_region(
     sizes = (0.3, 1.0, 3.0)
     parts = [np.atleast_2d(region.random_point(-(-n // 3), bound=size, rng=rng)) for size in sizes]
     points = np.concatenate(parts)[rng.permutation(3 * len(parts[0]))[:n]]
+    # random_point puts what falls outside next to the boundary, where hess R itself has no digits left
+    points = region.interior_point() + 0.9 * (points - region.interior_point())
     if potential is not None and potential.domain is not region:
         fine = np.asarray(potential.domain.belongs(points))
         points = points[fine][rng.integers(fine.sum(), size=n)] if not fine.all() else points
@@ -105,6 +107,9 @@ def require_definite(metric: Metric, region: ConvexDomain, R: LegendreFunction |
         points = points[np.asarray(R.domain.belongs(points))]
     H = metric(points)
     finite = np.isfinite(H).all(axis=(1, 2))
+    if R is not None:
+        with np.errstate(all="ignore"):  # log w has a second derivative at w < 0 too
+            finite &= np.isfinite(np.asarray(R.potential(points), dtype=float))
     if not finite.all():
         point = points[int(np.argmin(finite))]
         raise DomainError(

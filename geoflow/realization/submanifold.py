@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from geoflow.realization.embedding import Embedding
 
 SAMPLES = 8000
 NEWTON_STEPS = 60
-HALVINGS = 40
+HALVINGS = 20
 CANDIDATES = 6
 
 
@@ -63,7 +64,10 @@ class NearestPoint:
             with np.errstate(all="ignore"):
                 dw = _solve(last.A, np.einsum("nDi,nD->ni", last.J, step))
             w, length = last.w + dw, np.linalg.norm(step, axis=1)
-            if np.isfinite(w).all() and self._inside(w).all():
+            inside = self._inside(w)
+            if np.isfinite(w).all() and not inside.all() and np.abs(dw).max() <= 0.1 * self._width:
+                return self._left(x, last, inside)  # a short step over the edge of K
+            if np.isfinite(w).all() and inside.all():
                 foot = self._newton(x, w)
                 # a long jump may end at another sheet of M: the foot is then far from x, or from where it was expected
                 near = foot.distance <= last.distance + 0.02 * length + 1e-12
@@ -71,8 +75,20 @@ class NearestPoint:
                 if (near & expected).all():
                     self._last = foot
                     return foot
-        self._last = self._from_samples(x)
-        return self._last
+        foot = self._from_samples(x)
+        if np.isfinite(foot.w).all():
+            self._last = foot
+        return foot
+
+    @cached_property
+    def _width(self) -> float:
+        """The size of K."""
+        return float(np.ptp(self._sample(200), axis=0).max())
+
+    @staticmethod
+    def _left(x: np.ndarray, last: _Foot, inside: np.ndarray) -> _Foot:
+        w = np.where(inside[:, None], last.w, np.nan)
+        return _Foot(x.copy(), w, np.full_like(x, np.nan), last.J, last.S, last.A)
 
     def _from_samples(self, x: np.ndarray) -> _Foot:
         if not np.isfinite(x).all():
@@ -257,8 +273,7 @@ class SubmanifoldParametrization(Parametrization):
 
     def __init__(self, space: Submanifold, nearest: NearestPoint, name: str, metric_error: float):
         self._nearest = nearest
-        if metric_error > 1e-12:
-            self.commuting_tol = max(1e-6, 30 * metric_error)
+        self.commuting_tol = max(1e-6, 30 * metric_error)
         super().__init__(self._coordinates, space, space.dim, name=name)
 
     def _coordinates(self, x: Any) -> np.ndarray:
