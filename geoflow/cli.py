@@ -358,7 +358,8 @@ def _print_converse(rows: list[ConverseRow]) -> None:
     if cells:
         _print_table(
             "Converse theorem: mirror flow of R is gradient flow on M = F(K) in R^D (relative defects, three losses)",
-            ("R", "d", "D", "method", "metric error", "gap", "distance to M", "bracket", "round trip", "verdict"), cells,
+            ("R", "d", "D", "method", "metric error", "gap", "distance to M", "bracket", "round trip", "verdict"),
+            cells,
         )  # fmt: skip
     for row in rows:
         if row.error:

@@ -151,7 +151,7 @@ def joint_flow_grid(
 
 
 def realized_surface(F: Any, n: int = 60) -> Figure:
-    """M = F(K) in its three principal components, coloured by relative metric error; d >= 2 shows the first two axes."""
+    """M = F(K) in its three principal components, coloured by relative metric error; d > 2 shows two axes."""
     figure = Figure(figsize=(7.5, 6), layout="constrained")
     axis = figure.add_subplot(projection="3d")
     low, high = _bounds(F)

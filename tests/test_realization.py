@@ -57,7 +57,7 @@ EXACT = {
 def test_exact_rules(name):
     build, D = EXACT[name]
     F = gf.realize(build(), tol=1e-11)
-    assert F.exact and F.method == "exact" and D == F.ambient_dim and F.method.reason
+    assert F.exact and F.method == "exact" and F.ambient_dim == D and F.method.reason
     assert F.certificate.n_points >= 2000 and F.certificate.injectivity_margin > 1e-3
 
 
@@ -75,14 +75,14 @@ def test_exact_rules_reach_1e_12_away_from_the_boundary(name):
 def test_gaussian_in_r6_over_the_whole_box():
     F = gf.realize(P["gaussian_log_partition"](2), Box([-3, -5], [3, -0.2]), tol=1e-10)
     assert F.ambient_dim == 6 and F.exact
-    figures = converse_figures(F)
+    figures = converse_figures(F, round_trip=False)
     assert all(value <= converse_tolerances(F)[key] for key, value in figures.items()), figures
 
 
 def test_blanusa_plane_is_isometric_and_smooth_across_its_seams():
     u = np.linspace(-4.2, 4.2, 400)
     w = np.stack([u, np.linspace(-3, 3, 400)], axis=-1)
-    value, J, S = BlanusaPlane().jet(w)
+    _, J, S = BlanusaPlane().jet(w)
     gram = np.einsum("nDi,nDj->nij", J, J)
     expected = np.stack([np.ones(400), np.cosh(u) ** 2], axis=-1)[:, :, None] * np.eye(2)
     assert np.allclose(gram, expected, rtol=1e-12, atol=1e-11)

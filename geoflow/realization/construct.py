@@ -110,7 +110,7 @@ def realize(
                 got="a potential without visible structure"
                 if found is None
                 else f"D = {found[0].ambient_dim} by the rule",
-                wanted="a ridge sum, or sums, products, scalings, affine changes and conjugates of potentials with a rule",
+                wanted="a ridge sum, or sums, products, scalings, affine changes or conjugates of such",
                 remedy="build R with gf.RidgeSum, R1 + R2, gf.product, compose_affine, or use method='auto'",
             )
         elif found is not None:

@@ -11,7 +11,7 @@ from geoflow.realization.embedding import Embedding, Jet
 class BlanusaPlane(Embedding):
     """The hyperbolic plane du^2 + cosh(u)^2 dv^2 in R^6.
 
-    F(u, v) = (x(u), v, f_1 cos(h_1 v), f_1 sin(h_1 v), f_2 cos(h_2 v), f_2 sin(h_2 v)) with f_i = sinh(u) psi_i(u) / h_i,
+    F(u, v) = (x(u), v, f_1 cos(h_1 v), f_1 sin(h_1 v), f_2 cos(h_2 v), f_2 sin(h_2 v)), f_i = sinh(u) psi_i(u) / h_i,
     psi_1^2 + psi_2^2 = 1, x' = sqrt(1 - f_1'^2 - f_2'^2). h_i is constant on intervals of length 2, and jumps only
     where psi_i vanishes to infinite order.
 

@@ -145,7 +145,7 @@ class NearestPoint:
     def _advance(
         self, x: np.ndarray, w: np.ndarray, step: np.ndarray, moving: np.ndarray, jet: tuple[np.ndarray, ...]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
-        """Halve each step until it stays inside and does not take x further away; False where nothing moves any more."""
+        """Halve each step until it stays inside and does not take x further away; False where nothing moves."""
         value, J, S = (a.copy() for a in jet)
         base = ((x - value) ** 2).sum(axis=1)
         t, todo, moved = np.ones(len(w)), moving & np.isfinite(step).all(axis=1), False
