@@ -22,9 +22,15 @@ def black_box(R: gf.LegendreFunction) -> gf.LegendreFunction:
     return gf.LegendreFunction(R.potential, R.domain, name=R.name)
 
 
-def soft_maximum() -> gf.LegendreFunction:
+def soft_maximum(seed: int) -> gf.LegendreFunction:
     """Log-sum-exp of 6 random affine functions of 2 variables, plus |w|^2 / 20."""
-    return gf.catalog.potentials["soft_max_affine"](2)
+    rng = np.random.default_rng(seed)
+    A, b = rng.standard_normal((6, 2)), rng.standard_normal(6)
+
+    def potential(w: Any) -> Any:
+        return anp.log(anp.sum(anp.exp(anp.matmul(w, A.T) + b), axis=-1)) + anp.sum(w**2, axis=-1) / 20
+
+    return gf.LegendreFunction(potential, 2, name=f"soft maximum, draw {seed}")
 
 
 def exact_cases() -> Iterator[tuple[str, gf.LegendreFunction, Any]]:
@@ -57,7 +63,8 @@ def numerical_cases() -> list[tuple[str, gf.LegendreFunction, Any, float, float]
     return [
         ("Gaussian", black_box(P["gaussian_log_partition"](2)), Box([-1, -2], [1, -0.5]), 1e-8, 1e-10),
         ("log-sum-exp, d 2", black_box(P["log_sum_exp"](2)), Box([-2, -2], [2, 2]), 1e-8, 1e-10),
-        ("soft maximum", black_box(soft_maximum()), Box([-1, -1], [1, 1]), 1e-8, 1e-10),
+        ("soft maximum, draw 0", soft_maximum(0), Box([-1, -1], [1, 1]), 1e-8, 1e-10),
+        ("soft maximum, draw 3", soft_maximum(3), Box([-1, -1], [1, 1]), 1e-8, 1e-10),
         ("quartic", black_box(P["quartic"](2)), Box([-2, -2], [2, 2]), 1e-8, 1e-10),
         ("log-sum-exp, d 3", black_box(P["log_sum_exp"](3)), Box([-1] * 3, [1] * 3), 1e-6, 1e-7),
         ("-log det SPD(2)", black_box(P["log_det_spd"](3)), Box([0.7, -0.3, 0.7], [1.3, 0.3, 1.3]), 1e-6, 1e-7),

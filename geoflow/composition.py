@@ -369,7 +369,7 @@ def product(*parts: LegendreFunction) -> LegendreFunction:
 
         return value
 
-    return LegendreFunction(
+    result = LegendreFunction(
         lambda w: sum(p.potential(w[..., block]) for p, block in zip(parts, blocks, strict=True)),
         _product_domain([p.domain for p in parts], blocks, d),
         gradient=tensor("_gradient", 1),
@@ -378,6 +378,8 @@ def product(*parts: LegendreFunction) -> LegendreFunction:
         name=" x ".join(p.name for p in parts),
         structure=Product(parts),
     )
+    result.has_closed_conjugate = all(p.has_closed_conjugate for p in parts)
+    return result
 
 
 def _product_domain(domains: Sequence[ConvexDomain], blocks: Sequence[slice], d: int) -> ConvexDomain:

@@ -143,7 +143,7 @@ class LegendreFunction:
     def conjugate(self) -> LegendreFunction:
         """Convex conjugate Q(mu) = sup_w <w, mu> - R(w); the conjugate of the conjugate is R itself."""
         if self._conjugate is None:
-            self._link(self._numerical_conjugate())
+            self._link(self._product_of_conjugates() or self._numerical_conjugate())
         assert self._conjugate is not None
         return self._conjugate
 
@@ -257,6 +257,13 @@ class LegendreFunction:
         result.has_closed_conjugate = True
         return result
 
+    def _product_of_conjugates(self) -> LegendreFunction | None:
+        from geoflow import composition
+
+        if not isinstance(self.structure, composition.Product):
+            return None
+        return composition.product(*(part.conjugate for part in self.structure.parts))
+
     def _numerical_conjugate(self) -> LegendreFunction:
         def inside(mu: Any) -> np.ndarray:
             return self._newton(np.asarray(mu, dtype=float), None)[1] <= RESIDUAL_TOL
@@ -336,7 +343,14 @@ class LegendreFunction:
             scaled = np.where(finite[:, None, None], scaled, np.eye(self.dim))
             eigenvalues, vectors = np.linalg.eigh(scaled)
             usable = finite & (eigenvalues[:, 0] > 0)
-            indefinite = (finite & (eigenvalues[:, 0] < -1e-10)) | (first & ~usable)
+            indefinite = finite & (eigenvalues[:, 0] < -1e-10)
+            if indefinite.any():
+                # on the way to infinity, for a mu outside the range, the Hessian is rounding and its sign means nothing
+                start = self._newton_start()
+                usual = np.abs(np.asarray(self._hessian(start), dtype=float)).max()
+                noise = 1e-12 * usual * (1 + np.abs(w).max(axis=1))
+                indefinite &= np.linalg.eigvalsh(np.where(finite[:, None, None], H, 0.0))[:, 0] < -noise
+            indefinite |= first & ~usable
         if indefinite.any():
             point = w[int(np.argmax(indefinite))]
             raise NotLegendreError(
