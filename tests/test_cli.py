@@ -97,3 +97,42 @@ def test_demo_exits_nonzero_when_a_row_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(diabetes, "INITIALIZATIONS", (1.0,))
     assert main(["demo", "--out", str(tmp_path)]) == 1
     assert "FAIL" in capsys.readouterr().out
+
+
+POTENTIAL = """
+import autograd.numpy as np
+import geoflow as gf
+R = gf.LegendreFunction(lambda w: np.sum(np.cosh(w), axis=-1) + np.sum(w, axis=-1) ** 4 / 8, domain=2)
+"""
+
+
+def test_realize_a_users_potential_to_a_picture(tmp_path, capsys):
+    import geoflow as gf
+
+    (tmp_path / "mine.py").write_text(POTENTIAL)
+    target, saved = f"{tmp_path}/mine.py:R", tmp_path / "F.npz"
+    options = ["--box=-1:1", "--tol", "1e-5", "--plot", str(tmp_path / "pictures"), "--save", str(saved)]
+    assert main(["realize", target, *options, "--json", str(tmp_path / "F.json")]) == 0
+    printed = capsys.readouterr()
+    assert "gradient flow on M is mirror flow of R" in printed.out and "error" in printed.err
+    names = sorted(p.name for p in (tmp_path / "pictures").iterdir())
+    assert names == ["convergence.png", "flow.png", "surface.png"]
+    assert gf.load_realization(saved).certificate.passed
+    assert json.loads((tmp_path / "F.json").read_text())["passed"]
+
+
+def test_realize_refuses_with_a_figure_and_a_remedy(capsys):
+    assert main(["realize", "quartic", "--box=-1:1", "--dim", "2", "--method", "spectral", "--tol", "1e-3"]) == 1
+    assert "REFUSED" in capsys.readouterr().out
+    for arguments, word in (
+        (["burg", "--box=-1:1"], "outside"),
+        (["quartic", "--box=1"], "--box"),
+        (["quartic"], "bounded"),
+    ):
+        assert main(["realize", *arguments]) == 2
+        assert word in capsys.readouterr().err
+
+
+def test_verify_a_potential_by_name(capsys):
+    assert main(["verify", "simplex_entropy"]) == 0
+    assert "Converse theorem" in capsys.readouterr().out
