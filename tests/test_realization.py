@@ -180,6 +180,16 @@ def test_a_flow_that_reaches_the_edge_of_the_box_stops_there(realized):
     assert not flow.success and flow.w[-1, 0] == pytest.approx(1.0, abs=1e-2)
 
 
+def test_a_batch_with_a_point_over_the_edge_keeps_the_others(realized):
+    F = realized("spectral, log-sum-exp")
+    w = np.array([[0.1, 0.2], [0.99, 0.0]])
+    G, J = F.parametrization, F.jacobian(w)
+    G(F.embedding(w))
+    moved = F.embedding(w) + np.einsum("nDi,i->nD", J, [0.05, 0.0])
+    value = np.asarray(G._function(moved))
+    assert np.isnan(value[1]).all() and np.allclose(value[0], [0.15, 0.2], atol=2e-3)
+
+
 def diagonal(first, second):
     zero = anp.zeros(anp.shape(first))
     return anp.stack([anp.stack([first, zero], axis=-1), anp.stack([zero, second], axis=-1)], axis=-2)

@@ -59,7 +59,7 @@ def sample_region(
     return points
 
 
-def test_points(region: ConvexDomain, potential: LegendreFunction | None) -> np.ndarray:
+def probe_points(region: ConvexDomain, potential: LegendreFunction | None) -> np.ndarray:
     """Corners, centre and a random sample; a bounded box also gets a regular grid."""
     rng = np.random.default_rng(11)
     points = [sample_region(region, potential, 2000, rng)]
@@ -102,7 +102,7 @@ def require_in_domain(region: ConvexDomain, R: LegendreFunction) -> None:
 def require_definite(metric: Metric, region: ConvexDomain, R: LegendreFunction | None) -> None:
     """H finite and positive definite over the region; where it is smallest, it is minimised further."""
     what = f"Hessian of {R.name}" if R is not None else "metric"
-    points = test_points(region, R)
+    points = probe_points(region, R)
     if R is not None:
         points = points[np.asarray(R.domain.belongs(points))]
     H = metric(points)

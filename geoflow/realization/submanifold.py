@@ -65,8 +65,9 @@ class NearestPoint:
                 dw = _solve(last.A, np.einsum("nDi,nD->ni", last.J, step))
             w, length = last.w + dw, np.linalg.norm(step, axis=1)
             inside = self._inside(w)
-            if np.isfinite(w).all() and not inside.all() and np.abs(dw).max() <= 0.1 * self._width:
-                return self._left(x, last, inside)  # a short step over the edge of K
+            if np.isfinite(w).all() and not inside.any() and np.abs(dw).max() <= 0.1 * self._width:
+                # a short step over the edge of K
+                return _Foot(x.copy(), np.full_like(w, np.nan), np.full_like(x, np.nan), last.J, last.S, last.A)
             if np.isfinite(w).all() and inside.all():
                 foot = self._newton(x, w)
                 # a long jump may end at another sheet of M: the foot is then far from x, or from where it was expected
@@ -84,11 +85,6 @@ class NearestPoint:
     def _width(self) -> float:
         """The size of K."""
         return float(np.ptp(self._sample(200), axis=0).max())
-
-    @staticmethod
-    def _left(x: np.ndarray, last: _Foot, inside: np.ndarray) -> _Foot:
-        w = np.where(inside[:, None], last.w, np.nan)
-        return _Foot(x.copy(), w, np.full_like(x, np.nan), last.J, last.S, last.A)
 
     def _from_samples(self, x: np.ndarray) -> _Foot:
         if not np.isfinite(x).all():
@@ -138,9 +134,13 @@ class NearestPoint:
             if not moved:
                 break
         r = x - value
-        outside = ~self._inside(w) | ~np.isfinite(r).all(axis=1)
+        gram, A = _normal_matrix(J, S, r)
+        # a point held back by the edge of K still wants to leave: what is nearest to x is not in F(K)
+        with np.errstate(all="ignore"):
+            wanted = w + _solve(np.where(_positive(A, gram)[:, None, None], A, gram), np.einsum("nDi,nD->ni", J, r))
+        outside = ~self._inside(w) | ~np.isfinite(r).all(axis=1) | ~self._inside(wanted)
         w[outside] = np.nan
-        return _Foot(x.copy(), w, r, J, S, _normal_matrix(J, S, r)[1])
+        return _Foot(x.copy(), w, r, J, S, A)
 
     def _advance(
         self, x: np.ndarray, w: np.ndarray, step: np.ndarray, moving: np.ndarray, jet: tuple[np.ndarray, ...]

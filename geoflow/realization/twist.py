@@ -104,9 +104,10 @@ def solve(
     stages: list[Stage] = []
     best: tuple[float, TwistMap | None] = (np.inf, None)
     level, k = 0, 0
+    grid = TensorGrid(lower, upper, grids[level])
+    H = metric(grid.points)
     while True:
-        grid = TensorGrid(lower, upper, grids[level])
-        amplitudes, fitted = _kallen(metric(grid.points), grid, cone, frequencies[k], tol)
+        amplitudes, fitted = _kallen(H, grid, cone, frequencies[k], tol)
         series = TensorSeries(lower, upper, grid.coefficients(amplitudes))
         W = cone.whitening
         candidate = TwistMap(
@@ -123,6 +124,8 @@ def solve(
             k += 1  # the correction itself falls short
         elif error > 3 * fitted and level + 1 < len(grids):
             level += 1  # the interpolation falls short
+            grid = TensorGrid(lower, upper, grids[level])
+            H = metric(grid.points)
         else:
             break
     assert best[1] is not None
