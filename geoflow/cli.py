@@ -461,7 +461,7 @@ def _plot_converse(rows: list[ConverseRow], folder: Any) -> None:
     from geoflow.verify import converse_example
 
     solved = [row.realization for row in rows if row.realization is not None and row.realization.stages]
-    for F in solved[:2]:
+    for F in {str(F.method): F for F in solved}.values():
         _save(plotting.convergence(F), folder / f"convergence_{F.method}.png")
     if solved:
         _save(plotting.realized_surface(solved[0]), folder / "surface.png")
