@@ -54,6 +54,7 @@ _HOME = {
     "Parametrization": "parametrization",
     "LegendreFunction": "legendre",
     "HessianMetric": "metrics",
+    "DuallyFlatManifold": "dual",
     "Check": "results",
     "Status": "results",
     "Trajectory": "results",
@@ -77,7 +78,7 @@ _HOME = {
     "load_realization": "realization",
 }
 _MODULES = (
-    "autodiff", "bias", "catalog", "composition", "domains", "errors", "fields", "flows", "induced", "laws", "legendre",
+    "autodiff", "bias", "catalog", "composition", "domains", "dual", "errors", "fields", "flows", "induced", "laws", "legendre",
     "losses", "metrics", "parametrization", "plotting", "profiles", "realization", "results", "verify",
 )  # fmt: skip
 
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
     from geoflow import autodiff, catalog, domains, laws, plotting
     from geoflow.bias import bregman_projection, rate_bound
     from geoflow.composition import RidgeSum, product
+    from geoflow.dual import DuallyFlatManifold
     from geoflow.fields import VectorField, joint_flow, lie_bracket
     from geoflow.flows import gradient_flow, mirror_flow
     from geoflow.induced import mirror_map

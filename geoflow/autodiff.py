@@ -14,6 +14,7 @@ from typing import Any
 import autograd.numpy as np
 from autograd.core import make_vjp as _make_vjp
 from autograd.differential_operators import make_jvp as _make_jvp
+from autograd.extend import defvjp, primitive
 
 from geoflow.errors import ArgumentError
 
@@ -134,6 +135,30 @@ def directional_jacobian(f: Map, x: Array, directions: Array) -> Array:
     # the directions become one more batch axis, so a single forward pass serves all of them
     points = np.broadcast_to(x[..., None, :], np.shape(directions))
     return jvp(f, np.array(points), directions)[1]
+
+
+def with_derivative(f: Map, derivatives: Map) -> Map:
+    """f with its derivatives given instead of traced, so that others can differentiate through it.
+
+    Parameters
+    ----------
+    f : callable
+        Arrays of shape=[..., D] each, of one batch, to shape=[..., d], or to shape=[...].
+    derivatives : callable
+        The same arguments to one array an argument, shape=[..., d, D], or shape=[..., D].
+    """
+    traced = primitive(f)
+
+    def pullback(argnum: int) -> Map:
+        def rule(value: Array, *arguments: Array) -> Map:
+            J = derivatives(*arguments)[argnum]
+            scalar = np.ndim(J) == np.ndim(arguments[argnum])
+            return lambda u: u[..., None] * J if scalar else np.einsum("...iD,...i->...D", J, u)
+
+        return rule
+
+    defvjp(traced, *[pullback(k) for k in range(2)])
+    return traced
 
 
 @contextmanager

@@ -78,10 +78,12 @@ class Pullback:
     """A Hessian metric that is a sum of pullbacks of homogeneous metrics.
 
     Pieces are (model, chart): "euclidean", |dc|^2 for c = chart(w) of any length, or "hyperbolic plane",
-    2 (du^2 + cosh(u)^2 dv^2) for (u, v) = chart(w), of curvature -1/2; charts in autograd.numpy.
+    2 (du^2 + cosh(u)^2 dv^2) for (u, v) = chart(w), of curvature -1/2; charts in autograd.numpy. `inverse`, where it
+    is given, takes the values of all the charts to w; with it geodesics have a closed form.
     """
 
     pieces: tuple[tuple[str, Callable[[Any], Any]], ...]
+    inverse: Callable[..., Any] | None = None
 
 
 class RidgeSum(LegendreFunction):

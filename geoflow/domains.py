@@ -64,6 +64,8 @@ class ConvexDomain(VectorSpaceOpenSet):
 
     def projection(self, point: Any) -> Any:
         """Move points that are outside along the segment to the interior point until they are inside."""
+        if hasattr(point, "_value"):  # being differentiated: the identity on the domain
+            return point
         point = np.array(point, dtype=float)
         centre = self.interior_point()
         fraction = np.ones(point.shape[:-1])

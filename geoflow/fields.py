@@ -181,10 +181,10 @@ def _unit_time_flow(
 
 
 class Stop:
-    """Where a batched integration ended early: the parameter s, the batch entry that ended it, and its last point."""
+    """Where a batched integration ended early: the parameter s, the batch entry that ended it, and the last state."""
 
-    def __init__(self, s: float, entry: int, point: np.ndarray):
-        self.s, self.entry, self.point = s, entry, point
+    def __init__(self, s: float, entry: int, state: np.ndarray):
+        self.s, self.entry, self.state, self.point = s, entry, state, state[entry]
 
 
 def integrate_batch(
@@ -193,6 +193,7 @@ def integrate_batch(
     rtol: float,
     atol: float,
     first_step: float | None = None,
+    min_step: float = 1e-13,
 ) -> tuple[np.ndarray, Stop | None]:
     """Integrate dy/ds = field(s, y), y of shape=[N, k], over s in [0, 1] with one adaptive step size for all.
 
@@ -216,7 +217,7 @@ def integrate_batch(
         # a step far below the parameter's own resolution of the end means a finite end, not stiffness
         while solver.status == "running":
             solver.step()
-            if solver.status == "failed" or (solver.status == "running" and solver.h_abs < 1e-13):
+            if solver.status == "failed" or (solver.status == "running" and solver.h_abs < min_step):
                 return solver.y.reshape(shape), _stop(field, float(solver.t), solver.y.reshape(shape))
         end = solver.y.reshape(shape)
     if not np.isfinite(end).all():
@@ -228,4 +229,4 @@ def _stop(field: Callable[[float, np.ndarray], Any], s: float, y: np.ndarray) ->
     """The entry whose relative speed is largest, or which is not finite, is the one that ends the flow."""
     speed = np.linalg.norm(np.asarray(field(s, y), dtype=float), axis=-1) / (1e-300 + np.linalg.norm(y, axis=-1))
     entry = int(np.argmax(np.where(np.isfinite(speed), speed, np.inf)))
-    return Stop(s, entry, y[entry])
+    return Stop(s, entry, y)

@@ -11,10 +11,12 @@ import numpy as np
 
 from geoflow import autodiff
 from geoflow.bias import rate_bound as _rate_bound
+from geoflow.dual import DuallyFlatManifold
 from geoflow.errors import DomainError
 from geoflow.fields import joint_flow
 from geoflow.induced import InducedLegendreFunction
 from geoflow.legendre import LegendreFunction
+from geoflow.metrics import HessianMetric
 from geoflow.parametrization import Parametrization
 from geoflow.realization import Realization
 from geoflow.realization.codazzi import codazzi_brackets, metric_jet
@@ -242,3 +244,49 @@ def bracket_is_codazzi_defect(F: Realization, metric_matrix: Any, w: Any) -> Law
     inside = codazzi_brackets(*metric_jet(metric_matrix, w))
     predicted = np.einsum("nDa,nija->nijD", F.jacobian(w), inside)
     return _size(F.parametrization.brackets(F.embedding(w)) - predicted), max(_size(predicted), np.finfo(float).tiny)
+
+
+# Hessian geometry ---------------------------------------------------------------------------------------------------
+
+
+def curvature_is_constant(R: LegendreFunction, w: Any, value: float) -> Law:
+    """Every sectional curvature of hess R is `value`: <R(a, b) b, a> = value (|a|^2 |b|^2 - <a, b>^2)."""
+    w = np.asarray(w, dtype=float)
+    planes = [(i, j) for i in range(R.dim) for j in range(i)]
+    units = np.eye(R.dim)
+    found = [R.metric.sectional_curvature(*(np.broadcast_to(units[k], w.shape) for k in p), w) for p in planes]
+    return _size(np.stack(found) - value), max(abs(value), 1.0)
+
+
+def exp_inverts_log(metric: HessianMetric, y: Any, w: Any) -> Law:
+    """exp_w(log_w(y)) = y, relative to the distance in the chart."""
+    y, w = np.asarray(y, dtype=float), np.asarray(w, dtype=float)
+    return _size(metric.exp(metric.log(y, w), w) - y), max(_size(y - w), np.finfo(float).tiny)
+
+
+def energy_is_constant(metric: HessianMetric, v: Any, w: Any) -> Law:
+    """|w'(t)|^2 is constant along geodesics; the velocity by transport of v along itself."""
+    v, w = np.asarray(v, dtype=float), np.asarray(w, dtype=float)
+    first = metric.squared_norm(v, w)
+    half = metric.exp(v / 2, w)
+    # the way back from the middle is minus the velocity there, if the geodesic is one
+    velocity = -2 * metric.log(w, half)
+    return _size(metric.squared_norm(velocity, half) - first), max(_size(first), np.finfo(float).tiny)
+
+
+def transport_is_isometry(metric: HessianMetric, u: Any, w: Any, v: Any) -> Law:
+    """Parallel transport along the geodesic with velocity v keeps lengths."""
+    before = metric.squared_norm(np.asarray(u, dtype=float), w)
+    moved = metric.parallel_transport(u, w, direction=v)
+    return _size(metric.squared_norm(moved, metric.exp(v, w)) - before), max(_size(before), np.finfo(float).tiny)
+
+
+def transports_are_dual(M: DuallyFlatManifold, u: Any, v: Any, a: Any, b: Any) -> Law:
+    """<primal transport of u, dual transport of v> at b is <u, v> at a."""
+    moved = M.primal.parallel_transport(u, a, end_point=b), M.dual.parallel_transport(v, a, end_point=b)
+    return _compare(M.metric.inner_product(*moved, b), M.metric.inner_product(u, v, a))
+
+
+def pythagoras(M: DuallyFlatManifold, a: Any, b: Any, c: Any) -> Law:
+    """D(a, c) = D(a, b) + D(b, c) where the primal geodesic a-b meets the dual geodesic b-c orthogonally."""
+    return _size(M.pythagoras_defect(a, b, c)), max(_size(M.divergence(a, c)), np.finfo(float).tiny)

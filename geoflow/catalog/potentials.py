@@ -185,9 +185,30 @@ def _gaussian_log_partition(d: int) -> LegendreFunction:
     return LegendreFunction(
         lambda t: -(t[..., 0] ** 2) / (4 * t[..., 1]) - np.log(-2 * t[..., 1]) / 2,
         Box([-onp.inf, -onp.inf], [onp.inf, 0.0]),
+        hessian=lambda t: _symmetric(-1 / (2 * t[..., 1]), *_gaussian_rows(t)[:2]),
+        third_derivative=_gaussian_third,
         name="Gaussian log-partition",
-        structure=Pullback((("hyperbolic plane", _half_plane_chart),)),
+        structure=Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart),
     )
+
+
+def _symmetric(a: Any, b: Any, c: Any) -> Any:
+    """[[a, b], [b, c]], shape=[..., 2, 2]."""
+    return np.stack([np.stack([a, b], axis=-1), np.stack([b, c], axis=-1)], axis=-2)
+
+
+def _gaussian_rows(t: Any) -> tuple[Any, Any, Any, Any]:
+    """A_12, A_22, A_122 and A_222; A_112 = 1 / (2 t2^2)."""
+    t1, t2 = t[..., 0], t[..., 1]
+    return (
+        t1 / (2 * t2**2), 1 / (2 * t2**2) - t1**2 / (2 * t2**3), -t1 / t2**3, 3 * t1**2 / (2 * t2**4) - 1 / t2**3
+    )  # fmt: skip
+
+
+def _gaussian_third(t: Any) -> Any:
+    zero, a112 = 0.0 * t[..., 0], 1 / (2 * t[..., 1] ** 2)
+    _, _, a122, a222 = _gaussian_rows(t)
+    return np.stack([_symmetric(zero, a112, a122), _symmetric(a112, a122, a222)], axis=-3)
 
 
 def _half_plane_chart(t: Any) -> Any:
@@ -195,6 +216,12 @@ def _half_plane_chart(t: Any) -> Any:
     t1, t2 = t[..., 0], t[..., 1]
     v = np.log(t1**2 / (8 * t2**2) - 1 / (2 * t2)) / 2
     return np.stack([np.arcsinh(t1 / (2 * np.sqrt(-t2))), v], axis=-1)
+
+
+def _from_half_plane_chart(c: Any) -> Any:
+    u, v = c[..., 0], c[..., 1]
+    root = np.cosh(u) * np.exp(-v) / np.sqrt(2.0)
+    return np.stack([2 * np.sinh(u) * root, -(root**2)], axis=-1)
 
 
 def _log_det_spd(d: int) -> LegendreFunction:
@@ -212,19 +239,46 @@ def _log_det_spd(d: int) -> LegendreFunction:
         # w / sqrt(det) is on the hyperboloid y0^2 - y1^2 - y2^2 = 1, a, c = y0 +- y1, b = y2
         return np.stack([np.arcsinh(w[..., 1] / np.sqrt(determinant(w))), np.log(w[..., 0] / w[..., 2]) / 2], axis=-1)
 
+    def from_charts(scale: Any, shape: Any) -> Any:
+        root, u, v = np.exp(scale[..., 0] / np.sqrt(2.0)), shape[..., 0], shape[..., 1]
+        long = root * np.cosh(u)
+        return np.stack([long * np.exp(v), root * np.sinh(u), long * np.exp(-v)], axis=-1)
+
+    E = onp.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]])
+
+    def moved(w: Any) -> Any:
+        """W^{-1} E_i, shape=[..., 3, 2, 2]."""
+        inverse = _symmetric(w[..., 2], -w[..., 1], w[..., 0]) / determinant(w)[..., None, None]
+        return np.einsum("...ab,ibc->...iac", inverse, E)
+
+    def third(w: Any) -> Any:
+        B = moved(w)
+        half = np.einsum("...iab,...jbc,...kca->...ijk", B, B, B)
+        return -(half + np.einsum("...ijk->...ikj", half))
+
     return LegendreFunction(
         lambda w: -np.log(determinant(w)),
         cone,
+        hessian=lambda w: np.einsum("...iab,...jba->...ij", moved(w), moved(w)),
+        third_derivative=third,
         name="-log det on SPD(2)",
-        structure=Pullback((("euclidean", scale_chart), ("hyperbolic plane", shape_chart))),
+        structure=Pullback((("euclidean", scale_chart), ("hyperbolic plane", shape_chart)), from_charts),
     )
 
 
 def _quartic(d: int) -> LegendreFunction:
+    def third(w: Any) -> Any:
+        pair = 2 * w[..., :, None, None] * onp.eye(d)
+        return pair + np.einsum("...ijk->...jik", pair) + np.einsum("...ijk->...jki", pair)
+
     return LegendreFunction(
         lambda w: np.sum(w**2, axis=-1) / 2 + np.sum(w**2, axis=-1) ** 2 / 4,
         d,
         gradient=lambda w: w * (1 + np.sum(w**2, axis=-1, keepdims=True)),
+        hessian=lambda w: (
+            (1 + np.sum(w**2, axis=-1))[..., None, None] * onp.eye(d) + 2 * w[..., :, None] * w[..., None, :]
+        ),
+        third_derivative=third,
         name="quartic",
     )
 
