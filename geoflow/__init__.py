@@ -78,8 +78,8 @@ _HOME = {
     "load_realization": "realization",
 }
 _MODULES = (
-    "autodiff", "bias", "catalog", "composition", "domains", "dual", "errors", "fields", "flows", "induced", "laws", "legendre",
-    "losses", "metrics", "parametrization", "plotting", "profiles", "realization", "results", "verify",
+    "autodiff", "bias", "catalog", "composition", "domains", "dual", "errors", "fields", "flows", "induced", "laws",
+    "legendre", "losses", "metrics", "parametrization", "plotting", "profiles", "realization", "results", "verify",
 )  # fmt: skip
 
 __all__ = [

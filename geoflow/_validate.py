@@ -34,15 +34,16 @@ def as_finite(value: Any, what: str) -> np.ndarray:
     return array
 
 
-def as_points(value: Any, dim: int, what: str) -> np.ndarray:
-    """The value as a finite float array of shape=[..., dim]."""
+def as_points(value: Any, shape: int | tuple[int, ...], what: str) -> np.ndarray:
+    """The value as a finite float array of shape=[..., *shape]; an int stands for vectors."""
     array = as_finite(value, what)
-    if array.ndim == 0 or array.shape[-1] != dim:
+    shape = (shape,) if isinstance(shape, int) else shape
+    if array.ndim < len(shape) or array.shape[array.ndim - len(shape) :] != shape:
         raise ShapeError(
             what,
             got=f"shape {array.shape}",
-            wanted=f"shape [..., {dim}]",
-            remedy="put the coordinates on the last axis",
+            wanted=f"shape [..., {', '.join(map(str, shape))}]",
+            remedy="put the coordinates on the last " + ("axis" if len(shape) == 1 else f"{len(shape)} axes"),
         )
     if array.size == 0:
         raise ArgumentError(what, got=f"an empty array of shape {array.shape}", wanted="at least one point")

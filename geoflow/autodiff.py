@@ -179,5 +179,8 @@ def _seam() -> Iterator[None]:
             ) from error
 
 
+einsum = np.einsum  # of arrays that may be being differentiated
+
+
 def _as_float(x: Array) -> Array:
     return x if hasattr(x, "_value") else np.asarray(x, dtype=float)

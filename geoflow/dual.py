@@ -88,7 +88,8 @@ class PrimalConnection(_FlatConnection):
     def _push(self, v: np.ndarray, w: np.ndarray) -> np.ndarray:
         return v
 
-    _pull = _push
+    def _pull(self, p: np.ndarray, w: np.ndarray) -> np.ndarray:
+        return p
 
 
 class DualConnection(_FlatConnection):

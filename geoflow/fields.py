@@ -27,6 +27,8 @@ class VectorField:
     name : str
     derivative : callable, optional
         Closed form of (x, v) -> DX(x).v; by default automatic.
+    point_shape : tuple of int, optional
+        Shape of one point where points are not vectors, such as (n, n): it then stands for D below.
     """
 
     def __init__(
@@ -34,10 +36,12 @@ class VectorField:
         function: Callable[[Any], Any],
         name: str = "X",
         derivative: Callable[[Any, Any], Any] | None = None,
+        point_shape: tuple[int, ...] | None = None,
     ):
         if not callable(function):
             raise ArgumentError("vector field", got=type(function).__name__, wanted="a callable x -> X(x)")
         self._function, self.name, self._closed_derivative = function, name, derivative
+        self.point_shape = point_shape
 
     def __call__(self, x: Any) -> Any:
         """X(x), shape=[..., D]."""
@@ -78,10 +82,16 @@ class VectorField:
             When the flow ends before t; names the batch entry and the time.
         """
         x, t = as_finite(x, "point to flow from"), as_finite(t, "time t")
-        batch = np.broadcast_shapes(x.shape[:-1], t.shape)
-        start, times = np.broadcast_to(x, (*batch, x.shape[-1])), np.broadcast_to(t, batch)
-        end = _unit_time_flow(lambda s, y, time: time[..., None] * self._function(y), start, times, rtol, atol, "flow")
-        return end
+        axes = 1 if self.point_shape is None else len(self.point_shape)
+        shape = x.shape[x.ndim - axes :]
+        batch = np.broadcast_shapes(x.shape[: x.ndim - axes], t.shape)
+        start = np.broadcast_to(x, (*batch, *shape)).reshape(*batch, -1)
+
+        def scaled(s: float, y: Any, time: Any) -> Any:
+            return time[..., None] * np.reshape(self._function(y.reshape(*y.shape[:-1], *shape)), y.shape)
+
+        end = _unit_time_flow(scaled, start, np.broadcast_to(t, batch), rtol, atol, "flow")
+        return end.reshape(*batch, *shape)
 
     def __add__(self, other: VectorField) -> VectorField:
         derivative = None
@@ -91,12 +101,14 @@ class VectorField:
                 return self.derivative(x, v) + other.derivative(x, v)
 
         name = f"({self.name} + {other.name})"
-        return VectorField(lambda x: self._function(x) + other._function(x), name, derivative)
+        return VectorField(lambda x: self._function(x) + other._function(x), name, derivative, self.point_shape)
 
     def __mul__(self, scalar: float) -> VectorField:
         closed = self._closed_derivative
         derivative = None if closed is None else lambda x, v: scalar * closed(x, v)
-        return VectorField(lambda x: scalar * self._function(x), f"{scalar:g} {self.name}", derivative)
+        return VectorField(
+            lambda x: scalar * self._function(x), f"{scalar:g} {self.name}", derivative, self.point_shape
+        )
 
     __rmul__ = __mul__
 
@@ -120,7 +132,9 @@ def lie_bracket(X: Any, Y: Any) -> VectorField:
     """
     X = X if isinstance(X, VectorField) else VectorField(X, "X")
     Y = Y if isinstance(Y, VectorField) else VectorField(Y, "Y")
-    return VectorField(lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]")
+    return VectorField(
+        lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", point_shape=X.point_shape
+    )
 
 
 def joint_flow(G: Parametrization, x0: Any, mu: Any, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL) -> np.ndarray:
@@ -147,13 +161,15 @@ def joint_flow(G: Parametrization, x0: Any, mu: Any, rtol: float = FLOW_RTOL, at
     LWLA22, section 4.
     """
     x0, mu = G.require_points(x0, "x0"), as_points(mu, G.codomain_dim, "mu")
+    x0 = G._flat(x0)
     batch = np.broadcast_shapes(x0.shape[:-1], mu.shape[:-1])
     start = np.broadcast_to(x0, (*batch, G.dim))
 
     def field(s: float, x: Any, covector: Any) -> Any:
         return np.einsum("...iD,...i->...D", G.differential(x), covector)
 
-    return _unit_time_flow(field, start, np.broadcast_to(mu, (*batch, G.codomain_dim)), rtol, atol, "joint flow")
+    mu = np.broadcast_to(mu, (*batch, G.codomain_dim))
+    return G._shaped(_unit_time_flow(field, start, mu, rtol, atol, "joint flow"))
 
 
 def _unit_time_flow(

@@ -51,8 +51,10 @@ def gradient_flow(
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, times = G.require_points(x0, "x0"), as_times(t)
-    batch, D, d = x0.shape[:-1], G.dim, G.codomain_dim
+    D, d = G.dim, G.codomain_dim
     w0 = G(x0).reshape(-1, d)
+    x0 = G._flat(x0)
+    batch = x0.shape[:-1]
     pointwise = PointwiseLoss(loss, d)
     pointwise.require_scalar(w0[0], 0.0)
     n = len(w0)
@@ -78,7 +80,7 @@ def gradient_flow(
             return np.asarray(G._function(split(values)[0]), dtype=float)
 
     x, mu = split(raw.y)
-    return _trajectory(raw, pointwise, w_of, x=x, mu=mu)
+    return _trajectory(raw, pointwise, w_of, x=G._shaped(x), mu=mu)
 
 
 def mirror_flow(

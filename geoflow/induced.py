@@ -48,8 +48,8 @@ def mirror_map(G: Parametrization, x0: Any) -> InducedLegendreFunction:
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0 = G.require_points(x0, "x0")
-    if x0.ndim != 1:
-        raise ShapeError("x0", got=f"shape {x0.shape}", wanted=f"one point, shape ({G.dim},)")
+    if x0.shape != G.point_shape:
+        raise ShapeError("x0", got=f"shape {x0.shape}", wanted=f"one point, shape {G.point_shape}")
     G(x0)  # a typed error where G itself is not defined
     G.check_regular(x0).unwrap()
     G.check_commuting(_points_of_leaf(G, x0)).unwrap()
@@ -58,7 +58,7 @@ def mirror_map(G: Parametrization, x0: Any) -> InducedLegendreFunction:
 
 def _points_of_leaf(G: Parametrization, x0: np.ndarray, n: int = 8) -> np.ndarray:
     """x0 and n points near it that flows of the gradient fields reach: a bracket may vanish by chance at x0 alone."""
-    rows = G.jacobian(x0)
+    rows = G._flat(G.jacobian(x0))
     directions = np.random.default_rng(0).standard_normal((n, G.codomain_dim))
     directions /= np.linalg.norm(directions @ rows, axis=-1, keepdims=True)
     size = 0.3 * (np.linalg.norm(x0) or 1.0)
@@ -84,6 +84,7 @@ class InducedLegendreFunction(LegendreFunction):
 
     def __init__(self, parametrization: Parametrization, x0: np.ndarray):
         self.parametrization, self.x0, self.w0 = parametrization, x0, parametrization(x0)
+        self._start = parametrization._flat(x0)
         self._last: tuple[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
         d = parametrization.codomain_dim
         name = f"R induced by {parametrization.name}"
@@ -106,7 +107,7 @@ class InducedLegendreFunction(LegendreFunction):
         NotCommutingError, NotRegularError
             When G fails to commute or to be regular along the lift.
         """
-        return self._lifted(w)[0]
+        return self.parametrization._shaped(self._lifted(w)[0])
 
     def inverse_gradient(self, mu: Any, start: Any = None) -> np.ndarray:
         """grad Q(mu) = G(psi(x0; mu)), by the joint flow; shape=[..., d]."""
@@ -116,23 +117,22 @@ class InducedLegendreFunction(LegendreFunction):
         """A function w -> dG dG^T at x(w) for an integrator: each lift continues from the last one."""
         G = self.parametrization
         anchor_w: np.ndarray | None = None
-        anchor_x: np.ndarray = self.x0
+        anchor_x: np.ndarray = self._start
 
         def cometric(w: np.ndarray) -> np.ndarray:
             nonlocal anchor_w, anchor_x
             try:
                 if anchor_w is None:
-                    anchor_x, anchor_w = self.lift(w), w.copy()
+                    anchor_x, anchor_w = self._lifted(w)[0], w.copy()
                 direction = w - anchor_w
                 x, stop = integrate_batch(lambda s, y: self._lift_rate(y, direction)[0], anchor_x, 1e-11, 1e-13, 1.0)
             except DomainError:
                 return np.full((*w.shape, self.dim), np.nan)
             if stop is not None or not np.isfinite(x).all():
                 return np.full((*w.shape, self.dim), np.nan)
-            x = x + self._lift_rate(x, w - G(x))[0]
+            x = x + self._lift_rate(x, w - np.asarray(G._function(x), dtype=float))[0]
             anchor_w, anchor_x = w.copy(), x
-            rows = G.differential(x)
-            return np.einsum("niD,njD->nij", rows, rows)
+            return np.asarray(G.frame(x)[1], dtype=float)
 
         return cometric
 
@@ -164,9 +164,8 @@ class InducedLegendreFunction(LegendreFunction):
         return x.copy(), mu.copy(), value.copy()
 
     def _lift_rate(self, x: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """dx = dG^T (dG dG^T)^{-1} dw and dmu = (dG dG^T)^{-1} dw; NaN where dG is singular."""
-        rows = np.asarray(self.parametrization.differential(x), dtype=float)
-        gram = np.einsum("niD,njD->nij", rows, rows)
+        """dx = sum_i dmu_i grad G_i and dmu = C^{-1} dw, C the cometric; NaN where dG is singular."""
+        rows, gram = (np.array(part, dtype=float) for part in self.parametrization.frame(x))
         size = np.einsum("nii->n", gram)
         singular = ~(np.isfinite(size) & (size > 0))
         gram[singular] = np.eye(self.dim)
@@ -180,7 +179,7 @@ class InducedLegendreFunction(LegendreFunction):
     def _solve_lift(self, w: np.ndarray, batch: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         G, D, d = self.parametrization, self.parametrization.dim, self.dim
         direction = w - self.w0
-        state = np.concatenate([np.broadcast_to(self.x0, (len(w), D)), np.zeros((len(w), d))], axis=1)
+        state = np.concatenate([np.broadcast_to(self._start, (len(w), D)), np.zeros((len(w), d))], axis=1)
         visited = [state[:, :D]]
 
         def field(s: float, y: np.ndarray) -> np.ndarray:
@@ -196,7 +195,8 @@ class InducedLegendreFunction(LegendreFunction):
         self._require_good_path(np.concatenate(visited))
         segment_x, mu = state[:, :D], state[:, D:]
         x, mu, Q = self._polish(w, mu, batch)
-        gap = np.abs(x - segment_x).max(-1) / (np.abs(segment_x).max(-1) + np.abs(segment_x - self.x0).max(-1) + 1e-300)
+        size = np.abs(segment_x).max(-1) + np.abs(segment_x - self._start).max(-1) + 1e-300
+        gap = np.abs(x - segment_x).max(-1) / size
         worst = int(np.argmax(gap))
         if not gap[worst] <= PATH_TOL:
             raise NotCommutingError(
@@ -205,7 +205,7 @@ class InducedLegendreFunction(LegendreFunction):
                 wanted=f"one lift, to {PATH_TOL:.0e}",
                 remedy="G does not commute between x0 and there",
                 defect=float(gap[worst]),
-                point=segment_x[worst],
+                point=G._shaped(segment_x[worst]),
                 pair=None,
             )
         return x, mu, np.einsum("ni,ni->n", w, mu) - Q
@@ -215,7 +215,7 @@ class InducedLegendreFunction(LegendreFunction):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Newton on G(psi(x0; mu)) = w; also Q(mu) = int <G(psi(x0; s mu)), mu> ds."""
         G, D = self.parametrization, self.parametrization.dim
-        start = np.concatenate([np.broadcast_to(self.x0, (len(w), D)), np.zeros((len(w), 1))], axis=1)
+        start = np.concatenate([np.broadcast_to(self._start, (len(w), D)), np.zeros((len(w), 1))], axis=1)
         distance = np.abs(w - self.w0).max(-1)
         scale = np.abs(w).max(-1) + distance + 1e-300
         resolvable = distance > 1e-9 * scale  # at w0 itself mu is 0, and has no relative accuracy
@@ -225,7 +225,7 @@ class InducedLegendreFunction(LegendreFunction):
             if stop is not None:
                 break
             x = end[:, :D]
-            missing = w - G(x)
+            missing = w - np.asarray(G._function(x), dtype=float)
             # near the boundary a small error of w is a large one of mu: the Newton step tells
             step = self._lift_rate(x, missing)[1]
             error = float(np.where(resolvable, np.abs(step).max(-1) / (np.abs(mu).max(-1) + 1e-300), 0.0).max())
@@ -251,6 +251,7 @@ class InducedLegendreFunction(LegendreFunction):
         return np.concatenate([dx, dQ[:, None]], axis=1)
 
     def _require_good_path(self, points: np.ndarray) -> None:
+        points = self.parametrization._shaped(points)
         self.parametrization.check_regular(points).unwrap()
         self.parametrization.check_commuting(points).unwrap()
 
@@ -274,11 +275,9 @@ class InducedLegendreFunction(LegendreFunction):
         return np.linalg.inv(self.parametrization.cometric(self.lift(w)))
 
     def _third_at(self, w: Any) -> np.ndarray:
-        """T_ijk = -H_ia (d_k C_ab) H_bj with C = dG dG^T differentiated along the lift dx/dw_k = dG^T H e_k."""
-        G, x = self.parametrization, self.lift(w)
-        rows = G.jacobian(x)
-        H = np.linalg.inv(np.einsum("...iD,...jD->...ij", rows, rows))
-        along = G.derivative_of_differential(x, np.einsum("...aD,...ak->...kD", rows, H))
-        half = np.einsum("...kaD,...bD->...kab", along, rows)
-        dC = half + np.swapaxes(half, -1, -2)
+        """T_ijk = -H_ia (d_k C_ab) H_bj with the cometric C differentiated along the lift dx/dw_k = grad G^T H e_k."""
+        x = self._lifted(w)[0]
+        rows, C = self.parametrization.frame(x)
+        H = np.linalg.inv(C)
+        dC = self.parametrization.derivative_of_cometric(x, np.einsum("...aD,...ak->...kD", rows, H))
         return -np.einsum("...ia,...kab,...bj->...ijk", H, dC, H)

@@ -51,8 +51,21 @@ def regular(G: Parametrization, x: Any) -> Law:
 
 def jacobian_is_derivative(G: Parametrization, x: Any) -> Law:
     """A closed-form jacobian is the derivative of the map."""
-    x = np.asarray(x, dtype=float)
-    return _compare(G.jacobian(x), G._to_tangent(autodiff.jacobian(G._function)(x), x))
+    x = G._flat(np.asarray(x, dtype=float))
+    return _compare(G.differential(x), G._gradient(autodiff.jacobian(G._function)(x), x))
+
+
+def gradient_is_riemannian(G: Parametrization, x: Any, v: Any) -> Law:
+    """g(grad G_i, v) = dG_i(v) for tangent vectors v, with the inner product of the manifold's own metric."""
+    x, v = np.asarray(x, dtype=float), np.asarray(v, dtype=float)
+    v = G._shaped(G._flat(v))
+    rows = np.moveaxis(G.jacobian(x), x.ndim - len(G.point_shape), 0)
+    metric = getattr(G.space, "metric", None)
+    if metric is None:
+        inner = np.stack([np.sum(G._flat(row) * G._flat(v), axis=-1) for row in rows], axis=-1)
+    else:
+        inner = np.stack([metric.inner_product(row, v, x) for row in rows], axis=-1)
+    return _compare(inner, autodiff.jvp(G._function, G._flat(x), G._flat(v))[1])
 
 
 def cometric_is_gram(G: Parametrization, x: Any) -> Law:
@@ -252,9 +265,8 @@ def bracket_is_codazzi_defect(F: Realization, metric_matrix: Any, w: Any) -> Law
 def curvature_is_constant(R: LegendreFunction, w: Any, value: float) -> Law:
     """Every sectional curvature of hess R is `value`: <R(a, b) b, a> = value (|a|^2 |b|^2 - <a, b>^2)."""
     w = np.asarray(w, dtype=float)
-    planes = [(i, j) for i in range(R.dim) for j in range(i)]
-    units = np.eye(R.dim)
-    found = [R.metric.sectional_curvature(*(np.broadcast_to(units[k], w.shape) for k in p), w) for p in planes]
+    units = [np.broadcast_to(e, w.shape) for e in np.eye(R.dim)]
+    found = [R.metric.sectional_curvature(units[i], units[j], w) for i in range(R.dim) for j in range(i)]
     return _size(np.stack(found) - value), max(abs(value), 1.0)
 
 

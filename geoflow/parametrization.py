@@ -21,23 +21,26 @@ from geoflow.errors import (
 )
 from geoflow.fields import VectorField
 from geoflow.results import Check
+from geoflow.spaces import as_space, is_intrinsic, riemannian_gradient
 
 COMMUTING_TOL = 1e-9
 REGULAR_TOL = 1e-10
 
 
 class Parametrization:
-    """A map w = G(x) from a manifold M in R^D to R^d, with the geometry it induces.
+    """A map w = G(x) from a Riemannian manifold M to R^d, with the geometry it induces.
 
-    Its differential has the rows grad G_i, Riemannian gradients of the components for the metric M inherits from R^D;
-    the cometric on R^d is dG dG^T.
+    Its differential has the rows grad G_i, the Riemannian gradients: g(grad G_i, v) = dG_i(v) for the metric g that M
+    is equipped with, or else inherits from its ambient space. The cometric on R^d is C_ij = g(grad G_i, grad G_j).
+
+    Where M has matrix points, shape=[..., n, m] stands for shape=[..., D] below, D = n m.
 
     Parameters
     ----------
     function : callable
-        x of shape=[..., D] to G(x) of shape=[..., d], on the last axis, any batch before it, in autograd.numpy.
+        x of shape=[..., D] to G(x) of shape=[..., d], any batch before the axes of a point, in autograd.numpy.
     space : int or geomstats manifold
-        An int D means Euclidean R^D; a manifold has vector points in R^D, and its `to_tangent` projects gradients.
+        An int D means Euclidean R^D; a manifold gives the shape of its points, `to_tangent`, and its `metric`.
     codomain_dim : int
         d.
     jacobian : callable, optional
@@ -47,7 +50,8 @@ class Parametrization:
     Raises
     ------
     ArgumentError, ShapeError
-        When the map mixes batch entries, or its values do not have `codomain_dim` components.
+        When the map mixes batch entries, its values do not have `codomain_dim` components, or the manifold's metric
+        cannot be differentiated.
 
     Reference
     ---------
@@ -66,13 +70,19 @@ class Parametrization:
     ):
         if not callable(function):
             raise ArgumentError("parametrization", got=type(function).__name__, wanted="a callable x -> G(x)")
-        self.space = _as_space(space)
-        self.dim = int(self.space.shape[0])
+        self.space = as_space(space)
+        self.point_shape = tuple(int(n) for n in self.space.shape)
+        self.dim = int(np.prod(self.point_shape))
         if isinstance(codomain_dim, bool) or not isinstance(codomain_dim, (int, np.integer)) or codomain_dim < 1:
             raise ArgumentError("codomain_dim", got=repr(codomain_dim), wanted="an integer, at least 1")
         self.codomain_dim = int(codomain_dim)
         self.name = name
-        self._function, self._closed_jacobian = function, jacobian
+        # inside, points are flat, shape=[..., D]; only the public methods speak of the manifold's own shape
+        self._function = function if self._vectors else lambda x: function(self._shaped(x))
+        self._closed_jacobian = jacobian
+        if jacobian is not None and not self._vectors:
+            self._closed_jacobian = lambda x: self._flat(jacobian(self._shaped(x)))
+        self._gradient = riemannian_gradient(self.space)
         self.is_euclidean = isinstance(self.space, Euclidean)
         self._probe()
 
@@ -81,37 +91,50 @@ class Parametrization:
     def __call__(self, x: Any) -> Any:
         """G(x), shape=[..., d]."""
         if hasattr(x, "_value"):
-            return self._function(x)
-        return self._finite(self._evaluate(self._as_points(x)), x, "value")
+            return self._function(self._flat(x))
+        return self._finite(self._evaluate(self._flat(self._as_points(x))), x, "value")
 
     def jacobian(self, x: Any) -> np.ndarray:
         """Differential dG: row i is grad G_i, tangent to M; shape=[..., d, D]."""
         x = self._as_points(x)
-        return self._finite(self.differential(x), x, "jacobian")
+        return self._shaped(self._finite(self.differential(self._flat(x)), x, "jacobian"))
 
     def cometric(self, x: Any) -> np.ndarray:
-        """Cometric dG dG^T on R^d, shape=[..., d, d]."""
-        rows = self.jacobian(x)
-        return np.einsum("...iD,...jD->...ij", rows, rows)
+        """Cometric C_ij = g(grad G_i, grad G_j) on R^d, dG dG^T in Euclidean space; shape=[..., d, d]."""
+        x = self._as_points(x)
+        return self._finite(self.frame(self._flat(x))[1], x, "cometric")
 
     def differential(self, x: Any) -> Any:
-        """dG without checks of its argument, differentiable; shape=[..., d, D]."""
-        if self._closed_jacobian is not None and not hasattr(x, "_value"):
-            rows = np.asarray(self._closed_jacobian(x), dtype=float)
-        else:
-            rows = autodiff.jacobian(self._function)(x)
-        return self._to_tangent(rows, x)
+        """The gradients at flat points without checks of the argument; shape=[..., d, D]."""
+        return self._gradient(self._derivative(x), x)
+
+    def frame(self, x: Any) -> tuple[Any, Any]:
+        """The gradients and their inner products at flat points; shape=[..., d, D] and shape=[..., d, d]."""
+        e = self._derivative(x)
+        rows = self._gradient(e, x)
+        C = np.einsum("...iD,...jD->...ij", e, rows)  # g(grad G_i, grad G_j) = dG_i(grad G_j)
+        return rows, (C + np.swapaxes(C, -1, -2)) / 2
 
     def derivative_of_differential(self, x: Any, directions: Any) -> np.ndarray:
-        """D(dG)(x).v_m for several tangent directions: shape=[..., m, D] to shape=[..., m, d, D].
+        """D(dG)(x).v_m for several tangent directions at flat points: shape=[..., m, D] to shape=[..., m, d, D].
 
-        On a manifold it is the derivative of the ambient components of the fields along M.
+        On a manifold it is the derivative of the ambient components of the fields along M, whatever they are off M.
         """
 
         def rows(y: Any) -> Any:
-            return self._to_tangent(autodiff.jacobian(self._function)(y), y)
+            return self._gradient(autodiff.jacobian(self._function)(y), y)
 
         return autodiff.directional_jacobian(rows, x, directions)
+
+    def derivative_of_cometric(self, x: Any, directions: Any) -> np.ndarray:
+        """DC(x).v_m for several tangent directions at flat points: shape=[..., m, D] to shape=[..., m, d, d]."""
+
+        def cometric(y: Any) -> Any:
+            e = autodiff.jacobian(self._function)(y)
+            return autodiff.einsum("...iD,...jD->...ij", e, self._gradient(e, y))
+
+        C = autodiff.directional_jacobian(cometric, x, directions)
+        return (C + np.swapaxes(C, -1, -2)) / 2
 
     @property
     def gradient_fields(self) -> tuple[VectorField, ...]:
@@ -119,18 +142,20 @@ class Parametrization:
 
         def field(i: int) -> VectorField:
             def gradient(x: Any) -> Any:
+                x = self._flat(x)
                 rows = autodiff.jacobian(lambda y: self._function(y)[..., i])(x)
-                return self._to_tangent(rows[..., None, :], x)[..., 0, :]
+                return self._shaped(self._gradient(rows[..., None, :], x)[..., 0, :])
 
-            return VectorField(gradient, f"grad {self.name}_{i + 1}")
+            return VectorField(gradient, f"grad {self.name}_{i + 1}", point_shape=self.point_shape)
 
         return tuple(field(i) for i in range(self.codomain_dim))
 
     def brackets(self, x: Any) -> np.ndarray:
         """Lie brackets [grad G_i, grad G_j] = D(grad G_j).grad G_i - D(grad G_i).grad G_j; shape=[..., d, d, D]."""
         x = self._as_points(x)
-        along = self.derivative_of_differential(x, self.jacobian(x))
-        return self._finite(along - np.swapaxes(along, -3, -2), x, "brackets")
+        flat = self._flat(x)
+        along = self.derivative_of_differential(flat, self._finite(self.differential(flat), x, "jacobian"))
+        return self._shaped(self._finite(along - np.swapaxes(along, -3, -2), x, "brackets"))
 
     # checks ---------------------------------------------------------------------------------------------------------
 
@@ -149,8 +174,8 @@ class Parametrization:
             `unwrap` raises `NotCommutingError` with `defect`, `point` and `pair`.
         """
         tol = self.commuting_tol if tol is None else tol
-        points = self._as_points(points).reshape(-1, self.dim)
-        rows = self.jacobian(points)
+        points = self._flat(self._as_points(points)).reshape(-1, self.dim)
+        rows = self._finite(self.differential(points), points, "jacobian")
         along = self._finite(self.derivative_of_differential(points, rows), points, "brackets")
         norms = np.linalg.norm(along - np.swapaxes(along, 1, 2), axis=-1)
         # the terms whose difference is the bracket; the floor, in the same unit |dG|^2 / |x|, is for maps that are
@@ -166,7 +191,7 @@ class Parametrization:
             defect=float(relative.max()),
             scale=float(scale[n]),
             tol=tol,
-            witness=points[n],
+            witness=self._shaped(points[n]),
             detail=f"|[grad G_{first + 1}, grad G_{second + 1}]| = {norms[n, i, j]:.3e}",
             n_points=len(points),
             error=NotCommutingError,
@@ -185,13 +210,13 @@ class Parametrization:
         Check
             `defect` is 1 - s_min / (tol s_max), at least 0; `unwrap` raises `NotRegularError`.
         """
-        points = self._as_points(points).reshape(-1, self.dim)
+        points = self._flat(self._as_points(points)).reshape(-1, self.dim)
         d, dim = self.codomain_dim, int(self.space.dim)
         evidence = {"remedy": "start where dG has full rank, or drop dependent components of G"}
         if d > dim:
             detail, ratio, n = f"d = {d} > dim M = {dim}, so rank dG < d everywhere", 0.0, 0
         else:
-            values = np.linalg.svd(self.jacobian(points), compute_uv=False)
+            values = np.linalg.svd(self._finite(self.differential(points), points, "jacobian"), compute_uv=False)
             ratios = np.where(values[:, 0] > 0, values[:, -1] / np.maximum(values[:, 0], 1e-300), 0.0)
             n = int(np.argmin(ratios))
             ratio = float(ratios[n])
@@ -201,7 +226,7 @@ class Parametrization:
             defect=max(0.0, 1.0 - ratio / tol),
             scale=1.0,
             tol=0.0,
-            witness=points[n],
+            witness=self._shaped(points[n]),
             detail=detail,
             n_points=len(points),
             error=NotRegularError,
@@ -211,9 +236,10 @@ class Parametrization:
     def require_points(self, x: Any, what: str = "point") -> np.ndarray:
         """The points as an array, or a typed error: shape, finiteness, and membership in M."""
         x = self._as_points(x, what)
-        if self.is_euclidean:
+        if self.is_euclidean or is_intrinsic(self.space):
             return x
-        inside = np.asarray(self.space.belongs(x.reshape(-1, self.dim), atol=1e-8)).reshape(x.shape[:-1])
+        batch = x.shape[: x.ndim - len(self.point_shape)]
+        inside = np.asarray(self.space.belongs(x.reshape(-1, *self.point_shape), atol=1e-8)).reshape(batch)
         if not inside.all():
             index = tuple(int(i) for i in np.argwhere(~inside)[0])
             raise NotOnManifoldError(
@@ -227,19 +253,32 @@ class Parametrization:
         return x
 
     def __repr__(self) -> str:
-        space = f"R^{self.dim}" if self.is_euclidean else f"{type(self.space).__name__} in R^{self.dim}"
+        points = " x ".join(map(str, self.point_shape))
+        space = f"R^{points}" if self.is_euclidean else f"{type(self.space).__name__.lstrip('_')} in R^{points}"
         return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim})"
 
     # inside ---------------------------------------------------------------------------------------------------------
 
     def _as_points(self, x: Any, what: str = "point") -> np.ndarray:
-        return as_points(x, self.dim, f"{what} of {self.name}")
+        return as_points(x, self.point_shape, f"{what} of {self.name}")
 
-    def _to_tangent(self, rows: Any, x: Any) -> Any:
-        if self.is_euclidean:
-            return rows
-        base = np.broadcast_to(x[..., None, :], np.shape(rows)) if not hasattr(x, "_value") else _tile(x, rows)
-        return self.space.to_tangent(rows, base)
+    @property
+    def _vectors(self) -> bool:
+        return len(self.point_shape) == 1
+
+    def _flat(self, x: Any) -> Any:
+        """shape=[..., *point_shape] to shape=[..., D]."""
+        return x if self._vectors else x.reshape((*np.shape(x)[: -len(self.point_shape)], self.dim))
+
+    def _shaped(self, x: Any) -> Any:
+        """shape=[..., D] to shape=[..., *point_shape]."""
+        return x if self._vectors else x.reshape((*np.shape(x)[:-1], *self.point_shape))
+
+    def _derivative(self, x: Any) -> Any:
+        """Euclidean derivative of G at flat points, in closed form where there is one; shape=[..., d, D]."""
+        if self._closed_jacobian is not None and not hasattr(x, "_value"):
+            return np.asarray(self._closed_jacobian(x), dtype=float)
+        return autodiff.jacobian(self._function)(x)
 
     def _evaluate(self, x: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
@@ -247,7 +286,7 @@ class Parametrization:
         if value.shape != (*x.shape[:-1], self.codomain_dim):
             raise ShapeError(
                 f"value of {self.name}",
-                got=f"shape {value.shape} at points of shape {x.shape}",
+                got=f"shape {value.shape} at points of shape {self._shaped(x).shape}",
                 wanted=f"shape {(*x.shape[:-1], self.codomain_dim)}, from codomain_dim = {self.codomain_dim}",
                 remedy="act on the last axis only (x[..., i]), and check codomain_dim",
             )
@@ -257,8 +296,8 @@ class Parametrization:
         if np.isfinite(value).all():
             return value
         x = np.asarray(x, dtype=float)
-        bad = np.argwhere(~np.isfinite(value))[0][: x.ndim - 1]
-        index = tuple(int(i) for i in bad)
+        axes = x.ndim - (len(self.point_shape) if x.shape[-len(self.point_shape) :] == self.point_shape else 1)
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0][:axes])
         raise NotFiniteError(
             f"{what} of {self.name}",
             got=f"NaN or infinity at x = {describe(x[index])}",
@@ -280,9 +319,10 @@ class Parametrization:
             raise
         except Exception as error:
             raise ShapeError(
-                f"{self.name} cannot be evaluated at points of shape {points.shape}",
+                f"{self.name} cannot be evaluated at points of shape {self._shaped(points).shape}",
                 got=f"{type(error).__name__}: {error}",
-                wanted=f"a map of [..., {self.dim}] to [..., {self.codomain_dim}], in autograd.numpy",
+                wanted=f"a map of [..., {', '.join(map(str, self.point_shape))}] to [..., {self.codomain_dim}], "
+                "in autograd.numpy",
                 remedy="act on the last axis only (x[..., i]), and check space and codomain_dim",
             ) from error
         both = np.isfinite(batch) & np.isfinite(single)
@@ -296,6 +336,24 @@ class Parametrization:
                 remedy="reduce over axis=-1 only, and index with x[..., i]",
                 defect=float(gap.max() / size),
             )
+        if not self.is_euclidean and both.all():
+            self._probe_metric(points)
+
+    def _probe_metric(self, x: np.ndarray, h: float = 1e-5) -> None:
+        """Brackets differentiate the metric: compare with central differences along M, which tell a wrong rule."""
+        rows = self.differential(x)
+        v = rows[:, 0] / (1e-300 + np.linalg.norm(rows[:, 0], axis=-1, keepdims=True))
+        traced = self.derivative_of_differential(x, v[:, None])[:, 0]
+        differences = (self.differential(x + h * v) - self.differential(x - h * v)) / (2 * h)
+        gap = np.abs(traced - differences).max() / (np.abs(traced).max() + np.abs(rows).max() + 1e-300)
+        if not gap <= 1e-4:
+            raise ArgumentError(
+                f"metric of {type(self.space).__name__}",
+                got=f"gradients whose derivative by autograd is off by {gap:.1e} from finite differences",
+                wanted="`to_tangent` and `inner_product` with correct derivatives in autograd",
+                remedy="check the derivative rules of the operations they use (eigenvalues, square roots of matrices)",
+                defect=float(gap),
+            )
 
     def _probe_points(self) -> np.ndarray | None:
         if self.is_euclidean:
@@ -308,30 +366,4 @@ class Parametrization:
             return None  # a manifold need not be able to sample
         finally:
             np.random.set_state(state)
-        return points if points.shape == (3, self.dim) else None
-
-
-def _tile(x: Any, rows: Any) -> Any:
-    """x repeated for every row, by an operation autograd can differentiate."""
-    return x[..., None, :] + np.zeros(np.shape(rows))
-
-
-def _as_space(space: Any) -> Manifold:
-    if isinstance(space, (int, np.integer)) and not isinstance(space, bool):
-        if space < 1:
-            raise ArgumentError("space", got=repr(space), wanted="an integer D >= 1 (for R^D), or a geomstats manifold")
-        return Euclidean(int(space), equip=False)
-    if not all(hasattr(space, name) for name in ("shape", "belongs", "to_tangent", "dim")):
-        raise ArgumentError(
-            "space",
-            got=type(space).__name__,
-            wanted="an int D (for R^D), or a geomstats manifold of vectors",
-        )
-    if len(space.shape) != 1:
-        raise ArgumentError(
-            "space",
-            got=f"{type(space).__name__} with points of shape {space.shape}",
-            wanted="a manifold whose points are vectors of R^D",
-            remedy="use a manifold of flattened points",
-        )
-    return space
+        return self._flat(points) if points.shape == (3, *self.point_shape) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -317,7 +318,8 @@ def _inside(lower: float, upper: float) -> float:
 
 def _of_pullback(s: composition.Pullback, R: LegendreFunction) -> Isometry | None:
     """The hyperbolic plane du^2 + cosh(u)^2 dv^2 is (cosh u cosh v, cosh u sinh v, sinh u), here of curvature -1/2."""
-    if s.inverse is None:
+    from_charts = s.inverse
+    if from_charts is None:
         return None
     root = np.sqrt(2.0)
     forms, maps, inverses, start = [], [], [], 0
@@ -330,7 +332,7 @@ def _of_pullback(s: composition.Pullback, R: LegendreFunction) -> Isometry | Non
             start += size
         else:
             forms.append(SpaceForm(-0.5, 3))
-            maps.append(lambda w, chart=chart: root * _hyperboloid(chart(w)))
+            maps.append(partial(_scaled_hyperboloid, chart))
             inverses.append((slice(start, start + 3), root))
             start += 3
 
@@ -345,9 +347,13 @@ def _of_pullback(s: composition.Pullback, R: LegendreFunction) -> Isometry | Non
                 u = np.arcsinh(part[..., 2] / radius)
                 part = np.stack([u, np.arcsinh(part[..., 1] / (radius * np.cosh(u)))], axis=-1)
             charts.append(part)
-        return s.inverse(*charts)
+        return from_charts(*charts)
 
     return Isometry(tuple(forms), forward, inverse, autodiff.jacobian(forward))
+
+
+def _scaled_hyperboloid(chart: Callable[[Any], Any], w: Any) -> Any:
+    return np.sqrt(2.0) * _hyperboloid(chart(w))
 
 
 def _hyperboloid(c: Any) -> Any:

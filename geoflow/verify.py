@@ -271,7 +271,7 @@ def case_of(G: Parametrization, x0: Any = None, seed: int = 0) -> Case:
     rng = np.random.default_rng(seed)
     if x0 is None:
         points = G._probe_points()
-        x0 = points[0] if points is not None else rng.uniform(0.5, 1.5, size=G.dim)
+        x0 = G._shaped(points[0]) if points is not None else rng.uniform(0.5, 1.5, size=G.dim)
     x0 = G.require_points(x0, "x0")
     d, bound = G.codomain_dim, 0.5
     for _ in range(20):

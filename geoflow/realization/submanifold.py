@@ -287,6 +287,14 @@ class SubmanifoldParametrization(Parametrization):
         rows[np.isnan(foot.w[:, 0])] = np.nan
         return rows.reshape(*x.shape[:-1], self.codomain_dim, self.dim)
 
+    def frame(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.differential(x)
+        return rows, np.einsum("...iD,...jD->...ij", rows, rows)
+
+    def derivative_of_cometric(self, x: Any, directions: Any) -> np.ndarray:
+        half = np.einsum("...kaD,...bD->...kab", self.derivative_of_differential(x, directions), self.differential(x))
+        return half + np.swapaxes(half, -1, -2)
+
     def derivative_of_differential(self, x: Any, directions: Any) -> np.ndarray:
         """D(dG)(x).v for directions v of shape=[..., m, D], to shape=[..., m, d, D].
 
@@ -322,5 +330,5 @@ class SubmanifoldParametrization(Parametrization):
 
         return tuple(field(i) for i in range(self.codomain_dim))
 
-    def _to_tangent(self, rows: Any, x: Any) -> Any:
-        return rows  # closed forms are tangent already
+    def _probe_metric(self, x: np.ndarray, h: float = 1e-5) -> None:
+        """Nothing to probe: the derivatives are closed forms."""

@@ -1,0 +1,167 @@
+"""Riemannian gradients on geomstats manifolds, differentiable and for points of any shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as np
+import numpy as onp
+from geomstats.geometry.base import ImmersedSet, VectorSpaceOpenSet
+from geomstats.geometry.euclidean import Euclidean, EuclideanMetric
+from geomstats.geometry.hypersphere import Hypersphere, HypersphereMetric
+from geomstats.geometry.manifold import Manifold
+from geomstats.geometry.product_manifold import ProductManifold, ProductRiemannianMetric
+from geomstats.geometry.spd_matrices import SPDAffineMetric, SPDBuresWassersteinMetric, SPDMatrices
+
+from geoflow import autodiff
+from geoflow.errors import ArgumentError
+
+#: (Euclidean derivatives, shape=[..., d, D]; points, shape=[..., D]) to Riemannian gradients, shape=[..., d, D]
+Gradient = Callable[[Any, Any], Any]
+
+
+def as_space(space: Any) -> Manifold:
+    """A geomstats manifold as given; an int D means R^D."""
+    if isinstance(space, (int, onp.integer)) and not isinstance(space, bool):
+        if space < 1:
+            raise ArgumentError("space", got=repr(space), wanted="an integer D >= 1 (for R^D), or a geomstats manifold")
+        return Euclidean(int(space), equip=False)
+    if not all(hasattr(space, name) for name in ("shape", "belongs", "to_tangent", "dim")):
+        raise ArgumentError(
+            "space",
+            got=type(space).__name__,
+            wanted="an int D (for R^D), or a geomstats manifold",
+        )
+    return space
+
+
+def riemannian_gradient(space: Manifold) -> Gradient:
+    """The map from Euclidean derivatives to gradients for the manifold's own metric, on flattened points.
+
+    Without a metric (`equip=False`) it is the metric that the manifold inherits from its ambient space. Closed forms:
+    Euclidean, spheres, affine-invariant and Bures-Wasserstein SPD matrices, immersed sets, blocks of products; anything
+    else by one linear solve with the manifold's `to_tangent` and its metric's `inner_product`.
+    """
+    metric: Any = getattr(space, "metric", None)
+    if isinstance(space, ProductManifold) and (metric is None or type(metric) is ProductRiemannianMetric):
+        return _product(space)
+    if isinstance(space, ImmersedSet):
+        return _immersed(space)
+    if isinstance(space, Euclidean) and (metric is None or type(metric) is EuclideanMetric):
+        return lambda e, x: e
+    if isinstance(space, Hypersphere) and (metric is None or type(metric) is HypersphereMetric):
+        return _sphere
+    if isinstance(space, SPDMatrices) and type(metric) is SPDAffineMetric:
+        return _affine_invariant(space.n)
+    if isinstance(space, SPDMatrices) and type(metric) is SPDBuresWassersteinMetric:
+        return _bures_wasserstein(space.n)
+    if isinstance(space, VectorSpaceOpenSet) and len(space.shape) == 1 and hasattr(metric, "cometric_matrix"):
+        return lambda e, x: np.einsum("...DE,...dE->...dD", metric.cometric_matrix(x), e)
+    return _general(space, metric)
+
+
+def is_intrinsic(space: Manifold) -> bool:
+    """Whether points are coordinates of an immersion, so that every finite vector is a point."""
+    return isinstance(space, ImmersedSet)
+
+
+def _sphere(e: Any, x: Any) -> Any:
+    """The projection of e to the orthogonal complement of x."""
+    along = np.sum(e * x[..., None, :], axis=-1, keepdims=True) / np.sum(x**2, axis=-1)[..., None, None]
+    return e - along * x[..., None, :]
+
+
+def _symmetric(e: Any, x: Any, n: int) -> tuple[Any, Any]:
+    """The symmetric part of the derivatives, and the points, as matrices with one more axis for the components."""
+    E = np.reshape(e, (*np.shape(e)[:-1], n, n))
+    return (E + np.swapaxes(E, -1, -2)) / 2, np.reshape(x, (*np.shape(x)[:-1], 1, n, n))
+
+
+def _affine_invariant(n: int) -> Gradient:
+    """<U, V> = tr(X^-1 U X^-1 V), so the gradient is X sym(E) X."""
+
+    def gradient(e: Any, x: Any) -> Any:
+        E, X = _symmetric(e, x, n)
+        return np.reshape(np.matmul(np.matmul(X, E), X), np.shape(e))
+
+    return gradient
+
+
+def _bures_wasserstein(n: int) -> Gradient:
+    """geomstats' metric is tr(L_X(U) V) / 2 with X L + L X = U, so the gradient is 2 (E X + X E), E symmetric."""
+
+    def gradient(e: Any, x: Any) -> Any:
+        E, X = _symmetric(e, x, n)
+        return np.reshape(2 * (np.matmul(X, E) + np.matmul(E, X)), np.shape(e))
+
+    return gradient
+
+
+def _immersed(space: ImmersedSet) -> Gradient:
+    """Coordinates of an immersion f with the pulled-back metric df^T df."""
+    flat = len(space.embedding_space.shape) == 1
+    inner = None if isinstance(space.embedding_space, Euclidean) else getattr(space.embedding_space, "metric", None)
+    if not flat or inner is not None:
+        raise ArgumentError(
+            "space",
+            got=f"{type(space).__name__}, immersed in {type(space.embedding_space).__name__}",
+            wanted="an immersion in Euclidean R^m",
+            remedy="give a LevelSet, or compose the immersion with the metric of its ambient space",
+        )
+    jacobian = autodiff.jacobian(space.immersion)
+
+    def gradient(e: Any, x: Any) -> Any:
+        J = jacobian(x)
+        gram = np.matmul(np.swapaxes(J, -1, -2), J)
+        return np.swapaxes(np.linalg.solve(gram, np.swapaxes(e, -1, -2)), -1, -2)
+
+    return gradient
+
+
+def _product(space: ProductManifold) -> Gradient:
+    """Every factor on its own block of the flattened point."""
+    sizes = [int(onp.prod(factor.shape)) for factor in space.factors]
+    ends = onp.cumsum(sizes)
+    blocks = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    parts = [riemannian_gradient(factor) for factor in space.factors]
+
+    def gradient(e: Any, x: Any) -> Any:
+        rows = [part(e[..., block], x[..., block]) for part, block in zip(parts, blocks, strict=True)]
+        return np.concatenate(rows, axis=-1)
+
+    return gradient
+
+
+def _general(space: Manifold, metric: Any) -> Gradient:
+    """Solve (P^T g P + (I - P)^T (I - P)) X = P^T e, P the tangent projection, orthogonal or not, and g the metric.
+
+    On tangent v it says g(v, P X) = e.v, and on the kernel of P that (I - P) X = 0.
+    """
+    shape, D = tuple(space.shape), int(onp.prod(space.shape))
+    units = onp.eye(D)
+
+    def gradient(e: Any, x: Any) -> Any:
+        batch = np.shape(x)[:-1]
+        flat = np.reshape(x, (-1, D))
+        N = len(flat)
+        # geomstats' products and matrix spaces take one batch axis: a point for every pair of unit vectors
+        points = np.reshape(flat[:, None, :] + onp.zeros((D, 1)), (N * D, *shape))
+        vectors = np.reshape(onp.tile(units, (N, 1)), (N * D, *shape))
+        columns = np.reshape(space.to_tangent(vectors, points), (N, D, D))  # the row a is P e_a
+        P = np.swapaxes(columns, 1, 2)
+        if metric is None:
+            inner = np.matmul(columns, P)
+        else:
+            pairs = (N * D * D, *shape)
+            one = np.reshape(columns[:, :, None, :] + onp.zeros((D, 1)), pairs)
+            other = np.reshape(columns[:, None, :, :] + onp.zeros((D, 1, 1)), pairs)
+            base = np.reshape(flat[:, None, :] + onp.zeros((D * D, 1)), pairs)
+            inner = np.reshape(metric.inner_product(one, other, base), (N, D, D))
+        normal = units - P
+        system = inner + np.matmul(np.swapaxes(normal, 1, 2), normal)
+        right = np.matmul(columns, np.swapaxes(np.reshape(e, (N, -1, D)), 1, 2))
+        X = np.swapaxes(np.linalg.solve(system, right), 1, 2)
+        return np.reshape(X, (*batch, -1, D))
+
+    return gradient
