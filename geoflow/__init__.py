@@ -51,6 +51,7 @@ _HOME = {
     "VectorField": "fields",
     "lie_bracket": "fields",
     "joint_flow": "fields",
+    "LieAlgebra": "lie_algebra",
     "Parametrization": "parametrization",
     "LegendreFunction": "legendre",
     "HessianMetric": "metrics",
@@ -79,7 +80,8 @@ _HOME = {
 }
 _MODULES = (
     "autodiff", "bias", "catalog", "composition", "domains", "dual", "errors", "fields", "flows", "induced", "laws",
-    "legendre", "losses", "metrics", "parametrization", "plotting", "profiles", "realization", "results", "verify",
+    "legendre", "lie_algebra", "losses", "metrics", "parametrization", "plotting", "profiles", "realization",
+    "results", "spaces", "verify",
 )  # fmt: skip
 
 __all__ = [
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
     from geoflow.flows import gradient_flow, mirror_flow
     from geoflow.induced import mirror_map
     from geoflow.legendre import LegendreFunction
+    from geoflow.lie_algebra import LieAlgebra
     from geoflow.losses import LeastSquares, LogisticLoss
     from geoflow.metrics import HessianMetric
     from geoflow.parametrization import Parametrization

@@ -9,12 +9,15 @@ import numpy as np
 
 from geoflow import autodiff
 from geoflow._validate import as_finite, as_points, describe
-from geoflow.errors import ArgumentError, DomainError, ShapeError
+from geoflow.errors import ArgumentError, ConvergenceError, DomainError, ShapeError
 
 if TYPE_CHECKING:
+    from geomstats.geometry.manifold import Manifold
+
     from geoflow.parametrization import Parametrization
 
 FLOW_RTOL, FLOW_ATOL = 1e-12, 1e-14
+MAX_STEPS = 3000
 
 
 class VectorField:
@@ -27,8 +30,8 @@ class VectorField:
     name : str
     derivative : callable, optional
         Closed form of (x, v) -> DX(x).v; by default automatic.
-    point_shape : tuple of int, optional
-        Shape of one point where points are not vectors, such as (n, n): it then stands for D below.
+    space : geomstats manifold, optional
+        Where the field lives, by default R^D; its points may be matrices, shape=[..., n, m] in place of shape=[..., D].
     """
 
     def __init__(
@@ -36,12 +39,12 @@ class VectorField:
         function: Callable[[Any], Any],
         name: str = "X",
         derivative: Callable[[Any, Any], Any] | None = None,
-        point_shape: tuple[int, ...] | None = None,
+        space: Manifold | None = None,
     ):
         if not callable(function):
             raise ArgumentError("vector field", got=type(function).__name__, wanted="a callable x -> X(x)")
         self._function, self.name, self._closed_derivative = function, name, derivative
-        self.point_shape = point_shape
+        self.space = space
 
     def __call__(self, x: Any) -> Any:
         """X(x), shape=[..., D]."""
@@ -82,7 +85,7 @@ class VectorField:
             When the flow ends before t; names the batch entry and the time.
         """
         x, t = as_finite(x, "point to flow from"), as_finite(t, "time t")
-        axes = 1 if self.point_shape is None else len(self.point_shape)
+        axes = 1 if self.space is None else len(self.space.shape)
         shape = x.shape[x.ndim - axes :]
         batch = np.broadcast_shapes(x.shape[: x.ndim - axes], t.shape)
         start = np.broadcast_to(x, (*batch, *shape)).reshape(*batch, -1)
@@ -101,14 +104,12 @@ class VectorField:
                 return self.derivative(x, v) + other.derivative(x, v)
 
         name = f"({self.name} + {other.name})"
-        return VectorField(lambda x: self._function(x) + other._function(x), name, derivative, self.point_shape)
+        return VectorField(lambda x: self._function(x) + other._function(x), name, derivative, self.space)
 
     def __mul__(self, scalar: float) -> VectorField:
         closed = self._closed_derivative
         derivative = None if closed is None else lambda x, v: scalar * closed(x, v)
-        return VectorField(
-            lambda x: scalar * self._function(x), f"{scalar:g} {self.name}", derivative, self.point_shape
-        )
+        return VectorField(lambda x: scalar * self._function(x), f"{scalar:g} {self.name}", derivative, self.space)
 
     __rmul__ = __mul__
 
@@ -132,9 +133,7 @@ def lie_bracket(X: Any, Y: Any) -> VectorField:
     """
     X = X if isinstance(X, VectorField) else VectorField(X, "X")
     Y = Y if isinstance(Y, VectorField) else VectorField(Y, "Y")
-    return VectorField(
-        lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", point_shape=X.point_shape
-    )
+    return VectorField(lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", space=X.space)
 
 
 def joint_flow(G: Parametrization, x0: Any, mu: Any, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL) -> np.ndarray:
@@ -213,7 +212,7 @@ def integrate_batch(
 ) -> tuple[np.ndarray, Stop | None]:
     """Integrate dy/ds = field(s, y), y of shape=[N, k], over s in [0, 1] with one adaptive step size for all.
 
-    Returns the end and None, or the last state and a `Stop`.
+    Returns the end and None, or the last state and a `Stop`; `ConvergenceError` after `MAX_STEPS` steps.
     """
     from scipy.integrate import DOP853
 
@@ -231,8 +230,20 @@ def integrate_batch(
             return start, _stop(field, 0.0, start)
         solver = DOP853(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=atol / np.sqrt(shape[0]), first_step=first_step)
         # a step far below the parameter's own resolution of the end means a finite end, not stiffness
+        steps = 0
         while solver.status == "running":
             solver.step()
+            steps += 1
+            if steps > MAX_STEPS and solver.h_abs < 1e-9:  # a finite end, blurred by rounding
+                return solver.y.reshape(shape), _stop(field, float(solver.t), solver.y.reshape(shape))
+            if steps > MAX_STEPS:
+                raise ConvergenceError(
+                    "integration over s in [0, 1]",
+                    got=f"{MAX_STEPS} steps to s = {solver.t:.6g}, the last of length {solver.h_abs:.1e}",
+                    wanted=f"a field that is smooth to the tolerance rtol = {rtol:.1e}",
+                    remedy="loosen rtol and atol: the field is stiff, or its values carry more noise than that",
+                    s=float(solver.t),
+                )
             if solver.status == "failed" or (solver.status == "running" and solver.h_abs < min_step):
                 return solver.y.reshape(shape), _stop(field, float(solver.t), solver.y.reshape(shape))
         end = solver.y.reshape(shape)

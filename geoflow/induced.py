@@ -62,9 +62,11 @@ def _points_of_leaf(G: Parametrization, x0: np.ndarray, n: int = 8) -> np.ndarra
     directions = np.random.default_rng(0).standard_normal((n, G.codomain_dim))
     directions /= np.linalg.norm(directions @ rows, axis=-1, keepdims=True)
     size = 0.3 * (np.linalg.norm(x0) or 1.0)
+    # a point a little off a curved M has a bracket as large as its distance
+    rtol, atol = (1e-6, 1e-9) if G.is_euclidean else (FLOW_RTOL, FLOW_ATOL)
     for _ in range(20):
         try:
-            return np.concatenate([x0[None], joint_flow(G, x0, size * directions, rtol=1e-6, atol=1e-9)])
+            return np.concatenate([x0[None], joint_flow(G, x0, size * directions, rtol, atol)])
         except DomainError:
             size /= 4
     return x0[None]

@@ -58,20 +58,25 @@ def jacobian_is_derivative(G: Parametrization, x: Any) -> Law:
 def gradient_is_riemannian(G: Parametrization, x: Any, v: Any) -> Law:
     """g(grad G_i, v) = dG_i(v) for tangent vectors v, with the inner product of the manifold's own metric."""
     x, v = np.asarray(x, dtype=float), np.asarray(v, dtype=float)
-    v = G._shaped(G._flat(v))
     rows = np.moveaxis(G.jacobian(x), x.ndim - len(G.point_shape), 0)
+    inner = np.stack([_inner_product(G, row, v, x) for row in rows], axis=-1)
+    return _compare(inner, autodiff.jvp(G._function, G._flat(x), G._flat(v))[1])
+
+
+def _inner_product(G: Parametrization, a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """g_x(a, b) by the metric of the manifold, as geomstats computes it."""
     metric = getattr(G.space, "metric", None)
     if metric is None:
-        inner = np.stack([np.sum(G._flat(row) * G._flat(v), axis=-1) for row in rows], axis=-1)
-    else:
-        inner = np.stack([metric.inner_product(row, v, x) for row in rows], axis=-1)
-    return _compare(inner, autodiff.jvp(G._function, G._flat(x), G._flat(v))[1])
+        return np.sum(G._flat(a) * G._flat(b), axis=-1)
+    return np.asarray(metric.inner_product(a, b, x))
 
 
 def cometric_is_gram(G: Parametrization, x: Any) -> Law:
     """The cometric's entries are <grad G_i, grad G_j> of the gradient fields."""
-    fields = np.stack([np.asarray(X(x)) for X in G.gradient_fields], axis=-2)
-    return _compare(G.cometric(x), np.einsum("...iD,...jD->...ij", fields, fields))
+    x = np.asarray(x, dtype=float)
+    fields = [np.asarray(X(x)) for X in G.gradient_fields]
+    gram = np.stack([np.stack([_inner_product(G, a, b, x) for b in fields], axis=-1) for a in fields], axis=-2)
+    return _compare(G.cometric(x), gram)
 
 
 def flows_commute(G: Parametrization, x: Any, s: float = 0.1) -> Law:

@@ -21,7 +21,7 @@ from geoflow.errors import (
 )
 from geoflow.fields import VectorField
 from geoflow.results import Check
-from geoflow.spaces import as_space, is_intrinsic, riemannian_gradient
+from geoflow.spaces import as_space, is_intrinsic, is_open_set, riemannian_gradient
 
 COMMUTING_TOL = 1e-9
 REGULAR_TOL = 1e-10
@@ -83,7 +83,7 @@ class Parametrization:
         if jacobian is not None and not self._vectors:
             self._closed_jacobian = lambda x: self._flat(jacobian(self._shaped(x)))
         self._gradient = riemannian_gradient(self.space)
-        self.is_euclidean = isinstance(self.space, Euclidean)
+        self.is_euclidean, self._can_leave = isinstance(self.space, Euclidean), is_open_set(self.space)
         self._probe()
 
     # values ---------------------------------------------------------------------------------------------------------
@@ -105,15 +105,15 @@ class Parametrization:
         return self._finite(self.frame(self._flat(x))[1], x, "cometric")
 
     def differential(self, x: Any) -> Any:
-        """The gradients at flat points without checks of the argument; shape=[..., d, D]."""
-        return self._gradient(self._derivative(x), x)
+        """The gradients at flat points, NaN outside an open M, without checks of the argument; shape=[..., d, D]."""
+        return self._inside(self._gradient(self._derivative(x), x), x)
 
     def frame(self, x: Any) -> tuple[Any, Any]:
         """The gradients and their inner products at flat points; shape=[..., d, D] and shape=[..., d, d]."""
         e = self._derivative(x)
         rows = self._gradient(e, x)
         C = np.einsum("...iD,...jD->...ij", e, rows)  # g(grad G_i, grad G_j) = dG_i(grad G_j)
-        return rows, (C + np.swapaxes(C, -1, -2)) / 2
+        return self._inside(rows, x), self._inside((C + np.swapaxes(C, -1, -2)) / 2, x)
 
     def derivative_of_differential(self, x: Any, directions: Any) -> np.ndarray:
         """D(dG)(x).v_m for several tangent directions at flat points: shape=[..., m, D] to shape=[..., m, d, D].
@@ -146,7 +146,7 @@ class Parametrization:
                 rows = autodiff.jacobian(lambda y: self._function(y)[..., i])(x)
                 return self._shaped(self._gradient(rows[..., None, :], x)[..., 0, :])
 
-            return VectorField(gradient, f"grad {self.name}_{i + 1}", point_shape=self.point_shape)
+            return VectorField(gradient, f"grad {self.name}_{i + 1}", space=self.space)
 
         return tuple(field(i) for i in range(self.codomain_dim))
 
@@ -274,6 +274,15 @@ class Parametrization:
         """shape=[..., D] to shape=[..., *point_shape]."""
         return x if self._vectors else x.reshape((*np.shape(x)[:-1], *self.point_shape))
 
+    def _inside(self, value: Any, x: Any) -> Any:
+        """NaN where x has left an open M: an integrator shortens its step there, and at last stops."""
+        if not self._can_leave or hasattr(x, "_value"):
+            return value
+        flat = np.reshape(x, (-1, *self.point_shape))
+        inside = np.array(np.isfinite(flat).all(axis=tuple(range(1, flat.ndim))))
+        inside[inside] = self.space.belongs(flat[inside], atol=1e-8)
+        return np.where(inside.reshape(*np.shape(x)[:-1], 1, 1), value, np.nan)
+
     def _derivative(self, x: Any) -> Any:
         """Euclidean derivative of G at flat points, in closed form where there is one; shape=[..., d, D]."""
         if self._closed_jacobian is not None and not hasattr(x, "_value"):
@@ -341,16 +350,21 @@ class Parametrization:
 
     def _probe_metric(self, x: np.ndarray, h: float = 1e-5) -> None:
         """Brackets differentiate the metric: compare with central differences along M, which tell a wrong rule."""
-        rows = self.differential(x)
-        v = rows[:, 0] / (1e-300 + np.linalg.norm(rows[:, 0], axis=-1, keepdims=True))
-        traced = self.derivative_of_differential(x, v[:, None])[:, 0]
-        differences = (self.differential(x + h * v) - self.differential(x - h * v)) / (2 * h)
-        gap = np.abs(traced - differences).max() / (np.abs(traced).max() + np.abs(rows).max() + 1e-300)
+        try:
+            rows = self.differential(x)
+            v = rows[:, 0] / (1e-300 + np.linalg.norm(rows[:, 0], axis=-1, keepdims=True))
+            traced = self.derivative_of_differential(x, v[:, None])[:, 0]
+            differences = (self.differential(x + h * v) - self.differential(x - h * v)) / (2 * h)
+            gap = np.abs(traced - differences).max() / (np.abs(traced).max() + np.abs(rows).max() + 1e-300)
+            got = f"gradients whose derivative by autograd is off by {gap:.1e} from finite differences"
+        except Exception as error:
+            gap, got = np.inf, f"{type(error).__name__} where gradients are differentiated: {error}"
         if not gap <= 1e-4:
+            metric = type(getattr(self.space, "metric", None)).__name__.replace("NoneType", "inherited metric")
             raise ArgumentError(
-                f"metric of {type(self.space).__name__}",
-                got=f"gradients whose derivative by autograd is off by {gap:.1e} from finite differences",
-                wanted="`to_tangent` and `inner_product` with correct derivatives in autograd",
+                f"{metric} of {type(self.space).__name__}",
+                got=got,
+                wanted="`to_tangent` and `inner_product` of batches of points, with correct derivatives in autograd",
                 remedy="check the derivative rules of the operations they use (eigenvalues, square roots of matrices)",
                 defect=float(gap),
             )

@@ -9,10 +9,14 @@ import autograd.numpy as np
 import numpy as onp
 from geomstats.geometry.base import ImmersedSet, VectorSpaceOpenSet
 from geomstats.geometry.euclidean import Euclidean, EuclideanMetric
+from geomstats.geometry.grassmannian import Grassmannian, GrassmannianCanonicalMetric
+from geomstats.geometry.hyperboloid import Hyperboloid, HyperboloidMetric
 from geomstats.geometry.hypersphere import Hypersphere, HypersphereMetric
+from geomstats.geometry.invariant_metric import BiInvariantMetric
 from geomstats.geometry.manifold import Manifold
 from geomstats.geometry.product_manifold import ProductManifold, ProductRiemannianMetric
 from geomstats.geometry.spd_matrices import SPDAffineMetric, SPDBuresWassersteinMetric, SPDMatrices
+from geomstats.geometry.stiefel import Stiefel, StiefelCanonicalMetric
 
 from geoflow import autodiff
 from geoflow.errors import ArgumentError
@@ -40,8 +44,9 @@ def riemannian_gradient(space: Manifold) -> Gradient:
     """The map from Euclidean derivatives to gradients for the manifold's own metric, on flattened points.
 
     Without a metric (`equip=False`) it is the metric that the manifold inherits from its ambient space. Closed forms:
-    Euclidean, spheres, affine-invariant and Bures-Wasserstein SPD matrices, immersed sets, blocks of products; anything
-    else by one linear solve with the manifold's `to_tangent` and its metric's `inner_product`.
+    Euclidean, spheres, hyperboloids, affine-invariant and Bures-Wasserstein SPD matrices, Stiefel with the canonical
+    and rotation matrices with the bi-invariant metric, Grassmannians, immersed sets, blocks of products; anything else
+    by one linear solve with the manifold's `to_tangent` and its metric's `inner_product`.
     """
     metric: Any = getattr(space, "metric", None)
     if isinstance(space, ProductManifold) and (metric is None or type(metric) is ProductRiemannianMetric):
@@ -52,13 +57,25 @@ def riemannian_gradient(space: Manifold) -> Gradient:
         return lambda e, x: e
     if isinstance(space, Hypersphere) and (metric is None or type(metric) is HypersphereMetric):
         return _sphere
+    if isinstance(space, Hyperboloid) and len(space.shape) == 1 and type(metric) is HyperboloidMetric:
+        return _hyperboloid
     if isinstance(space, SPDMatrices) and type(metric) is SPDAffineMetric:
         return _affine_invariant(space.n)
     if isinstance(space, SPDMatrices) and type(metric) is SPDBuresWassersteinMetric:
         return _bures_wasserstein(space.n)
+    rotations = type(metric) is BiInvariantMetric and len(space.shape) == 2
+    if rotations or (isinstance(space, Stiefel) and type(metric) is StiefelCanonicalMetric):
+        return _riccati(tuple(space.shape))
+    if isinstance(space, Grassmannian) and type(metric) is GrassmannianCanonicalMetric:
+        return _grassmannian(space.n)
     if isinstance(space, VectorSpaceOpenSet) and len(space.shape) == 1 and hasattr(metric, "cometric_matrix"):
         return lambda e, x: np.einsum("...DE,...dE->...dD", metric.cometric_matrix(x), e)
     return _general(space, metric)
+
+
+def is_open_set(space: Manifold) -> bool:
+    """Whether a flow can leave the manifold: an open set of a vector space, other than the whole."""
+    return isinstance(space, VectorSpaceOpenSet) and not isinstance(space, Euclidean)
 
 
 def is_intrinsic(space: Manifold) -> bool:
@@ -70,6 +87,14 @@ def _sphere(e: Any, x: Any) -> Any:
     """The projection of e to the orthogonal complement of x."""
     along = np.sum(e * x[..., None, :], axis=-1, keepdims=True) / np.sum(x**2, axis=-1)[..., None, None]
     return e - along * x[..., None, :]
+
+
+def _hyperboloid(e: Any, x: Any) -> Any:
+    """The Minkowski projection of J e, J = diag(-1, 1, ..., 1), to the complement of x."""
+    signs = onp.r_[-1.0, onp.ones(np.shape(x)[-1] - 1)]
+    u = e * signs
+    along = np.sum(e * x[..., None, :], axis=-1, keepdims=True) / np.sum(signs * x**2, axis=-1)[..., None, None]
+    return u - along * x[..., None, :]
 
 
 def _symmetric(e: Any, x: Any, n: int) -> tuple[Any, Any]:
@@ -94,6 +119,27 @@ def _bures_wasserstein(n: int) -> Gradient:
     def gradient(e: Any, x: Any) -> Any:
         E, X = _symmetric(e, x, n)
         return np.reshape(2 * (np.matmul(X, E) + np.matmul(E, X)), np.shape(e))
+
+    return gradient
+
+
+def _riccati(shape: tuple[int, ...]) -> Gradient:
+    """Canonical metric tr(U^T (I - X X^T / 2) V) of a Stiefel manifold, tr(U^T V) / 2 on SO(n): E - X E^T X."""
+
+    def gradient(e: Any, x: Any) -> Any:
+        E, X = np.reshape(e, (*np.shape(e)[:-1], *shape)), np.reshape(x, (*np.shape(x)[:-1], 1, *shape))
+        return np.reshape(E - np.matmul(X, np.matmul(np.swapaxes(E, -1, -2), X)), np.shape(e))
+
+    return gradient
+
+
+def _grassmannian(n: int) -> Gradient:
+    """Projectors P with the metric tr(U V): (I - P) E P + P E (I - P) = E P + P E - 2 P E P, E symmetric."""
+
+    def gradient(e: Any, x: Any) -> Any:
+        E, P = _symmetric(e, x, n)
+        half = np.matmul(E, P) - np.matmul(P, np.matmul(E, P))
+        return np.reshape(half + np.swapaxes(half, -1, -2), np.shape(e))
 
     return gradient
 

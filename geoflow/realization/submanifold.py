@@ -326,7 +326,8 @@ class SubmanifoldParametrization(Parametrization):
                 x, v = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(v, dtype=float))
                 return self.derivative_of_differential(x, v[..., None, :])[..., 0, i, :]
 
-            return VectorField(lambda x: self.differential(x)[..., i, :], f"grad {self.name}_{i + 1}", derivative)
+            name = f"grad {self.name}_{i + 1}"
+            return VectorField(lambda x: self.differential(x)[..., i, :], name, derivative, self.space)
 
         return tuple(field(i) for i in range(self.codomain_dim))
 
