@@ -71,6 +71,19 @@ _HOME = {
     "Profile": "profiles",
     "RidgeSum": "composition",
     "product": "composition",
+    "affine_image": "maps",
+    "precompose": "maps",
+    "identity": "maps",
+    "restrict_to_leaf": "maps",
+    "lift_curve": "holonomy",
+    "area_law": "holonomy",
+    "schedule_gap": "obstruction",
+    "hessian_fit": "obstruction",
+    "time_warp": "obstruction",
+    "gradient_descent": "descent",
+    "mirror_descent": "descent",
+    "natural_gradient_descent": "descent",
+    "fitted_order": "descent",
     "Realization": "realization",
     "Certificate": "realization",
     "realize": "realization",
@@ -79,9 +92,9 @@ _HOME = {
     "load_realization": "realization",
 }
 _MODULES = (
-    "autodiff", "bias", "catalog", "composition", "domains", "dual", "errors", "fields", "flows", "induced", "laws",
-    "legendre", "lie_algebra", "losses", "metrics", "parametrization", "plotting", "profiles", "realization",
-    "results", "spaces", "verify",
+    "autodiff", "bias", "catalog", "composition", "descent", "domains", "dual", "errors", "fields", "flows", "holonomy",
+    "induced", "laws", "legendre", "lie_algebra", "losses", "maps", "metrics", "obstruction", "parametrization",
+    "plotting", "profiles", "realization", "regularization", "results", "spaces", "verify",
 )  # fmt: skip
 
 __all__ = [
@@ -110,14 +123,18 @@ if TYPE_CHECKING:
     from geoflow import autodiff, catalog, domains, laws, plotting
     from geoflow.bias import bregman_projection, rate_bound
     from geoflow.composition import RidgeSum, product
+    from geoflow.descent import fitted_order, gradient_descent, mirror_descent, natural_gradient_descent
     from geoflow.dual import DuallyFlatManifold
     from geoflow.fields import VectorField, joint_flow, lie_bracket
     from geoflow.flows import gradient_flow, mirror_flow
+    from geoflow.holonomy import area_law, lift_curve
     from geoflow.induced import mirror_map
     from geoflow.legendre import LegendreFunction
     from geoflow.lie_algebra import LieAlgebra
     from geoflow.losses import LeastSquares, LogisticLoss
+    from geoflow.maps import affine_image, identity, precompose, restrict_to_leaf
     from geoflow.metrics import HessianMetric
+    from geoflow.obstruction import hessian_fit, schedule_gap, time_warp
     from geoflow.parametrization import Parametrization
     from geoflow.profiles import Profile
     from geoflow.realization import Certificate, Realization, is_hessian, load_realization, realize, realize_metric

@@ -17,6 +17,7 @@ from geoflow._validate import as_finite, describe, require_type
 from geoflow.domains import Box, ConvexDomain, Polytope, Region, WholeSpace
 from geoflow.errors import ArgumentError, DomainError, NotLegendreError, ShapeError
 from geoflow.legendre import LegendreFunction
+from geoflow.parametrization import Parametrization
 from geoflow.profiles import Profile, as_profile
 
 
@@ -339,20 +340,32 @@ def _preimage(domain: ConvexDomain, A: onp.ndarray, b: onp.ndarray) -> ConvexDom
     return Region(A.shape[1], lambda w: domain.belongs(onp.asarray(w) @ A.T + b), centre, f"preimage of {domain}")
 
 
-def product(*parts: LegendreFunction) -> LegendreFunction:
-    """R(w_1, w_2, ...) = R_1(w_1) + R_2(w_2) + ..., each part on its own block of coordinates.
+def product(*parts: Any) -> Any:
+    """Product of Legendre functions, R(w_1, w_2, ...) = R_1(w_1) + R_2(w_2) + ..., or of parametrizations.
+
+    Parametrizations give (G_1(x_1), G_2(x_2), ...) on the product of their spaces, which induces the product of the
+    Legendre functions.
 
     Parameters
     ----------
-    *parts : LegendreFunction
+    *parts : LegendreFunction, or Parametrization
+        All of one kind.
 
     Raises
     ------
     ArgumentError
-        When a part is not a LegendreFunction, or there is none.
+        When a part is neither, or the first's kind is not that of another, or there is none.
     """
     if not parts:
-        raise ArgumentError("product of Legendre functions", got="none", wanted="at least one")
+        raise ArgumentError("product", got="none", wanted="at least one factor")
+    if isinstance(parts[0], Parametrization):
+        from geoflow.maps import product_of_maps
+
+        return product_of_maps(*parts)
+    return _product_of_functions(parts)
+
+
+def _product_of_functions(parts: tuple[Any, ...]) -> LegendreFunction:
     for part in parts:
         require_type(part, LegendreFunction, "factor of a product")
     ends = onp.cumsum([p.dim for p in parts])

@@ -8,22 +8,34 @@ from typing import Any
 
 import numpy as np
 
-from geoflow._validate import as_times, require_type
+from geoflow._validate import as_finite, as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError, NotFiniteError
 from geoflow.legendre import LegendreFunction
 from geoflow.losses import LinearModelLoss, PointwiseLoss
 from geoflow.parametrization import Parametrization
+from geoflow.regularization import RegularizedLegendreFunction, with_regularizer
 from geoflow.results import Status, Trajectory
 
 METHODS = ("auto", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 COORDINATES = ("auto", "w", "mu", "nu")
 BLOW_UP = 1e14
+Schedule = Callable[[float], float] | float
 
 
 def gradient_flow(
-    loss: Any, G: Parametrization, x0: Any, t: Any, rtol: float = 1e-9, atol: float = 1e-12, method: str = "auto"
+    loss: Any,
+    G: Parametrization,
+    x0: Any,
+    t: Any,
+    rtol: float = 1e-9,
+    atol: float = 1e-12,
+    method: str = "auto",
+    regularizer: Callable[[Any], Any] | None = None,
+    schedule: Schedule | None = None,
 ) -> Trajectory:
     """Integrate gradient flow on M, x' = -dG(x)^T grad L_t(G(x)), from x(0) = x0.
+
+    With a regularizer, x' = -dG(x)^T grad L_t(G(x)) - alpha(t) grad h(x).
 
     Parameters
     ----------
@@ -38,6 +50,10 @@ def gradient_flow(
     method : str
         A method of scipy's `solve_ivp`; "auto" is LSODA, which handles stiff flows, and DOP853 for the approach to a
         boundary or a blow-up where LSODA gives up.
+    regularizer : callable, optional
+        x to h(x), scalar; |x|^2 / 2 is weight decay.
+    schedule : callable or float, optional
+        t to alpha(t), the strength of the regularizer; 1 by default.
 
     Returns
     -------
@@ -58,11 +74,14 @@ def gradient_flow(
     pointwise = PointwiseLoss(loss, d)
     pointwise.require_scalar(w0[0], 0.0)
     n = len(w0)
+    alpha = _as_schedule(schedule, regularizer is not None)
+    fields = G if regularizer is None else with_regularizer(G, regularizer, G._shaped(x0.reshape(n, D)[0]))
 
     def rhs(s: float, y: np.ndarray) -> np.ndarray:
         x = y.reshape(n, D + d)[:, :D]
         force = -pointwise.gradient(np.asarray(G._function(x), dtype=float), s)
-        dx = np.einsum("niD,ni->nD", np.asarray(G.differential(x), dtype=float), force)
+        pull = force if fields is G else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
+        dx = np.einsum("niD,ni->nD", np.asarray(fields.differential(x), dtype=float), pull)
         return np.concatenate([dx, force], axis=1).ravel()
 
     y0 = np.concatenate([x0.reshape(n, D), np.zeros((n, d))], axis=1).ravel()
@@ -85,27 +104,32 @@ def gradient_flow(
 
 def mirror_flow(
     loss: Any,
-    R: LegendreFunction,
+    R: LegendreFunction | RegularizedLegendreFunction,
     w0: Any,
     t: Any,
     rtol: float = 1e-9,
     atol: float = 1e-12,
     coordinates: str = "auto",
     method: str = "auto",
+    schedule: Schedule | None = None,
 ) -> Trajectory:
     """Integrate mirror flow d/dt grad R(w) = -grad L_t(w) from w(0) = w0.
+
+    For a family R_a, of `mirror_map` with a regularizer, d/dt grad R_{a(t)}(w) = -grad L_t(w) with a' = alpha(t).
 
     Parameters
     ----------
     loss : callable
         As for `gradient_flow`.
-    R : LegendreFunction
+    R : LegendreFunction, or RegularizedLegendreFunction
     w0 : array-like, shape=[..., d]
     t, rtol, atol, method
         As for `gradient_flow`; tolerances are those of the integrated coordinates.
     coordinates : str
         "w": w' = -H(w)^{-1} grad L. "mu": mu' = -grad L(grad Q(mu)). "nu": for L(w) = l(Zw), mu = mu0 - Z^T nu with
         nu' = grad l(Z grad Q(mu)), n unknowns. "auto": "mu" where grad Q is known in closed form, else "w".
+    schedule : callable or float, optional
+        t to alpha(t) for a family R_a; 1 by default.
 
     Returns
     -------
@@ -113,7 +137,11 @@ def mirror_flow(
         `mu` is grad R(w).
     """
     times = as_times(t)
+    if isinstance(R, RegularizedLegendreFunction):
+        alpha = _as_schedule(schedule, True)
+        return _regularized_mirror_flow(loss, R, w0, times, rtol, atol, method, alpha)
     require_type(R, LegendreFunction, "R")
+    _as_schedule(schedule, False)
     if coordinates not in COORDINATES:
         raise ArgumentError("coordinates", got=repr(coordinates), wanted=f"one of {COORDINATES}")
     mu0 = R.gradient(w0)
@@ -125,6 +153,58 @@ def mirror_flow(
     if coordinates == "w":
         return _primal_mirror_flow(pointwise, R, w0, times, rtol, atol, method)
     return _dual_mirror_flow(pointwise, R, mu0, times, rtol, atol, method, coordinates)
+
+
+def _as_schedule(schedule: Schedule | None, regularized: bool) -> Callable[[float], float]:
+    """alpha(t) as a function; a number is constant."""
+    if schedule is not None and not regularized:
+        raise ArgumentError(
+            "schedule", got="a schedule without a regularizer", wanted="regularizer=h beside it",
+            remedy="pass gradient_flow a regularizer, or mirror_flow the R of mirror_map(G, x0, regularizer=h)",
+        )  # fmt: skip
+    if schedule is None:
+        return lambda t: 1.0
+    if callable(schedule):
+        return lambda t: float(schedule(t))
+    value = as_finite(schedule, "schedule")
+    if value.ndim:
+        raise ArgumentError("schedule", got=f"shape {value.shape}", wanted="a number, or a callable t -> alpha(t)")
+    return lambda t: float(value)
+
+
+def _regularized_mirror_flow(
+    loss: Any,
+    R: RegularizedLegendreFunction,
+    w0: Any,
+    times: np.ndarray,
+    rtol: float,
+    atol: float,
+    method: str,
+    alpha: Callable[[float], float],
+) -> Trajectory:
+    """In the dual coordinates (mu, a), which move by -grad L and alpha."""
+    mu0 = R(0.0).gradient(w0)
+    pointwise = PointwiseLoss(loss, R.dim)
+    flat = mu0.reshape(-1, R.dim)
+    pointwise.require_scalar(np.asarray(w0, dtype=float).reshape(-1, R.dim)[0], 0.0)
+    primal = R.local_inverse()
+
+    def rhs(s: float, y: np.ndarray) -> np.ndarray:
+        w = primal(y[:-1].reshape(flat.shape), float(y[-1]))
+        if not np.isfinite(w).all():
+            return np.full(y.shape, np.nan)
+        return np.r_[-pointwise.gradient(w, s).ravel(), alpha(s)]
+
+    raw = _integrate(rhs, np.r_[flat.ravel(), 0.0], times, rtol, atol, method)
+
+    def mu_of(values: np.ndarray) -> np.ndarray:
+        return values[..., :-1].reshape(*values.shape[:-1], *mu0.shape)
+
+    def w_of(values: np.ndarray) -> np.ndarray:
+        a = values[..., -1].reshape(*values.shape[:-1], *(1,) * (mu0.ndim - 1))
+        return R.inverse_gradient(mu_of(values), a)
+
+    return _trajectory(raw, pointwise, w_of, x=None, mu=mu_of(raw.y))
 
 
 def _primal_mirror_flow(

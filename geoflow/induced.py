@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -15,12 +15,25 @@ from geoflow.fields import FLOW_ATOL, FLOW_RTOL, integrate_batch, joint_flow
 from geoflow.legendre import LegendreFunction, require_converged
 from geoflow.parametrization import Parametrization
 
+if TYPE_CHECKING:
+    from geoflow.regularization import RegularizedLegendreFunction
+
 LIFT_TOL = 1e-10
 PATH_TOL = 1e-6
 POLISH_STEPS = 4
 
 
-def mirror_map(G: Parametrization, x0: Any) -> InducedLegendreFunction:
+@overload
+def mirror_map(G: Parametrization, x0: Any) -> InducedLegendreFunction: ...
+
+
+@overload
+def mirror_map(G: Parametrization, x0: Any, regularizer: Callable[[Any], Any]) -> RegularizedLegendreFunction: ...
+
+
+def mirror_map(
+    G: Parametrization, x0: Any, regularizer: Callable[[Any], Any] | None = None
+) -> InducedLegendreFunction | RegularizedLegendreFunction:
     """Return the Legendre function R whose mirror flow is the gradient flow of every loss through G from x0.
 
     R = Q* with grad Q(mu) = G(psi(x0; mu)); normalised by R(G(x0)) = 0 and grad R(G(x0)) = 0.
@@ -30,10 +43,14 @@ def mirror_map(G: Parametrization, x0: Any) -> InducedLegendreFunction:
     G : Parametrization
         Regular and commuting; both are checked at x0, around it on its leaf, and along every lift.
     x0 : array-like, shape=[D]
+    regularizer : callable, optional
+        x to h(x), scalar, whose gradient commutes with the fields of G: the result is then a family R_a, for gradient
+        flow of L_t(G(x)) + alpha(t) h(x) with a the integral of alpha.
 
     Returns
     -------
     InducedLegendreFunction
+        With a regularizer, a `RegularizedLegendreFunction`.
 
     Raises
     ------
@@ -52,11 +69,15 @@ def mirror_map(G: Parametrization, x0: Any) -> InducedLegendreFunction:
         raise ShapeError("x0", got=f"shape {x0.shape}", wanted=f"one point, shape {G.point_shape}")
     G(x0)  # a typed error where G itself is not defined
     G.check_regular(x0).unwrap()
-    G.check_commuting(_points_of_leaf(G, x0)).unwrap()
-    return InducedLegendreFunction(G, x0)
+    G.check_commuting(points_of_leaf(G, x0)).unwrap()
+    if regularizer is None:
+        return InducedLegendreFunction(G, x0)
+    from geoflow.regularization import RegularizedLegendreFunction
+
+    return RegularizedLegendreFunction(G, regularizer, x0)
 
 
-def _points_of_leaf(G: Parametrization, x0: np.ndarray, n: int = 8) -> np.ndarray:
+def points_of_leaf(G: Parametrization, x0: np.ndarray, n: int = 8) -> np.ndarray:
     """x0 and n points near it that flows of the gradient fields reach: a bracket may vanish by chance at x0 alone."""
     rows = G._flat(G.jacobian(x0))
     directions = np.random.default_rng(0).standard_normal((n, G.codomain_dim))
@@ -127,12 +148,14 @@ class InducedLegendreFunction(LegendreFunction):
                 if anchor_w is None:
                     anchor_x, anchor_w = self._lifted(w)[0], w.copy()
                 direction = w - anchor_w
-                x, stop = integrate_batch(lambda s, y: self._lift_rate(y, direction)[0], anchor_x, 1e-11, 1e-13, 1.0)
+                x, stop = integrate_batch(
+                    lambda s, y: self.parametrization.horizontal_lift(y, direction)[0], anchor_x, 1e-11, 1e-13, 1.0
+                )
             except DomainError:
                 return np.full((*w.shape, self.dim), np.nan)
             if stop is not None or not np.isfinite(x).all():
                 return np.full((*w.shape, self.dim), np.nan)
-            x = x + self._lift_rate(x, w - np.asarray(G._function(x), dtype=float))[0]
+            x = x + self.parametrization.horizontal_lift(x, w - np.asarray(G._function(x), dtype=float))[0]
             anchor_w, anchor_x = w.copy(), x
             return np.asarray(G.frame(x)[1], dtype=float)
 
@@ -165,19 +188,6 @@ class InducedLegendreFunction(LegendreFunction):
         x, mu, value = self._last[1]
         return x.copy(), mu.copy(), value.copy()
 
-    def _lift_rate(self, x: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """dx = sum_i dmu_i grad G_i and dmu = C^{-1} dw, C the cometric; NaN where dG is singular."""
-        rows, gram = (np.array(part, dtype=float) for part in self.parametrization.frame(x))
-        size = np.einsum("nii->n", gram)
-        singular = ~(np.isfinite(size) & (size > 0))
-        gram[singular] = np.eye(self.dim)
-        try:
-            dmu = np.linalg.solve(gram, direction[..., None])[..., 0]
-        except np.linalg.LinAlgError:
-            return np.full_like(x, np.nan), np.full_like(direction, np.nan)
-        dmu[singular] = np.nan
-        return np.einsum("niD,ni->nD", rows, dmu), dmu
-
     def _solve_lift(self, w: np.ndarray, batch: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         G, D, d = self.parametrization, self.parametrization.dim, self.dim
         direction = w - self.w0
@@ -185,7 +195,7 @@ class InducedLegendreFunction(LegendreFunction):
         visited = [state[:, :D]]
 
         def field(s: float, y: np.ndarray) -> np.ndarray:
-            dx, dmu = self._lift_rate(y[:, :D], direction / 2)
+            dx, dmu = self.parametrization.horizontal_lift(y[:, :D], direction / 2)
             return np.concatenate([dx, dmu], axis=1)
 
         for half in range(2):
@@ -229,7 +239,7 @@ class InducedLegendreFunction(LegendreFunction):
             x = end[:, :D]
             missing = w - np.asarray(G._function(x), dtype=float)
             # near the boundary a small error of w is a large one of mu: the Newton step tells
-            step = self._lift_rate(x, missing)[1]
+            step = self.parametrization.horizontal_lift(x, missing)[1]
             error = float(np.where(resolvable, np.abs(step).max(-1) / (np.abs(mu).max(-1) + 1e-300), 0.0).max())
             improves = error < 0.5 * best[0]
             if error < best[0]:

@@ -8,15 +8,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.integrate import cumulative_simpson
 
 from geoflow import autodiff
 from geoflow.bias import rate_bound as _rate_bound
 from geoflow.dual import DuallyFlatManifold
 from geoflow.errors import DomainError
 from geoflow.fields import joint_flow
-from geoflow.induced import InducedLegendreFunction
+from geoflow.flows import gradient_flow, mirror_flow
+from geoflow.holonomy import area_law, lift_curve
+from geoflow.induced import InducedLegendreFunction, mirror_map
 from geoflow.legendre import LegendreFunction
+from geoflow.lie_algebra import LieAlgebra
+from geoflow.losses import PointwiseLoss
+from geoflow.maps import affine_image, precompose, restrict_to_leaf
 from geoflow.metrics import HessianMetric
+from geoflow.obstruction import time_warp
 from geoflow.parametrization import Parametrization
 from geoflow.realization import Realization
 from geoflow.realization.codazzi import codazzi_brackets, metric_jet
@@ -307,3 +314,70 @@ def transports_are_dual(M: DuallyFlatManifold, u: Any, v: Any, a: Any, b: Any) -
 def pythagoras(M: DuallyFlatManifold, a: Any, b: Any, c: Any) -> Law:
     """D(a, c) = D(a, b) + D(b, c) where the primal geodesic a-b meets the dual geodesic b-c orthogonally."""
     return _size(M.pythagoras_defect(a, b, c)), max(_size(M.divergence(a, c)), np.finfo(float).tiny)
+
+
+# brackets, loops and compositions -----------------------------------------------------------------------------------
+
+
+def necessary_condition(G: Parametrization, x: Any) -> Law:
+    """dG.B = 0 for all iterated brackets B of length at least 2 of the gradient fields, relative to their terms."""
+    return LieAlgebra(G.gradient_fields).check_necessary_condition(G, x).defect, 1.0
+
+
+def lift_closes(G: Parametrization, x0: Any, loop: Any) -> Law:
+    """The lift of a closed loop to (x, mu) closes: path independence, the finite form of commuting; it is relative."""
+    return lift_curve(G, x0, loop).defect, 1.0
+
+
+def holonomy_is_bracket(G: Parametrization, x0: Any, pair: tuple[int, int] = (0, 1)) -> Law:
+    """What a small parallelogram leaves is its area times the bracket of the horizontal lifts, up to a side."""
+    law = area_law(G, x0, pair)
+    return abs(law.slope - 2) + law.limit_defect, 1.0
+
+
+def affine_image_transforms_dual(G: Parametrization, x0: Any, A: Any, b: Any, nu: Any) -> Law:
+    """Q of A G + b is Q(A^T nu) + <b, nu>: its gradient is A grad Q(A^T nu) + b."""
+    A, nu = np.asarray(A, dtype=float), np.asarray(nu, dtype=float)
+    image = mirror_map(affine_image(G, A, b), x0).inverse_gradient(nu)
+    return _compare(image, mirror_map(G, x0).inverse_gradient(nu @ A) @ A.T + b)
+
+
+def isometry_keeps_legendre(G: Parametrization, isometry: Any, space: Any, y0: Any, w: Any) -> Law:
+    """G composed with an isometry induces from y0 what G induces from its image: the same grad R."""
+    y0 = np.asarray(y0, dtype=float)
+    moved = mirror_map(precompose(G, isometry, space), y0)
+    return _compare(moved.gradient(w), mirror_map(G, np.asarray(isometry(y0), dtype=float)).gradient(w))
+
+
+def product_adds_legendre(product: Parametrization, x0: Any, parts: list[LegendreFunction], w: Any) -> Law:
+    """R of a product is the sum of the parts' R, each on its own block of coordinates."""
+    w = np.asarray(w, dtype=float)
+    ends = np.cumsum([0] + [R.dim for R in parts])
+    blocks = [R.gradient(w[..., i:j]) for R, i, j in zip(parts, ends[:-1], ends[1:], strict=True)]
+    return _compare(mirror_map(product, x0).gradient(w), np.concatenate(blocks, axis=-1))
+
+
+def leaf_keeps_legendre(G: Parametrization, x0: Any, w: Any) -> Law:
+    """G restricted to the leaf through x0, as the identity of a Hessian manifold, induces the same grad R."""
+    leaf = mirror_map(restrict_to_leaf(G, x0), G(x0))
+    return _compare(leaf.gradient(w), mirror_map(G, x0).gradient(w))
+
+
+def regularized_flow_is_mirror_flow(loss: Any, G: Parametrization, h: Any, x0: Any, t: Any, schedule: Any) -> Law:
+    """Gradient flow of L_t(G(x)) + alpha(t) h(x) is mirror flow of R_a, a = int alpha; relative to the way w goes."""
+    flow = gradient_flow(loss, G, x0, t, rtol=1e-11, atol=1e-13, regularizer=h, schedule=schedule).unwrap()
+    R = mirror_map(G, x0, regularizer=h)
+    mirror = mirror_flow(loss, R, G(x0), t, rtol=1e-11, atol=1e-13, schedule=schedule).unwrap()
+    return _size(flow.w - mirror.w), max(_size(flow.w - flow.w[0]), np.finfo(float).tiny)
+
+
+def warped_flow_is_mirror_flow(loss: Any, G: Parametrization, x0: Any, t: float) -> Law:
+    """grad R(w(t)) = -int s grad L dt where s C^{-1} = hess R: mirror flow in the time of rate s, by Simpson's rule."""
+    times = np.linspace(0, t, 801)
+    flow = gradient_flow(loss, G, x0, times, rtol=1e-11, atol=1e-13).unwrap()
+    warp = time_warp(G, x0, flow.w[1:])
+    factor = np.r_[1.0, warp.factor]
+    pointwise = PointwiseLoss(loss, G.codomain_dim)
+    force = -np.concatenate([pointwise.gradient(w[None], float(s)) for w, s in zip(flow.w, times, strict=True)])
+    integral = cumulative_simpson(factor[:, None] * force, x=times, axis=0)
+    return _compare(warp.mu[1::2], integral[1::2])

@@ -318,7 +318,7 @@ class LieAlgebra:
         c = np.linalg.lstsq(A, brackets.reshape(-1, A.shape[0]).T, rcond=None)[0].T
         return c.reshape(len(basis), len(basis), -1), tuple(self._spelled(w) for w in words)
 
-    def _generic(self, x: np.ndarray, seed: int = 0, reach: float = 0.5) -> np.ndarray:
+    def _generic(self, x: np.ndarray, seed: int = 0, reach: float = 0.2) -> np.ndarray:
         """A point of the orbit of x: flows of three random combinations of the fields."""
         rng = np.random.default_rng(seed)
         functions = [self._flat_field(X) for X in self.fields]

@@ -115,6 +115,20 @@ class Parametrization:
         C = np.einsum("...iD,...jD->...ij", e, rows)  # g(grad G_i, grad G_j) = dG_i(grad G_j)
         return self._inside(rows, x), self._inside((C + np.swapaxes(C, -1, -2)) / 2, x)
 
+    def horizontal_lift(self, x: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """dx = sum_i dmu_i grad G_i and dmu = C^{-1} dw at flat points of shape=[N, D]; NaN where dG is singular."""
+        rows, gram = (np.array(part, dtype=float) for part in self.frame(x))
+        direction = np.broadcast_to(direction, (len(x), self.codomain_dim))
+        size = np.einsum("nii->n", gram)
+        singular = ~(np.isfinite(size) & (size > 0))
+        gram[singular] = np.eye(self.codomain_dim)
+        try:
+            dmu = np.linalg.solve(gram, direction[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            return np.full_like(x, np.nan), np.full_like(direction, np.nan)
+        dmu[singular] = np.nan
+        return np.einsum("niD,ni->nD", rows, dmu), dmu
+
     def derivative_of_differential(self, x: Any, directions: Any) -> np.ndarray:
         """D(dG)(x).v_m for several tangent directions at flat points: shape=[..., m, D] to shape=[..., m, d, D].
 

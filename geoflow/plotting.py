@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from geoflow.domains import Box
 from geoflow.errors import ArgumentError
+from geoflow.holonomy import Lift
 from geoflow.parametrization import Parametrization
 from geoflow.results import EquivalenceReport
 
@@ -227,3 +228,27 @@ def _bounds(F: Any) -> tuple[Any, Any]:
     centre = region.interior_point()
     room = float(F._room(centre[None])[0])
     return centre - 0.5 * room / len(centre), centre + 0.5 * room / len(centre)
+
+
+def holonomy(lifts: Mapping[str, Lift]) -> Figure:
+    """A closed loop in w, and its lift in the dual coordinates: it closes where the gradient fields commute.
+
+    Parameters
+    ----------
+    lifts : mapping of str to Lift
+        Labels to lifts of closed loops, d >= 2; one panel each, in the first two coordinates.
+    """
+    if not lifts or any(not lift.closed or lift.w.shape[1] < 2 for lift in lifts.values()):
+        raise ArgumentError("lifts", got=f"{len(lifts)} lifts", wanted="lifts of closed loops with d >= 2")
+    figure, axes = _figure(3.4 * len(lifts), 3.7, len(lifts))
+    for axis, (label, lift) in zip(np.atleast_1d(axes), lifts.items(), strict=True):
+        for path, colour, name in [(lift.w, COLOURS[0], "loop $w - w_0$"), (lift.mu, COLOURS[1], r"lift $\mu$")]:
+            y = (path - path[0])[:, :2] / np.abs(path - path[0]).max()
+            axis.plot(y[:, 0], y[:, 1], color=colour, lw=2, label=name)
+            axis.plot(*y[-1], "o", color=colour, ms=6)
+        axis.plot(0, 0, "s", color="black", ms=6, label="start")
+        axis.set_title(f"{label}\ndisplacement {lift.defect:.0e} of its way")
+        axis.set(xlabel="first coordinate, scaled", ylabel="second")
+        axis.set_aspect("equal")
+    np.atleast_1d(axes)[0].legend(frameon=False, fontsize=8)
+    return figure

@@ -24,9 +24,9 @@ from geoflow.catalog.quadratic import exponential_sum
 from geoflow.catalog.registry import Case, Entry, noncommuting, parametrizations
 from geoflow.composition import product
 from geoflow.domains import Region, WholeSpace
-from geoflow.dual import DuallyFlatManifold
 from geoflow.fields import joint_flow
 from geoflow.legendre import LegendreFunction
+from geoflow.maps import identity
 from geoflow.parametrization import Parametrization
 
 
@@ -300,17 +300,6 @@ def _sphere_and_spd(d: int) -> Case:
     return _case(G, x0, product(circle, log_det_dual(A, X0)), 0.1)
 
 
-def identity(R: LegendreFunction, name: str = "identity") -> Parametrization:
-    """The identity map of the Hessian manifold (dom R, hess R): it commutes for every R, and induces R.
-
-    Parameters
-    ----------
-    R : LegendreFunction
-    name : str
-    """
-    return Parametrization(lambda w: w, DuallyFlatManifold(R).space, R.dim, name=name)
-
-
 def _hessian_identity(d: int) -> Case:
     R = potentials["logistic_regression"](d)
     w0 = R.domain.random_point(rng=0, bound=0.3)
@@ -397,7 +386,7 @@ for _name, _formula, _build, _d, _reason in [
         "squared norms of rows on Stiefel(4, 2)",
         _stiefel_rows,
         2,
-        "the brackets rotate the columns, vertically",
+        "the brackets rotate the columns",
     ),
     ("hyperboloid_coordinates", "(x_1, x_2) on the hyperboloid", _hyperboloid_coordinates, 2, "not Hessian in x"),
     ("ball_identity", "x on the Poincare ball", _ball_identity, 2, "a conformal metric that is not Hessian in x"),

@@ -1,0 +1,338 @@
+"""How far a parametrization is from inducing mirror flow: witnesses, the best Hessian metric, and time warps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geoflow._validate import as_finite, as_points, require_type
+from geoflow.errors import ArgumentError, CheckError, DomainError, ShapeError
+from geoflow.fields import FLOW_ATOL, FLOW_RTOL, integrate_batch, joint_flow
+from geoflow.flows import gradient_flow
+from geoflow.parametrization import Parametrization
+from geoflow.realization.chart import TotalDegreeBasis, pairs
+from geoflow.results import Check, Trajectory
+
+
+class LinearSchedule:
+    """Losses L_t(w) = -<u_k, w> p(t - k) for k <= t < k + 1, with the pulse p(s) = 30 s^2 (1 - s)^2 of integral 1.
+
+    Parameters
+    ----------
+    forces : array-like, shape=[K, d]
+        u_0, ..., u_{K-1}: minus the gradients, so that the integral of the gradient is minus their sum.
+    """
+
+    def __init__(self, forces: Any):
+        self.forces = as_finite(forces, "forces")
+        if self.forces.ndim != 2:
+            raise ShapeError("forces", got=f"shape {self.forces.shape}", wanted="shape [K, d]")
+
+    def force(self, t: float) -> np.ndarray:
+        k = min(max(int(t), 0), len(self.forces) - 1)
+        s = min(max(t - k, 0.0), 1.0)
+        return self.forces[k] * 30 * s**2 * (1 - s) ** 2
+
+    def __call__(self, w: Any, t: float) -> Any:
+        return -np.sum(w * self.force(t), axis=-1)
+
+    def gradient(self, w: Any, t: float) -> Any:
+        return -self.force(t)
+
+
+@dataclass(frozen=True)
+class ScheduleGap:
+    """Two schedules of losses with the same integral of the gradient, and where they end.
+
+    Truthy where they end at different w: then gradient flow through G from x0 is not mirror flow of any R.
+
+    Attributes
+    ----------
+    schedules : tuple of LinearSchedule
+    trajectories : tuple of Trajectory
+        Of `gradient_flow`, integrated apart from the search.
+    gap : float
+        |w_1 - w_2| at the end, relative to the longer way from w0.
+    dual_gap : float
+        Difference of the two integrals of the gradient, relative; it should be 0.
+    """
+
+    schedules: tuple[LinearSchedule, LinearSchedule]
+    trajectories: tuple[Trajectory, Trajectory]
+    gap: float
+    dual_gap: float
+
+    def __bool__(self) -> bool:
+        return self.gap > 1e-6 and self.gap > 1e3 * self.dual_gap
+
+    def __str__(self) -> str:
+        verdict = "different ends: no mirror flow" if self else "the same end"
+        return f"{verdict}; relative gap {self.gap:.1e} at integrals of the gradient equal to {self.dual_gap:.0e}"
+
+
+def schedule_gap(G: Parametrization, x0: Any, size: float = 0.3, n: int = 64, seed: int = 0) -> ScheduleGap:
+    """Find two loss schedules with equal integrals of the gradient whose gradient flows from x0 end far apart in w.
+
+    The same random forces are applied in two orders; the pair of largest gap is run again through `gradient_flow`.
+
+    Parameters
+    ----------
+    G : Parametrization
+    x0 : array-like, shape=[D]
+    size : float
+        How far each force moves x, relative to |x0|.
+    n : int
+        Pairs tried, of two to four forces each.
+    seed : int
+    """
+    require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
+    x0 = G.require_points(x0, "x0")
+    rng, d = np.random.default_rng(seed), G.codomain_dim
+    rows = G._flat(G.jacobian(x0))
+    best: tuple[float, np.ndarray] | None = None
+    for count in (2, 3, 4):
+        forces = rng.standard_normal((count, n, d))
+        forces /= np.linalg.norm(forces @ rows, axis=-1, keepdims=True)
+        length = size * (np.linalg.norm(x0) or 1.0)
+        for _ in range(20):
+            try:
+                one = _ends(G, x0, length * forces)
+                other = _ends(G, x0, length * forces[::-1])
+                break
+            except DomainError:
+                length /= 2
+        else:
+            raise DomainError("x0", got=f"flows that end at once at {x0}", wanted="a point inside the domain of G")
+        w0 = G(x0)
+        far = np.maximum(np.linalg.norm(one - w0, axis=-1), np.linalg.norm(other - w0, axis=-1))
+        gaps = np.linalg.norm(one - other, axis=-1) / np.maximum(far, 1e-300)
+        k = int(np.argmax(gaps))
+        if best is None or gaps[k] > best[0]:
+            best = float(gaps[k]), length * forces[:, k]
+    assert best is not None
+    schedules = LinearSchedule(best[1]), LinearSchedule(best[1][::-1])
+    times = np.linspace(0, len(best[1]), 20 * len(best[1]) + 1)
+    # a pulse has continuous first derivatives only: Runge-Kutta of high order in short steps
+    flows = [gradient_flow(s, G, x0, times, rtol=1e-11, atol=1e-13, method="DOP853").unwrap() for s in schedules]
+    w0, ends, duals = G(x0), [f.w[-1] for f in flows], [f.mu[-1] for f in flows]
+    far = max(np.linalg.norm(w - w0) for w in ends)
+    return ScheduleGap(
+        schedules=schedules,
+        trajectories=(flows[0], flows[1]),
+        gap=float(np.linalg.norm(ends[0] - ends[1]) / far),
+        dual_gap=float(np.linalg.norm(duals[0] - duals[1]) / np.linalg.norm(best[1], axis=-1).max()),
+    )
+
+
+def _ends(G: Parametrization, x0: np.ndarray, forces: np.ndarray) -> np.ndarray:
+    """w where n flows with piecewise constant forces, shape=[K, n, d], end."""
+    x = np.broadcast_to(x0, (forces.shape[1], *x0.shape))
+    for force in forces:
+        x = joint_flow(G, x, force, rtol=1e-10, atol=1e-12)
+    return G(x)
+
+
+@dataclass(frozen=True)
+class HessianFit:
+    """The Hessian metric nearest to the metric that G induces, over a region of w that flows from x0 reach.
+
+    Attributes
+    ----------
+    defect : float
+        Root mean square of |L^T hess R L - I| / sqrt(d), Frobenius, C = L L^T the cometric, at fresh points. It tends
+        to 0 with the degree where the cometric is a function of w whose inverse is a Hessian.
+    fitted : float
+        The same at the points that were fitted.
+    degree, n_points, n_fresh : int
+    """
+
+    defect: float
+    fitted: float
+    degree: int
+    n_points: int
+    n_fresh: int
+
+    def __str__(self) -> str:
+        return f"Hessian fit of degree {self.degree}: relative misfit {self.defect:.2e} at {self.n_fresh} fresh points"
+
+
+def hessian_fit(
+    G: Parametrization, x0: Any, size: float = 0.05, degree: int = 8, n: int = 400, seed: int = 0
+) -> HessianFit:
+    """Least squares over potentials: how well hess R can match the inverse cometric on the orbit of x0.
+
+    R runs over polynomials of total degree at most `degree` on a box of w. The number ranks parametrizations: it tends
+    to 0 with the degree for a commuting one.
+
+    Parameters
+    ----------
+    G : Parametrization
+    x0 : array-like, shape=[D]
+    size : float
+        How far the three random flows to each point move x, relative to |x0|.
+    degree, n, seed : int
+
+    Raises
+    ------
+    ArgumentError
+        When there are fewer equations than coefficients.
+    """
+    require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
+    x0, d = G.require_points(x0, "x0"), G.codomain_dim
+    G.check_regular(x0).unwrap()
+    x = _orbit_sample(G, x0, size, 2 * n, np.random.default_rng(seed))
+    w = G(x)
+    basis = TotalDegreeBasis(w.min(axis=0) - 1e-9, w.max(axis=0) + 1e-9, degree)
+    if n * d * (d + 1) // 2 < 2 * len(basis):
+        raise ArgumentError(
+            "number of points n",
+            got=f"{n} points, {n * d * (d + 1) // 2} equations",
+            wanted=f"at least {2 * len(basis)} equations, twice the {len(basis)} coefficients",
+            remedy="raise n, or lower the degree",
+        )
+    L = np.linalg.cholesky(G.cometric(x))
+    index = pairs(d)
+    second = basis.derivatives(w, 2)[2]
+    H = np.zeros((2 * n, len(basis), d, d))
+    for k, (i, j) in enumerate(index):
+        H[..., i, j] = H[..., j, i] = second[:, k]
+    white = np.einsum("nia,nkij,njb->nkab", L, H, L).reshape(2 * n, len(basis), d * d)
+    rows = np.swapaxes(white, 1, 2)
+    target = np.eye(d).ravel()
+    A = rows[:n].reshape(-1, len(basis))
+    coefficients = np.linalg.lstsq(A, np.tile(target, n), rcond=1e-13)[0]
+    misfit = np.linalg.norm(rows @ coefficients - target, axis=-1) / np.sqrt(d)
+    rms = np.sqrt(np.mean(misfit[:n] ** 2)), np.sqrt(np.mean(misfit[n:] ** 2))
+    return HessianFit(float(rms[1]), float(rms[0]), degree, n, n)
+
+
+def _orbit_sample(G: Parametrization, x0: np.ndarray, size: float, n: int, rng: np.random.Generator) -> np.ndarray:
+    rows = G._flat(G.jacobian(x0))
+    forces = rng.standard_normal((3, n, G.codomain_dim))
+    forces *= rng.uniform(0, 1, (3, n, 1)) / np.linalg.norm(forces @ rows, axis=-1, keepdims=True)
+    length = size * (np.linalg.norm(x0) or 1.0)
+    for _ in range(20):
+        try:
+            x = np.broadcast_to(x0, (n, *x0.shape))
+            for force in forces:
+                x = joint_flow(G, x, length * force, rtol=1e-10, atol=1e-12)
+            return x
+        except DomainError:
+            length /= 2
+    raise DomainError("x0", got=f"flows that end at once at {x0}", wanted="a point inside the domain of G")
+
+
+# time warps ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TimeWarp:
+    """A factor s > 0 for which s C^{-1} is a Hessian: gradient flow is mirror flow in the time tau' = s(w).
+
+    Attributes
+    ----------
+    factor : array, shape=[n]
+        s at the points asked for, 1 at G(x0).
+    mu : array, shape=[n, d]
+        grad R there, R the potential of s C^{-1}, 0 at G(x0).
+    x : array, shape=[n, D]
+        The lifts of the points.
+    check : Check
+        The equations for grad log s at the lifts, and independence of the path; `unwrap` raises `CheckError`.
+    """
+
+    factor: np.ndarray
+    mu: np.ndarray
+    x: np.ndarray
+    check: Check
+
+
+def time_warp(G: Parametrization, x0: Any, w: Any, tol: float = 1e-8) -> TimeWarp:
+    """The warp factor s(w) that makes the metric induced from x0 Hessian, where there is one.
+
+    a = grad log s solves Codazzi's equations a_k g_ij - a_i g_kj + d_k g_ij - d_i g_kj = 0 for g = C^{-1}, along lifts.
+
+    Parameters
+    ----------
+    G : Parametrization
+        With the cometric a function of w on the orbit of x0, for example where the orbit has dimension d.
+    x0 : array-like, shape=[D]
+    w : array-like, shape=[n, d]
+        Points reached from G(x0) in straight lines.
+    tol : float
+
+    Raises
+    ------
+    ArgumentError
+        For d = 1, where every metric is Hessian.
+
+    Reference
+    ---------
+    Azulay et al., On the implicit bias of initialization shape: beyond infinitesimal mirror descent, ICML 2021.
+    """
+    require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
+    x0, d = G.require_points(x0, "x0"), G.codomain_dim
+    if d == 1:
+        raise ArgumentError(
+            "time warp", got="d = 1", wanted="d >= 2", remedy="every metric on a line is Hessian: s = 1"
+        )
+    w = as_points(w, d, "w").reshape(-1, d)
+    start = np.concatenate([G._flat(x0), np.zeros(1 + d)])
+    w0 = G(x0)
+
+    def lifted(state: np.ndarray, way: np.ndarray) -> np.ndarray:
+        def rate(t: float, y: np.ndarray) -> np.ndarray:
+            x, log_s = y[:, : G.dim], y[:, G.dim]
+            dx, dmu = G.horizontal_lift(x, way)
+            a, _ = _log_factor_gradient(G, x)
+            return np.concatenate([dx, np.sum(a * way, -1)[:, None], np.exp(log_s)[:, None] * dmu], axis=1)
+
+        end, stop = integrate_batch(rate, state, FLOW_RTOL, FLOW_ATOL)
+        if stop is not None:
+            raise DomainError(
+                "w out of reach from x0", got=f"a lift that ends at s = {stop.s:.3g}", wanted="points near G(x0)",
+                remedy="move w closer to G(x0)", index=stop.entry, s=stop.s,
+            )  # fmt: skip
+        return end
+
+    states = np.broadcast_to(start, (len(w), len(start)))
+    direct = lifted(states, w - w0)
+    corner = w.copy()
+    corner[:, -1] = w0[-1]
+    around = lifted(lifted(states, corner - w0), w - corner)
+    residual = _log_factor_gradient(G, direct[:, : G.dim])[1]
+    path = np.abs(direct[:, G.dim :] - around[:, G.dim :]).max(axis=-1) / (1 + np.abs(direct[:, G.dim :]).max())
+    worst = int(np.argmax(np.maximum(residual, path)))
+    check = Check(
+        name=f"time warp of {G.name}",
+        defect=float(max(residual.max(), path.max())),
+        scale=1.0,
+        tol=tol,
+        witness=w[worst],
+        detail=f"Codazzi residual {residual.max():.1e}, dependence on the path {path.max():.1e}",
+        n_points=len(w),
+        error=CheckError,
+        evidence={"remedy": "the metric is not conformal to a Hessian one on the orbit of x0"},
+    )
+    return TimeWarp(np.exp(direct[:, G.dim]), direct[:, G.dim + 1 :], G._shaped(direct[:, : G.dim]), check)
+
+
+def _log_factor_gradient(G: Parametrization, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """grad log s by least squares on Codazzi's equations in whitened coordinates, and their relative residual."""
+    rows, C = G.frame(x)
+    d = G.codomain_dim
+    L = np.linalg.cholesky(C)  # coordinates u with w = L u: there g = I
+    H = np.linalg.inv(C)
+    lifts = np.einsum("nia,nij,njD->naD", L, H, rows)  # of the columns of L
+    dC = G.derivative_of_cometric(x, lifts)
+    inverse = np.linalg.inv(L)
+    dg = -np.einsum("nai,nkij,nbj->nkab", inverse, dC, inverse)  # d_k g_ab in those coordinates
+    skew = dg - np.swapaxes(dg, 1, 2)  # [k, i, j]: d_k g_ij - d_i g_kj
+    eye = np.eye(d)
+    # (a_k delta_ij - a_i delta_kj) = -skew: contract with delta_ij to get (d - 1) a_k
+    a = -np.einsum("nkii->nk", skew) / (d - 1)
+    fitted = np.einsum("nk,ij->nkij", a, eye) - np.einsum("ni,kj->nkij", a, eye)
+    residual = np.abs(fitted + skew).max(axis=(1, 2, 3)) / np.maximum(np.abs(dg).max(axis=(1, 2, 3)), 1e-300)
+    return np.einsum("nai,na->ni", inverse, a), residual
