@@ -195,3 +195,9 @@ def test_the_necessary_condition_fails_where_it_should(name, rng):
 def test_bad_input_is_named(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_the_law_of_the_necessary_condition():
+    group, product = (gf.catalog.noncommuting[n]() for n in ("heisenberg", "matrix_product"))
+    assert gf.laws.necessary_condition(group.parametrization, group.x0)[0] < 1e-12
+    assert gf.laws.necessary_condition(product.parametrization, product.x0)[0] > 1e-2
