@@ -203,7 +203,8 @@ def _demo(options: argparse.Namespace) -> int:
     start, rows, bias = time.perf_counter(), [], []
     with _progress() as advance:
         for name, entry in catalog.parametrizations.items():
-            rows.append(verify_case(name, entry(2), advance=partial(advance, name)))
+            d = 2 if not entry.dims or 2 in entry.dims else entry.dims[0]
+            rows.append(verify_case(name, entry(d), advance=partial(advance, name)))
         for name, entry in catalog.noncommuting.items():
             advance(name, "refusal")
             rows.append(verify_refusal(entry))

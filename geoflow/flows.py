@@ -19,6 +19,7 @@ from geoflow.results import Status, Trajectory
 METHODS = ("auto", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 COORDINATES = ("auto", "w", "mu", "nu")
 BLOW_UP = 1e14
+MAX_EVALUATIONS = 500_000
 Schedule = Callable[[float], float] | float
 
 
@@ -369,16 +370,21 @@ def _solve(
     count, last_seen = 0, 0.0
     bound = BLOW_UP * (1 + np.abs(y0).max())
 
+    # a jacobian by differences takes an evaluation an unknown, and tells nothing about progress
+    window = 1000 + 50 * len(y0)
+
     def counted(s: float, y: np.ndarray) -> np.ndarray:
         nonlocal count, last_seen
         count += 1
+        if count > MAX_EVALUATIONS:  # a step that cannot succeed ends the integration, and keeps what there is
+            return np.full(y.shape, np.nan)
         try:
             velocity = rhs(s, y)
         except (NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
             velocity = np.full(y.shape, np.nan)
         if method == "LSODA" and count > 1 and not np.isfinite(velocity).all():
             raise _LsodaStuckError
-        if method == "LSODA" and count % 1000 == 0:
+        if method == "LSODA" and count % window == 0:
             if s - last_seen <= 1e-9 * s:
                 raise _LsodaStuckError
             last_seen = s
@@ -407,9 +413,11 @@ def _solve(
     finite = np.isfinite(solution.y).all(axis=0)
     last = int(np.argmin(finite)) - 1 if not finite.all() else len(finite) - 1
     reached = float(solution.t[last])
-    status, message = _verdict(
-        solution, counted, reached, solution.y[:, last], bool(finite.all()), 1 + np.abs(y0).max()
-    )
+    if count > MAX_EVALUATIONS:
+        status, message = Status.FAILURE, f"gave up after {MAX_EVALUATIONS} evaluations at t = {reached:.6g}"
+    else:
+        start = 1 + np.abs(y0).max()
+        status, message = _verdict(solution, counted, reached, solution.y[:, last], bool(finite.all()), start)
     out = times if status is Status.SUCCESS else np.append(times[times < reached], reached)
 
     def dense(s: Any) -> np.ndarray:

@@ -21,6 +21,7 @@ FLOOR = 1e-2
 MAX_TENSOR = 4_000_000
 Vectors = tuple[np.ndarray, ...]
 Word = tuple[int, ...]
+Directions = tuple[tuple[np.ndarray, float], ...]
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,13 @@ class LieAlgebra:
             if len(basis) > max_dim:
                 raise self._open(max_dim)
             new = [(i, *word) for word in kept for i in range(len(generators))]
+        if rank.gap[0] < 1e3 * rank.gap[1]:
+            raise ConvergenceError(
+                "structure constants",
+                got=f"{len(basis)} brackets with an unclear rank, gap {rank.gap[1]:.0e} to {rank.gap[0]:.0e}",
+                wanted="a gap of at least three digits",
+                remedy="the algebra may be infinite-dimensional: use dimension(x)",
+            )
         A = np.stack(columns, axis=-1)
         n = len(basis)
         c = np.zeros((n, n, n))
@@ -480,42 +488,54 @@ def _order(generators: list[_Generator], word: Word) -> float:
     return np.inf if None in degrees else sum(d - 1 for d in degrees if d is not None) + 1
 
 
-def _derivative(generators: list[_Generator], word: Word, x: np.ndarray, vectors: Vectors) -> np.ndarray:
-    """D^m B(x)[v_1, ..., v_m] of the left-normed bracket B = [X_i, B'], by Leibniz' rule on DB'.X_i - DX_i.B'."""
+def _derivative(
+    generators: list[_Generator], word: Word, x: np.ndarray, directions: Directions
+) -> tuple[np.ndarray, float]:
+    """D^m B(x)[v_1, ..., v_m] of the left-normed bracket B = [X_i, B'], by Leibniz' rule on DB'.X_i - DX_i.B'.
+
+    Beside it, the sum of the sizes of all terms that were added and may have cancelled.
+    """
     g, rest = generators[word[0]], word[1:]
     if not rest:
-        return g.derivative(x, vectors)
-    if len(vectors) > _order(generators, word):
-        return np.zeros(len(x))
-    total = np.zeros(len(x))
-    for k in range(len(vectors) + 1):
-        for chosen in combinations(range(len(vectors)), k):
-            inside = tuple(vectors[i] for i in chosen)
-            outside = tuple(v for i, v in enumerate(vectors) if i not in chosen)
+        value = g.derivative(x, tuple(v for v, _ in directions))
+        return value, float(np.linalg.norm(value) * np.prod([ratio for _, ratio in directions]))
+    if len(directions) > _order(generators, word):
+        return np.zeros(len(x)), 0.0
+    total, size = np.zeros(len(x)), 0.0
+    for k in range(len(directions) + 1):
+        for chosen in combinations(range(len(directions)), k):
+            inside = tuple(directions[i] for i in chosen)
+            outside = tuple(v for i, v in enumerate(directions) if i not in chosen)
             if g.degree is None or k <= g.degree:
-                total = total + _derivative(generators, rest, x, (*outside, g.derivative(x, inside)))
+                along = _derivative(generators, word[:1], x, inside)
+                first, more = _derivative(generators, rest, x, (*outside, _direction(*along)))
+                total, size = total + first, size + more
             if g.degree is None or k + 1 <= g.degree:
-                total = total - g.derivative(x, (*inside, _derivative(generators, rest, x, outside)))
-    return total
+                inner = _derivative(generators, rest, x, outside)
+                second, more = _derivative(generators, word[:1], x, (*inside, _direction(*inner)))
+                total, size = total - second, size + more
+    return total, size
+
+
+def _direction(value: np.ndarray, size: float) -> tuple[np.ndarray, float]:
+    """A vector with how much larger than it the terms are whose sum it is."""
+    norm = float(np.linalg.norm(value))
+    return value, max(size / norm, 1.0) if norm > 0 else 1.0
 
 
 def _bracket(generators: list[_Generator], word: Word, x: np.ndarray) -> tuple[np.ndarray, float]:
-    """A bracket at x, and the size of the two terms whose difference it is; not less than where those are rounding."""
-    if len(word) == 1:
-        value = generators[word[0]].derivative(x, ())
-        return value, float(np.linalg.norm(value))
-    g, rest = generators[word[0]], word[1:]
-    first = _derivative(generators, rest, x, (g.derivative(x, ()),))
-    inner = _derivative(generators, rest, x, ())
-    second = g.derivative(x, (inner,))
-    floor = FLOOR * np.linalg.norm(g.derivative(x, ())) * np.linalg.norm(inner) / (np.linalg.norm(x) or 1.0)
-    return first - second, float(max(np.linalg.norm(first) + np.linalg.norm(second), floor))
+    """A bracket at x, and the size of the terms whose sum it is; not less than where those are rounding themselves."""
+    value, size = _derivative(generators, word, x, ())
+    if len(word) > 1:
+        outer, inner = (np.linalg.norm(_derivative(generators, w, x, ())[0]) for w in (word[:1], word[1:]))
+        size = max(size, FLOOR * float(outer * inner) / (float(np.linalg.norm(x)) or 1.0))
+    return value, size
 
 
 def _commutator(generators: list[_Generator], one: Word, other: Word, x: np.ndarray) -> np.ndarray:
     """[B, C] = DC.B - DB.C of two brackets."""
-    B, C = _derivative(generators, one, x, ()), _derivative(generators, other, x, ())
-    return _derivative(generators, other, x, (B,)) - _derivative(generators, one, x, (C,))
+    B, C = (_direction(*_derivative(generators, word, x, ())) for word in (one, other))
+    return _derivative(generators, other, x, (B,))[0] - _derivative(generators, one, x, (C,))[0]
 
 
 def _matrix_levels(matrices: np.ndarray, depth: int | None) -> list[list[tuple[np.ndarray, float]]]:

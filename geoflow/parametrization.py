@@ -21,7 +21,7 @@ from geoflow.errors import (
 )
 from geoflow.fields import VectorField
 from geoflow.results import Check
-from geoflow.spaces import as_space, is_intrinsic, is_open_set, riemannian_gradient
+from geoflow.spaces import as_space, is_intrinsic, membership, riemannian_gradient
 
 COMMUTING_TOL = 1e-9
 REGULAR_TOL = 1e-10
@@ -83,7 +83,7 @@ class Parametrization:
         if jacobian is not None and not self._vectors:
             self._closed_jacobian = lambda x: self._flat(jacobian(self._shaped(x)))
         self._gradient = riemannian_gradient(self.space)
-        self.is_euclidean, self._can_leave = isinstance(self.space, Euclidean), is_open_set(self.space)
+        self.is_euclidean, self._membership = isinstance(self.space, Euclidean), membership(self.space)
         self._probe()
 
     # values ---------------------------------------------------------------------------------------------------------
@@ -290,11 +290,11 @@ class Parametrization:
 
     def _inside(self, value: Any, x: Any) -> Any:
         """NaN where x has left an open M: an integrator shortens its step there, and at last stops."""
-        if not self._can_leave or hasattr(x, "_value"):
+        if self._membership is None or hasattr(x, "_value"):
             return value
         flat = np.reshape(x, (-1, *self.point_shape))
         inside = np.array(np.isfinite(flat).all(axis=tuple(range(1, flat.ndim))))
-        inside[inside] = self.space.belongs(flat[inside], atol=1e-8)
+        inside[inside] = self._membership(flat[inside])
         return np.where(inside.reshape(*np.shape(x)[:-1], 1, 1), value, np.nan)
 
     def _derivative(self, x: Any) -> Any:

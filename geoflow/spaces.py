@@ -73,9 +73,13 @@ def riemannian_gradient(space: Manifold) -> Gradient:
     return _general(space, metric)
 
 
-def is_open_set(space: Manifold) -> bool:
-    """Whether a flow can leave the manifold: an open set of a vector space, other than the whole."""
-    return isinstance(space, VectorSpaceOpenSet) and not isinstance(space, Euclidean)
+def membership(space: Manifold) -> Callable[[onp.ndarray], onp.ndarray] | None:
+    """Whether finite points, shape=[N, ...], are inside an open set of a vector space; None where no flow can leave."""
+    if not isinstance(space, VectorSpaceOpenSet) or isinstance(space, Euclidean):
+        return None
+    if isinstance(space, SPDMatrices):  # geomstats factorises one matrix at a time
+        return lambda X: onp.linalg.eigvalsh((X + onp.swapaxes(X, -1, -2)) / 2)[:, 0] > 0
+    return lambda x: onp.asarray(space.belongs(x, atol=1e-8))
 
 
 def is_intrinsic(space: Manifold) -> bool:

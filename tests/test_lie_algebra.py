@@ -131,7 +131,7 @@ def test_fields_that_are_not_polynomial_have_the_constants_of_affine_ones():
     Y = gf.VectorField(lambda x: x * np.log(x), "Y")
     c, _ = gf.LieAlgebra([X, Y]).structure_constants([2.0])
     assert onp.allclose(c[0, 1], [1, 0], atol=1e-12) and onp.allclose(c, -onp.swapaxes(c, 0, 1))
-    with pytest.raises(gf.ConvergenceError, match="independent brackets"):
+    with pytest.raises(gf.ConvergenceError, match="infinite-dimensional"):
         wild = [gf.VectorField(lambda x: np.sin(x)), gf.VectorField(lambda x: x**3)]
         gf.LieAlgebra(wild).structure_constants([0.7], max_dim=6)
 
