@@ -84,10 +84,10 @@ def points_of_leaf(G: Parametrization, x0: np.ndarray, n: int = 8) -> np.ndarray
     directions /= np.linalg.norm(directions @ rows, axis=-1, keepdims=True)
     size = 0.3 * (np.linalg.norm(x0) or 1.0)
     # a point a little off a curved M has a bracket as large as its distance
-    rtol, atol = (1e-6, 1e-9) if G.is_euclidean else (FLOW_RTOL, FLOW_ATOL)
+    rtol = 1e-6 if G.is_euclidean else min(1e-6, G.commuting_tol)
     for _ in range(20):
         try:
-            return np.concatenate([x0[None], joint_flow(G, x0, size * directions, rtol, atol)])
+            return np.concatenate([x0[None], joint_flow(G, x0, size * directions, rtol, 1e-3 * rtol)])
         except DomainError:
             size /= 4
     return x0[None]

@@ -110,10 +110,10 @@ class Parametrization:
 
     def frame(self, x: Any) -> tuple[Any, Any]:
         """The gradients and their inner products at flat points; shape=[..., d, D] and shape=[..., d, d]."""
-        e = self._derivative(x)
+        e = self._inside(self._derivative(x), x)
         rows = self._gradient(e, x)
         C = np.einsum("...iD,...jD->...ij", e, rows)  # g(grad G_i, grad G_j) = dG_i(grad G_j)
-        return self._inside(rows, x), self._inside((C + np.swapaxes(C, -1, -2)) / 2, x)
+        return rows, (C + np.swapaxes(C, -1, -2)) / 2
 
     def horizontal_lift(self, x: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """dx = sum_i dmu_i grad G_i and dmu = C^{-1} dw at flat points of shape=[N, D]; NaN where dG is singular."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -51,8 +50,15 @@ def _symmetric_matrices(d: int, n: int, commuting: bool) -> onp.ndarray:
     return A + onp.swapaxes(A, 1, 2)
 
 
-def _trace_with(A: onp.ndarray) -> Callable[[Any], Any]:
-    return lambda X: np.einsum("dij,...ij->...d", A, X)
+def _measurements(A: onp.ndarray, space: Any, name: str) -> Parametrization:
+    """tr(A_i^T X) on a manifold of matrices."""
+    return Parametrization(
+        lambda X: np.einsum("dij,...ij->...d", A, X),
+        space,
+        len(A),
+        jacobian=lambda X: onp.broadcast_to(A, (*onp.shape(X)[:-2], *A.shape)),
+        name=name,
+    )
 
 
 def _size_for(d: int) -> int:
@@ -101,7 +107,7 @@ def log_det_dual(A: Any, X0: Any) -> LegendreFunction:
 def _spd_affine(d: int) -> Case:
     n = _size_for(d)
     A, X0 = _symmetric_matrices(d, n, commuting=False), _spd_start(n)
-    return _case(Parametrization(_trace_with(A), SPDMatrices(n), d, name="spd_affine"), X0, log_det_dual(A, X0), 0.05)
+    return _case(_measurements(A, SPDMatrices(n), "spd_affine"), X0, log_det_dual(A, X0), 0.05)
 
 
 def _spd_bures(d: int) -> Case:
@@ -111,9 +117,7 @@ def _spd_bures(d: int) -> Case:
     V = onp.linalg.eigh(onp.einsum("d,dij->ij", onp.linspace(1, 2, d), A))[1]
     a = onp.einsum("ik,dij,jk->dk", V, A, V)
     dual = exponential_sum(a, onp.einsum("ik,ij,jk->k", V, X0, V), 4.0)
-    return _case(
-        Parametrization(_trace_with(A), _spd(n, SPDBuresWassersteinMetric), d, name="spd_bures"), X0, dual, 0.1
-    )
+    return _case(_measurements(A, _spd(n, SPDBuresWassersteinMetric), "spd_bures"), X0, dual, 0.1)
 
 
 def _spd_euclidean(d: int) -> Case:
@@ -128,7 +132,7 @@ def _spd_euclidean(d: int) -> Case:
         hessian=lambda mu: gram + 0 * mu[..., None],
         name="Q of linear measurements",
     )
-    return _case(Parametrization(_trace_with(A), _spd(n, SPDEuclideanMetric), d, name="spd_euclidean"), X0, dual, 0.02)
+    return _case(_measurements(A, _spd(n, SPDEuclideanMetric), "spd_euclidean"), X0, dual, 0.02)
 
 
 def _spd(n: int, metric: type) -> SPDMatrices:
@@ -183,13 +187,16 @@ def _rotation(n: int) -> onp.ndarray:
     return onp.linalg.solve(onp.eye(n) + (K - K.T), onp.eye(n) - (K - K.T))
 
 
-def _diagonal(d: int) -> Callable[[Any], Any]:
-    return lambda X: np.stack([X[..., i, i] for i in range(d)], axis=-1)
+def _diagonal(d: int, n: int, p: int) -> onp.ndarray:
+    """The matrices E_ii, i <= d, of shape [n, p]."""
+    E = onp.zeros((d, n, p))
+    E[onp.arange(d), onp.arange(d), onp.arange(d)] = 1
+    return E
 
 
 def _so_diagonal(d: int) -> Case:
     n, X0 = d + 1, _rotation(d + 1)
-    G = Parametrization(_diagonal(d), SpecialOrthogonal(n), d, name="so_diagonal")
+    G = _measurements(_diagonal(d, n, n), SpecialOrthogonal(n), "so_diagonal")
     return _case(G, X0, riccati_dual(onp.eye(d, n), X0))
 
 
@@ -201,18 +208,15 @@ def _so_torus(d: int) -> Case:
         X0[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = [[onp.cos(t), -onp.sin(t)], [onp.sin(t), onp.cos(t)]]
     halves = onp.kron(onp.eye(d), [0.5, 0.5])
 
-    def half_traces(X: Any) -> Any:
-        return np.stack([(X[..., 2 * i, 2 * i] + X[..., 2 * i + 1, 2 * i + 1]) / 2 for i in range(d)], axis=-1)
-
-    G = Parametrization(half_traces, SpecialOrthogonal(2 * d), d, name="so_torus")
+    blocks = onp.stack([onp.diag(row) for row in halves])
+    G = _measurements(blocks, SpecialOrthogonal(2 * d), "so_torus")
     return _case(G, X0, riccati_dual(halves, X0))
 
 
 def _stiefel_diagonal(d: int) -> Case:
     n, X0 = d + 1, _rotation(d + 1)[:, :d]
-    return _case(
-        Parametrization(_diagonal(d), Stiefel(n, d), d, name="stiefel_diagonal"), X0, riccati_dual(onp.eye(d), X0)
-    )
+    G = _measurements(_diagonal(d, n, d), Stiefel(n, d), "stiefel_diagonal")
+    return _case(G, X0, riccati_dual(onp.eye(d), X0))
 
 
 def _grassmannian_diagonal(d: int) -> Case:
@@ -232,7 +236,7 @@ def _grassmannian_diagonal(d: int) -> Case:
         lambda mu: np.linalg.slogdet(np.matmul(X0.T, grown(mu)))[1] / 2, WholeSpace(d), gradient=gradient,
         name="Q of diagonal entries of a projector",
     )  # fmt: skip
-    G = Parametrization(_diagonal(d), Grassmannian(n, k), d, name="grassmannian_diagonal")
+    G = _measurements(_diagonal(d, n, n), Grassmannian(n, k), "grassmannian_diagonal")
     return _case(G, X0 @ X0.T, dual)
 
 
@@ -292,8 +296,14 @@ def _sphere_and_spd(d: int) -> Case:
         lambda mu: np.log(weights[0] * np.exp(4 * mu[..., 0]) + weights[1]) / 4, WholeSpace(1), name="circle"
     )
     space = ProductManifold([Hypersphere(1), SPDMatrices(2)])
+
+    def jacobian(x: onp.ndarray) -> onp.ndarray:
+        rows = onp.zeros((*x.shape[:-1], 2, 6))
+        rows[..., 0, 0], rows[..., 1, 2:] = 2 * x[..., 0], A[0].ravel()
+        return rows
+
     G = Parametrization(
-        lambda x: np.stack([x[..., 0] ** 2, np.sum(A[0].ravel() * x[..., 2:], axis=-1)], axis=-1), space, 2,
+        lambda x: np.stack([x[..., 0] ** 2, np.sum(A[0].ravel() * x[..., 2:], axis=-1)], axis=-1), space, 2, jacobian,
         name="sphere_and_spd",
     )  # fmt: skip
     x0 = onp.concatenate([[onp.cos(angle), onp.sin(angle)], X0.ravel()])
@@ -334,13 +344,13 @@ def _neuron(d: int) -> Case:
 
 def _spd_bures_general(d: int) -> Case:
     A = _symmetric_matrices(d, 2, commuting=False)
-    G = Parametrization(_trace_with(A), _spd(2, SPDBuresWassersteinMetric), d, name="spd_bures_general")
+    G = _measurements(A, _spd(2, SPDBuresWassersteinMetric), "spd_bures_general")
     return _case(G, _spd_start(2), mu_bound=0.1)
 
 
 def _so_general(d: int) -> Case:
     A = onp.random.default_rng(6).standard_normal((d, 3, 3))
-    return _case(Parametrization(_trace_with(A), SpecialOrthogonal(3), d, name="so_general"), _rotation(3))
+    return _case(_measurements(A, SpecialOrthogonal(3), "so_general"), _rotation(3))
 
 
 def _stiefel_rows(d: int) -> Case:
