@@ -439,6 +439,7 @@ def _plot_demo(rows: list[Row], bias: list[BiasRow], folder: Any) -> None:
 
     import geoflow.plotting as plotting
     from geoflow import catalog
+    from geoflow.holonomy import lift_curve, parallelogram
 
     by_name = {row.name: row for row in rows if row.reports}
     if "hyperbolic" in by_name:
@@ -452,9 +453,22 @@ def _plot_demo(rows: list[Row], bias: list[BiasRow], folder: Any) -> None:
         )
         _save(figure, folder / "regularization_path.png")
     closing, open_ = _plane_maps(), catalog.noncommuting["parabola"]()
+    loops = {}
+    for label, G, x0 in [("commuting", closing, np.array([1.0, 0.4])), ("parabola", open_.parametrization, open_.x0)]:
+        w0, side = G(x0), 0.3 * np.eye(2)
+        loops[label] = lift_curve(G, x0, _refined(parallelogram(w0, side[0], side[1])))
+    _save(plotting.holonomy(loops), folder / "holonomy.png")
     _save(
         plotting.joint_flow_grid(closing, open_.parametrization, [1.0, 0.4], [0.5, 0.2]), folder / "joint_flow_grid.png"
     )
+
+
+def _refined(polygon: Any, n: int = 12) -> Any:
+    """The polygon with n points a side, so that its lift is drawn as the curve it is."""
+    import numpy as np
+
+    legs = [np.linspace(a, b, n, endpoint=False) for a, b in zip(polygon[:-1], polygon[1:], strict=True)]
+    return np.concatenate([*legs, polygon[-1:]])
 
 
 def _plot_converse(rows: list[ConverseRow], folder: Any) -> None:

@@ -33,3 +33,16 @@ def test_grid_says_which_one_closes():
 def test_regularization_path():
     figure = plotting.regularization_path([1.0, 0.1], np.array([[1.0, 2.0], [0.0, 2.0]]), [1.5, 1.0])
     assert len(figure.axes[0].get_lines()) == 2
+
+
+def test_holonomy_draws_the_loop_and_its_lift():
+    from geoflow.holonomy import parallelogram
+
+    case = gf.catalog.noncommuting["parabola"]()
+    lift = gf.lift_curve(
+        case.parametrization, case.x0, parallelogram(case.parametrization(case.x0), [0.1, 0], [0, 0.1])
+    )
+    axis = plotting.holonomy({"parabola": lift}).axes[0]
+    assert np.allclose(axis.get_lines()[2].get_ydata(), lift.mu[:, 1] / np.abs(lift.mu).max())
+    with pytest.raises(gf.ArgumentError, match="closed loops"):
+        plotting.holonomy({})
