@@ -465,9 +465,11 @@ def _plot_demo(rows: list[Row], bias: list[BiasRow], folder: Any) -> None:
 
 def _refined(polygon: Any, n: int = 12) -> Any:
     """The polygon with n points a side, so that its lift is drawn as the curve it is."""
+    from itertools import pairwise
+
     import numpy as np
 
-    legs = [np.linspace(a, b, n, endpoint=False) for a, b in zip(polygon[:-1], polygon[1:], strict=True)]
+    legs = [np.linspace(a, b, n, endpoint=False) for a, b in pairwise(polygon)]
     return np.concatenate([*legs, polygon[-1:]])
 
 
