@@ -454,8 +454,9 @@ def _plot_demo(rows: list[Row], bias: list[BiasRow], folder: Any) -> None:
         _save(figure, folder / "regularization_path.png")
     closing, open_ = _plane_maps(), catalog.noncommuting["parabola"]()
     loops = {}
-    for label, G, x0 in [("commuting", closing, np.array([1.0, 0.4])), ("parabola", open_.parametrization, open_.x0)]:
-        w0, side = G(x0), 0.3 * np.eye(2)
+    for label, case in [("squares on the sphere", catalog.parametrizations["sphere_squares"](2)), ("parabola", open_)]:
+        G, x0, side = case.parametrization, case.x0, 0.15 * np.eye(2)
+        w0 = G(x0)
         loops[label] = lift_curve(G, x0, _refined(parallelogram(w0, side[0], side[1])))
     _save(plotting.holonomy(loops), folder / "holonomy.png")
     _save(

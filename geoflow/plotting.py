@@ -250,5 +250,5 @@ def holonomy(lifts: Mapping[str, Lift]) -> Figure:
         axis.set_title(f"{label}\ndisplacement {lift.defect:.0e} of its way")
         axis.set(xlabel="first coordinate, scaled", ylabel="second")
         axis.set_aspect("equal")
-    np.atleast_1d(axes)[0].legend(frameon=False, fontsize=8)
+    np.atleast_1d(axes)[0].legend(frameon=False, fontsize=8, loc="lower right")
     return figure
