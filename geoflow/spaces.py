@@ -82,6 +82,23 @@ def membership(space: Manifold) -> Callable[[onp.ndarray], onp.ndarray] | None:
     return lambda x: onp.asarray(space.belongs(x, atol=1e-8))
 
 
+def belongs(space: Manifold, x: onp.ndarray, atol: float = 1e-8) -> onp.ndarray:
+    """Whether flat points are on the manifold, shape=[N, D] to shape=[N]; products by their factors."""
+    if is_intrinsic(space):
+        return onp.isfinite(x).all(axis=-1)
+    if isinstance(space, ProductManifold):
+        parts = zip(space.factors, _blocks(space), strict=True)
+        return onp.logical_and.reduce([belongs(factor, x[:, block], atol) for factor, block in parts])
+    return onp.asarray(space.belongs(x.reshape(-1, *space.shape), atol=atol)).reshape(len(x))
+
+
+def _blocks(space: ProductManifold) -> list[slice]:
+    """The factors' places in a flattened point of the product."""
+    sizes = [int(onp.prod(factor.shape)) for factor in space.factors]
+    ends = onp.cumsum(sizes)
+    return [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
+
+
 def is_intrinsic(space: Manifold) -> bool:
     """Whether points are coordinates of an immersion, so that every finite vector is a point."""
     return isinstance(space, ImmersedSet)
@@ -171,9 +188,7 @@ def _immersed(space: ImmersedSet) -> Gradient:
 
 def _product(space: ProductManifold) -> Gradient:
     """Every factor on its own block of the flattened point."""
-    sizes = [int(onp.prod(factor.shape)) for factor in space.factors]
-    ends = onp.cumsum(sizes)
-    blocks = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    blocks = _blocks(space)
     parts = [riemannian_gradient(factor) for factor in space.factors]
 
     def gradient(e: Any, x: Any) -> Any:

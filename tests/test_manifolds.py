@@ -220,6 +220,16 @@ def test_shapes_of_matrix_points(rng):
         gf.gradient_flow(lambda w: np.sum(w), G, -onp.eye(3), 1.0)
 
 
+def test_a_product_of_two_spaces_of_matrices(rng):
+    space = ProductManifold([SPDMatrices(2), Stiefel(3, 2)])
+    G = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 4]], axis=-1), space, 2)
+    x = points_of(space, 3)
+    assert G.require_points(x).shape == (3, 10) and G.check_commuting(x).defect < 1e-12
+    with pytest.raises(gf.NotOnManifoldError):
+        G.require_points(-x)
+    assert gf.verify_equivalence(gf.LeastSquares(onp.eye(2), G(x[0]) + 0.02), G, x[0], 1.0)
+
+
 def test_a_users_level_set_and_immersed_set(rng):
     torus = Torus()
     G = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 2]], -1), torus, 2, name="cosines")
