@@ -100,9 +100,11 @@ def test_demo_exits_nonzero_when_a_row_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(verify.TOLERANCES, "gap", 1e-30)
     monkeypatch.setattr(diabetes, "INITIALIZATIONS", (1.0,))
     # a small catalogue: the whole one was run above
-    monkeypatch.setattr(catalog.parametrizations, "_entries", {"square": catalog.parametrizations["square"]})
-    burg = {name: catalog.potentials[name] for name in ("burg", "log_sum_exp")}
-    monkeypatch.setattr(catalog.potentials, "_entries", burg)
+    for registry, names in [
+        (catalog.parametrizations, ("square", "sphere_squares")),
+        (catalog.potentials, ("burg", "log_sum_exp")),
+    ]:
+        monkeypatch.setattr(registry, "_entries", {name: registry[name] for name in names})
     assert main(["demo", "--out", str(tmp_path)]) == 1
     assert "FAIL" in capsys.readouterr().out
 
