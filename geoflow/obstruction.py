@@ -98,8 +98,8 @@ def schedule_gap(G: Parametrization, x0: Any, size: float = 0.3, n: int = 64, se
         length = size * (np.linalg.norm(x0) or 1.0)
         for _ in range(20):
             try:
-                one = _ends(G, x0, length * forces)
-                other = _ends(G, x0, length * forces[::-1])
+                one = G(_pushed(G, x0, length * forces))
+                other = G(_pushed(G, x0, length * forces[::-1]))
                 break
             except DomainError:
                 length /= 2
@@ -126,12 +126,12 @@ def schedule_gap(G: Parametrization, x0: Any, size: float = 0.3, n: int = 64, se
     )
 
 
-def _ends(G: Parametrization, x0: np.ndarray, forces: np.ndarray) -> np.ndarray:
-    """w where n flows with piecewise constant forces, shape=[K, n, d], end."""
+def _pushed(G: Parametrization, x0: np.ndarray, forces: np.ndarray) -> np.ndarray:
+    """x where n flows with piecewise constant forces, shape=[K, n, d], end."""
     x = np.broadcast_to(x0, (forces.shape[1], *x0.shape))
     for force in forces:
         x = joint_flow(G, x, force, rtol=1e-10, atol=1e-12)
-    return G(x)
+    return x
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,7 @@ def _orbit_sample(G: Parametrization, x0: np.ndarray, size: float, n: int, rng: 
     length = size * (np.linalg.norm(x0) or 1.0)
     for _ in range(20):
         try:
-            x = np.broadcast_to(x0, (n, *x0.shape))
-            for force in forces:
-                x = joint_flow(G, x, length * force, rtol=1e-10, atol=1e-12)
-            return x
+            return _pushed(G, x0, length * forces)
         except DomainError:
             length /= 2
     raise DomainError("x0", got=f"flows that end at once at {x0}", wanted="a point inside the domain of G")

@@ -84,7 +84,7 @@ def membership(space: Manifold) -> Callable[[onp.ndarray], onp.ndarray] | None:
 
 def belongs(space: Manifold, x: onp.ndarray, atol: float = 1e-8) -> onp.ndarray:
     """Whether flat points are on the manifold, shape=[N, D] to shape=[N]; products by their factors."""
-    if is_intrinsic(space):
+    if isinstance(space, ImmersedSet):  # points are coordinates of an immersion
         return onp.isfinite(x).all(axis=-1)
     if isinstance(space, ProductManifold):
         parts = zip(space.factors, _blocks(space), strict=True)
@@ -97,11 +97,6 @@ def _blocks(space: ProductManifold) -> list[slice]:
     sizes = [int(onp.prod(factor.shape)) for factor in space.factors]
     ends = onp.cumsum(sizes)
     return [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]
-
-
-def is_intrinsic(space: Manifold) -> bool:
-    """Whether points are coordinates of an immersion, so that every finite vector is a point."""
-    return isinstance(space, ImmersedSet)
 
 
 def _sphere(e: Any, x: Any) -> Any:
