@@ -51,8 +51,8 @@ def brackets_of_a_point(d: int = 10, rounds: int = 7) -> dict[str, float]:
     x = np.random.default_rng(0).standard_normal(2 * d)
 
     def one_by_one() -> Any:
-        hessians = np.stack([autograd.hessian(lambda y, i=i: G._function(y)[i])(x) for i in range(d)])
-        rows = np.stack([autograd.grad(lambda y, i=i: G._function(y)[i])(x) for i in range(d)])
+        hessians = np.stack([autograd.hessian(lambda y, i=i: G(y)[i])(x) for i in range(d)])
+        rows = np.stack([autograd.grad(lambda y, i=i: G(y)[i])(x) for i in range(d)])
         along = np.einsum("jpq,iq->ijp", hessians, rows)
         return along - np.swapaxes(along, 0, 1)
 

@@ -23,7 +23,7 @@ from geomstats.geometry.euclidean import Euclidean  # isort: skip
 from geomstats.numerics.geodesic import ExpODESolver  # isort: skip
 from geomstats.numerics.ivp import ScipySolveIVP  # isort: skip
 
-from geoflow.geodesics import BatchedIVP  # isort: skip
+from geoflow.metrics.geodesics import BatchedIVP  # isort: skip
 
 
 class Octant(ImmersedSet):

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
+from geoflow._typing import Array
+from geoflow.errors import ArgumentError, ConvergenceError, NotFiniteError, ShapeError
 
 
 def describe(point: Any) -> str:
@@ -14,7 +15,7 @@ def describe(point: Any) -> str:
     return np.array2string(np.asarray(point), precision=6, threshold=8, edgeitems=3)
 
 
-def as_finite(value: Any, what: str) -> np.ndarray:
+def as_finite(value: Any, what: str) -> Array:
     """The value as a float array without NaN or infinity."""
     try:
         if np.iscomplexobj(value):
@@ -34,7 +35,7 @@ def as_finite(value: Any, what: str) -> np.ndarray:
     return array
 
 
-def as_points(value: Any, shape: int | tuple[int, ...], what: str) -> np.ndarray:
+def as_points(value: Any, shape: int | tuple[int, ...], what: str) -> Array:
     """The value as a finite float array of shape=[..., *shape]; an int stands for vectors."""
     array = as_finite(value, what)
     shape = (shape,) if isinstance(shape, int) else shape
@@ -56,7 +57,7 @@ def require_type(value: Any, wanted: type, what: str, remedy: str = "") -> None:
         raise ArgumentError(what, got=type(value).__name__, wanted=f"a gf.{wanted.__name__}", remedy=remedy)
 
 
-def as_times(value: Any) -> np.ndarray:
+def as_times(value: Any) -> Array:
     """Output times: an increasing array of nonnegative numbers; a positive scalar T means 101 times from 0 to T."""
     times = as_finite(value, "times t")
     if times.ndim == 0:
@@ -73,3 +74,11 @@ def as_times(value: Any) -> np.ndarray:
             remedy="sort the times and shift them to start at 0 or later",
         )
     return times
+
+
+def require_converged(defect: float, tol: float, what: str, remedy: str) -> None:
+    """Raise `ConvergenceError` when a recomputed defect exceeds its tolerance, or is NaN."""
+    if not defect <= tol:
+        raise ConvergenceError(
+            what, got=f"defect {defect:.1e}", wanted=f"at most {tol:.0e}", remedy=remedy, defect=defect
+        )

@@ -9,21 +9,38 @@ from typing import Any
 
 import numpy as np
 
+from geoflow._typing import Array, ArrayLike, Evidence
 from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError
 
 
+class Verdict:
+    """A result that says what fails in it: it is truthy, and `passed`, where nothing does."""
+
+    @property
+    def failures(self) -> list[str]:
+        """What fails, in words; a NaN fails."""
+        raise NotImplementedError
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
 @dataclass(frozen=True)
-class Check:
-    """A law tested at points: `defect / scale <= tol`, with the point where it is worst.
+class Check(Verdict):
+    """A law tested at points: it holds where `defect <= tol`, with the point where it is worst.
 
     Attributes
     ----------
     name : str
         The law.
     defect : float
-        Largest violation over the points, relative to `scale`.
+        Largest violation over the points, already divided by its scale there.
     scale : float
-        The size the defect is relative to.
+        The size it was divided by at the witness: defect * scale is the violation itself.
     tol : float
     witness : array, shape=[D]
         The point of the largest violation.
@@ -39,19 +56,15 @@ class Check:
     defect: float
     scale: float
     tol: float
-    witness: np.ndarray
+    witness: Array
     detail: str = ""
     n_points: int = 1
     error: type[GeoflowError] = CheckError
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=dict)
 
     @property
-    def passed(self) -> bool:
-        """Whether the relative defect is at most `tol`; a NaN does not pass."""
-        return bool(self.defect <= self.tol)
-
-    def __bool__(self) -> bool:
-        return self.passed
+    def failures(self) -> list[str]:
+        return [] if self.defect <= self.tol else [self.name]
 
     def unwrap(self) -> Check:
         """Return the check itself, or raise `error` with the defect and the witness."""
@@ -108,14 +121,14 @@ class Trajectory:
     method : str
     """
 
-    t: np.ndarray
-    w: np.ndarray
-    x: np.ndarray | None
-    mu: np.ndarray
-    loss: np.ndarray
+    t: Array
+    w: Array
+    x: Array | None
+    mu: Array
+    loss: Array
     status: Status
     message: str
-    sol: Callable[[Any], np.ndarray]
+    sol: Callable[[ArrayLike], Array]
     n_evaluations: int = 0
     method: str = ""
 
@@ -123,7 +136,7 @@ class Trajectory:
     def success(self) -> bool:
         return self.status is Status.SUCCESS
 
-    def __call__(self, t: Any) -> np.ndarray:
+    def __call__(self, t: ArrayLike) -> Array:
         """w at the time or times t by dense output; t within [0, self.t[-1]]."""
         times = np.asarray(t, dtype=float)
         if not np.all((times >= 0) & (times <= self.t[-1] * (1 + 1e-12))):
@@ -152,7 +165,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
-class EquivalenceReport:
+class EquivalenceReport(Verdict):
     """Gradient flow of G against mirror flow of R, integrated separately.
 
     Attributes
@@ -175,26 +188,22 @@ class EquivalenceReport:
     gap: float
     lift_gap: float
     dual_gap: float
-    gap_over_time: np.ndarray
+    gap_over_time: Array
     tol: float
     gradient_flow: Trajectory
     mirror_flow: Trajectory
     legendre: Any
 
     @property
-    def passed(self) -> bool:
-        """Whether both flows reached the last time and every gap is at most `tol`."""
-        gaps = (self.gap, self.lift_gap, self.dual_gap)
-        return bool(
-            self.commuting
-            and self.regular
-            and self.gradient_flow.success
-            and self.mirror_flow.success
-            and all(g <= self.tol for g in gaps)
-        )
-
-    def __bool__(self) -> bool:
-        return self.passed
+    def failures(self) -> list[str]:
+        """Checks that do not hold, flows that did not reach the last time, and gaps above `tol`."""
+        gaps = {"gap": self.gap, "lift gap": self.lift_gap, "dual gap": self.dual_gap}
+        flows = {"gradient flow": self.gradient_flow, "mirror flow": self.mirror_flow}
+        return [
+            *self.commuting.failures, *self.regular.failures,
+            *(name for name, flow in flows.items() if not flow.success),
+            *(name for name, gap in gaps.items() if not gap <= self.tol),
+        ]  # fmt: skip
 
     def unwrap(self) -> EquivalenceReport:
         """Return the report, or raise with its figures."""
@@ -219,3 +228,51 @@ class EquivalenceReport:
             f"{verdict}: gap {self.gap:.1e}, lift gap {self.lift_gap:.1e}, dual gap {self.dual_gap:.1e}, "
             f"bracket defect {self.commuting.defect:.1e} (tol {self.tol:.0e})"
         )
+
+
+@dataclass
+class Row(Verdict):
+    """Figures of one subject, what each has to meet, and what was raised: a row of a table, and of a JSON file.
+
+    Attributes
+    ----------
+    name : str
+    figures : dict of str to float
+        Relative defects; those with a tolerance decide. None where a figure was not asked for.
+    tolerances : dict of str to float
+        The largest value of each figure that decides.
+    error : str
+        What was raised, or empty.
+    details : dict
+        Plain facts beside the figures: dimensions, methods, whether a refusal was expected.
+    results : dict
+        The objects the figures were taken from, by name; they stay out of the JSON.
+    """
+
+    name: str
+    figures: dict[str, float | None] = field(default_factory=dict)
+    tolerances: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+    details: Evidence = field(default_factory=dict)
+    results: Evidence = field(default_factory=dict)
+
+    @property
+    def failures(self) -> list[str]:
+        """Figures that miss their tolerance, or are NaN; the error, or the lack of any figure."""
+        missed = [
+            key for key, value in self.figures.items()
+            if value is not None and key in self.tolerances and not value <= self.tolerances[key]
+        ]  # fmt: skip
+        return missed + ([self.error] if self.error else []) + ([] if self.figures or self.error else ["no figures"])
+
+    def as_json(self) -> Evidence:
+        """The row as plain numbers and strings."""
+        return {
+            "name": self.name,
+            **self.details,
+            "passed": self.passed,
+            "error": self.error,
+            "failures": self.failures,
+            "figures": self.figures,
+            "tolerances": {k: v for k, v in self.tolerances.items() if k in self.figures},
+        }

@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import geoflow as gf
-from geoflow import laws
+from geoflow.theorems import laws
 
 DIMS = (1, 2, 5)
 COMMUTING = [(name, d) for name, entry in gf.catalog.parametrizations.items() for d in entry.dims or DIMS]
@@ -50,7 +50,7 @@ def test_the_dual_gradient_is_the_integrated_flow(name, d, rng):
     mu = rng.uniform(-case.mu_bound, case.mu_bound, size=d)
 
     def velocity(s, x):
-        return np.einsum("i,i...->...", mu, G.jacobian(x.reshape(G.point_shape))).ravel()
+        return np.einsum("i,i...->...", mu, G.gradients(x.reshape(G.point_shape))).ravel()
 
     flow = solve_ivp(velocity, (0, 1), case.x0.ravel(), rtol=1e-12, atol=1e-13, method="DOP853")
     dual = case.dual if case.dual is not None else case.legendre.conjugate

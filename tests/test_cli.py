@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from geoflow import catalog
-from geoflow.cli import main
+from geoflow.app.cli import main
 
 GOOD = """
 import autograd.numpy as np
@@ -95,16 +95,17 @@ def test_demo_writes_everything_it_prints(tmp_path, capsys, monkeypatch):
 
 
 def test_demo_exits_nonzero_when_a_row_fails(tmp_path, monkeypatch, capsys):
-    from geoflow import diabetes, verify
+    from geoflow.app import diabetes
+    from geoflow.theorems import direct
 
-    monkeypatch.setitem(verify.TOLERANCES, "gap", 1e-30)
+    monkeypatch.setitem(direct.TOLERANCES, "gap", 1e-30)
     monkeypatch.setattr(diabetes, "INITIALIZATIONS", (1.0,))
     # a small catalogue: the whole one was run above
     for registry, names in [
         (catalog.parametrizations, ("square", "sphere_squares")),
-        (catalog.potentials, ("burg", "log_sum_exp")),
+        (catalog.potentials, ("burg", "log_sum_exp", "negative_entropy", "simplex_entropy")),
     ]:
-        monkeypatch.setattr(registry, "_entries", {name: registry[name] for name in names})
+        monkeypatch.setattr(registry, "entries", {name: registry[name] for name in names})
     assert main(["demo", "--out", str(tmp_path)]) == 1
     assert "FAIL" in capsys.readouterr().out
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow import laws
+from geoflow.theorems import laws
 
 P = gf.catalog.potentials
 

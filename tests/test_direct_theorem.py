@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow import laws, verify
+from geoflow.theorems import laws
+from geoflow.theorems import direct as verify
 
 DIMS = (1, 2, 5)
 COMMUTING = [(name, d) for name, entry in gf.catalog.parametrizations.items() for d in entry.dims[-1:] or DIMS]
@@ -20,8 +21,8 @@ INDUCED = ("square", "hyperbolic", "sphere_squares", "power_difference", "quadra
 def test_gradient_flow_is_mirror_flow(name, d):
     row = verify.verify_case(name, gf.catalog.parametrizations[name](d))
     assert row.passed, (row.failures, row.error, row.figures)
-    assert set(row.reports) == set(LOSSES)
-    for report in row.reports.values():
+    assert set(row.results) == set(LOSSES)
+    for report in row.results.values():
         assert report.passed and report.unwrap() is report, str(report)
         assert laws.equivalence_gap(report)[0] <= 1e-7
         assert laws.dual_coordinate_is_loss_integral(report)[0] <= 1e-8

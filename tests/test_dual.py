@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow import laws
+from geoflow.theorems import laws
 
 THREE = [("negative_entropy", 3), ("log_sum_exp", 3), ("quartic", 3)]
 

@@ -1,12 +1,12 @@
 """Lifts of loops: they close exactly where fields commute, and what they leave is area times bracket."""
 
-import autograd.numpy as np
-import numpy as onp
+import autograd.numpy as anp
+import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow import laws
-from geoflow.holonomy import curvature_of_lift, parallelogram
+from geoflow.theorems import laws
+from geoflow.maps.holonomy import curvature_of_lift, parallelogram
 
 NONCOMMUTING = list(gf.catalog.noncommuting)
 
@@ -15,12 +15,12 @@ NONCOMMUTING = list(gf.catalog.noncommuting)
 def test_loops_close_where_fields_commute(name):
     case = gf.catalog.parametrizations[name](2)
     G, x0 = case.parametrization, case.x0
-    size = 0.05 * onp.sqrt(onp.linalg.eigvalsh(G.cometric(x0))[0])
+    size = 0.05 * np.sqrt(np.linalg.eigvalsh(G.cometric(x0))[0])
     loop = parallelogram(G(x0), [size, 0.3 * size], [-0.2 * size, size])
     defect, scale = laws.lift_closes(G, x0, loop)
     assert defect <= 1e-9 * scale
     _, in_mu = curvature_of_lift(G, x0)
-    assert onp.abs(in_mu).max() < 1e-9 * (1 + onp.abs(onp.linalg.inv(G.cometric(x0))).max() ** 2)
+    assert np.abs(in_mu).max() < 1e-9 * (1 + np.abs(np.linalg.inv(G.cometric(x0))).max() ** 2)
 
 
 @pytest.mark.parametrize("name", NONCOMMUTING)
@@ -30,7 +30,7 @@ def test_the_displacement_is_area_times_bracket(name):
     assert abs(law.slope - 2) < 0.1
     assert law.remainder_slope > 2.7 and law.limit_defect < 0.02
     size = law.sides[0]
-    e = onp.eye(case.parametrization.codomain_dim)
+    e = np.eye(case.parametrization.codomain_dim)
     loop = parallelogram(case.parametrization(case.x0), size * e[0], size * e[1])
     defect, scale = laws.lift_closes(case.parametrization, case.x0, loop)
     assert defect > 1e-5 * scale
@@ -45,18 +45,18 @@ def test_the_law_sees_a_wrong_bracket(monkeypatch):
         in_x, in_mu = curvature_of_lift(G, x)
         return 1.3 * in_x, in_mu
 
-    monkeypatch.setattr("geoflow.holonomy.curvature_of_lift", wrong)
+    monkeypatch.setattr("geoflow.maps.holonomy.curvature_of_lift", wrong)
     assert laws.holonomy_is_bracket(case.parametrization, case.x0)[0] > 0.15
 
 
 def test_x_alone_closes_for_every_diffeomorphism_and_mu_alone_for_vertical_brackets():
     parabola, group = (gf.catalog.noncommuting[n]() for n in ("parabola", "heisenberg"))
-    loop = onp.array([[0, 0], [0.1, 0], [0.1, 0.1], [0, 0.1], [0, 0]])
+    loop = np.array([[0, 0], [0.1, 0], [0.1, 0.1], [0, 0.1], [0, 0]])
     w0 = parabola.parametrization(parabola.x0)
     dx, dmu = gf.lift_curve(parabola.parametrization, parabola.x0, w0 + loop).displacement
-    assert onp.abs(dx).max() < 1e-12 and onp.abs(dmu).max() > 1e-3
+    assert np.abs(dx).max() < 1e-12 and np.abs(dmu).max() > 1e-3
     dx, dmu = gf.lift_curve(group.parametrization, group.x0, group.parametrization(group.x0) + loop).displacement
-    assert onp.allclose(dx, [0, 0, 0.01], atol=1e-12) and onp.abs(dmu).max() < 1e-12  # the area
+    assert np.allclose(dx, [0, 0, 0.01], atol=1e-12) and np.abs(dmu).max() < 1e-12  # the area
 
 
 def test_a_smooth_loop_on_the_heisenberg_group_lifts_to_its_area():
@@ -64,11 +64,11 @@ def test_a_smooth_loop_on_the_heisenberg_group_lifts_to_its_area():
     w0 = case.parametrization(case.x0)
 
     def circle(s):
-        return w0 + 0.3 * np.stack([np.cos(2 * np.pi * s) - 1, np.sin(2 * np.pi * s)])
+        return w0 + 0.3 * anp.stack([anp.cos(2 * anp.pi * s) - 1, anp.sin(2 * anp.pi * s)])
 
     lift = gf.lift_curve(case.parametrization, case.x0, circle)
     assert lift.x.shape == (65, 3) and lift.closed
-    assert abs(lift.displacement[0][2] - onp.pi * 0.09) < 1e-10
+    assert abs(lift.displacement[0][2] - np.pi * 0.09) < 1e-10
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,18 @@ import dataclasses
 import inspect
 from pathlib import Path
 
-import autograd.numpy as np
-import numpy as onp
+import autograd.numpy as anp
+import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow import laws
-from geoflow.induced import InducedLegendreFunction
+from geoflow.theorems import laws
+from geoflow.potentials.induced import InducedLegendreFunction
 
 CASE = gf.catalog.parametrizations["hyperbolic"](2)
 G, X0 = CASE.parametrization, CASE.x0
 R = gf.mirror_map(G, X0)
-W = CASE.reach(4, onp.random.default_rng(0))
+W = CASE.reach(4, np.random.default_rng(0))
 
 
 class Shifted(InducedLegendreFunction):
@@ -36,9 +36,9 @@ WRONG = gf.LegendreFunction(lambda w: 1.001 * OTHER(w), 2)
 @pytest.mark.parametrize(
     "law, good, bad",
     [
-        (laws.regular, (G, X0), (G, onp.zeros(4))),
-        (laws.gradients_commute, (G, X0), (gf.catalog.noncommuting["parabola"]().parametrization, onp.ones(2))),
-        (laws.flows_commute, (G, X0), (gf.catalog.noncommuting["parabola"]().parametrization, onp.ones(2))),
+        (laws.regular, (G, X0), (G, np.zeros(4))),
+        (laws.gradients_commute, (G, X0), (gf.catalog.noncommuting["parabola"]().parametrization, np.ones(2))),
+        (laws.flows_commute, (G, X0), (gf.catalog.noncommuting["parabola"]().parametrization, np.ones(2))),
         (laws.lift_inverts, (R, W), (SHIFTED, W)),
         (laws.lift_is_joint_flow, (R, W), (SHIFTED, W)),
         (laws.lift_is_path_independent, (R, W), (SHIFTED, W)),
@@ -77,24 +77,24 @@ def test_laws_of_reports_and_trajectories():
     broken = dataclasses.replace(report, gap=1e-3, dual_gap=1e-3)
     assert not broken and laws.dual_coordinate_is_loss_integral(broken)[0] > 1e-4
     target = gf.bregman_projection(R, loss.Z, loss.y, G(X0))
-    assert laws.rate_bound(CASE.legendre, report.mirror_flow, loss, target)[0] == 0
+    assert laws.rate_is_bounded(CASE.legendre, report.mirror_flow, loss, target)[0] == 0
     slow = dataclasses.replace(report.mirror_flow, t=report.mirror_flow.t * 100)  # as if it had taken longer
-    assert laws.rate_bound(CASE.legendre, slow, loss, target)[0] > 0.1
+    assert laws.rate_is_bounded(CASE.legendre, slow, loss, target)[0] > 0.1
 
 
 def test_dual_and_lift_gaps_see_a_flow_that_is_not_through_g():
     """The parabola's flow, reported against an induced function of another map, must not pass."""
     other = gf.catalog.parametrizations["product"](2)
-    loss = gf.LeastSquares(onp.eye(2), [0.5, 0.5])
+    loss = gf.LeastSquares(np.eye(2), [0.5, 0.5])
     flow = gf.gradient_flow(loss, other.parametrization, other.x0, 1.0)
-    assert onp.abs(R.gradient(flow.w[1:]) - flow.mu[1:]).max() > 1e-2
+    assert np.abs(R.gradient(flow.w[1:]) - flow.mu[1:]).max() > 1e-2
 
 
 def test_holonomy_is_seen_by_the_lift_alone():
     """Two lifts by different paths end apart when G does not commute, and the library refuses them."""
-    parabola = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 0] ** 2 + x[..., 1]], -1), 2, 2)
+    parabola = gf.Parametrization(lambda x: anp.stack([x[..., 0], x[..., 0] ** 2 + x[..., 1]], -1), 2, 2)
     with pytest.raises(gf.NotCommutingError):
-        laws.lift_is_path_independent(InducedLegendreFunction(parabola, onp.array([0.5, 1.0])), [[1.0, 2.0]])
+        laws.lift_is_path_independent(InducedLegendreFunction(parabola, np.array([0.5, 1.0])), [[1.0, 2.0]])
 
 
 def test_every_law_has_a_test_that_expects_it_to_fail():

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow import plotting, verify
+from geoflow.app import figures as plotting
+from geoflow.theorems.direct import standard_losses
 
 
 @pytest.mark.parametrize("d", [1, 2])
 def test_trajectories_and_gap(d):
     case = gf.catalog.parametrizations["sine"](d)
-    loss = verify.standard_losses(case, np.random.default_rng(0))["quadratic"]
+    loss = standard_losses(case, np.random.default_rng(0))["quadratic"]
     report = gf.verify_equivalence(loss, case.parametrization, case.x0, 1.0, legendre=case.legendre)
     axis = plotting.trajectories({"quadratic": report}).axes[0]
     line = axis.get_lines()[0]
@@ -36,7 +37,7 @@ def test_regularization_path():
 
 
 def test_holonomy_draws_the_loop_and_its_lift():
-    from geoflow.holonomy import parallelogram
+    from geoflow.maps.holonomy import parallelogram
 
     case = gf.catalog.noncommuting["parabola"]()
     lift = gf.lift_curve(

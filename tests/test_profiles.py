@@ -6,8 +6,9 @@ import pytest
 from scipy.integrate import quad
 
 import geoflow as gf
-from geoflow import autodiff
-from geoflow.profiles import Antiderivative, profiles
+from geoflow.numerics import autodiff
+from geoflow.numerics.chebyshev import Antiderivative
+from geoflow.potentials.profiles import PROFILES as profiles
 
 INSIDE = {"entropy": (0.05, 4.0), "log_barrier": (0.05, 4.0), "fermi_dirac": (0.05, 0.95)}
 

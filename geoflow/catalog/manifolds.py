@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import autograd.numpy as np
-import numpy as onp
+import autograd.numpy as anp
+import numpy as np
 from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.grassmannian import Grassmannian
 from geomstats.geometry.hyperboloid import Hyperboloid
 from geomstats.geometry.hypersphere import Hypersphere
+from geomstats.geometry.manifold import Manifold
 from geomstats.geometry.poincare_ball import PoincareBall
 from geomstats.geometry.product_manifold import ProductManifold
 from geomstats.geometry.riemannian_metric import RiemannianMetric
@@ -18,45 +18,46 @@ from geomstats.geometry.spd_matrices import SPDBuresWassersteinMetric, SPDEuclid
 from geomstats.geometry.special_orthogonal import SpecialOrthogonal
 from geomstats.geometry.stiefel import Stiefel
 
-from geoflow.catalog.potentials import potentials
+from geoflow._typing import Array, ArrayLike
+from geoflow.catalog import functions  # noqa: F401  registers the potentials
 from geoflow.catalog.quadratic import exponential_sum
-from geoflow.catalog.registry import Case, Entry, noncommuting, parametrizations
-from geoflow.composition import product
-from geoflow.domains import Region, WholeSpace
-from geoflow.fields import joint_flow
-from geoflow.legendre import LegendreFunction
-from geoflow.maps import identity
-from geoflow.parametrization import Parametrization
+from geoflow.catalog.registry import Case, Entry, noncommuting, parametrizations, potentials
+from geoflow.maps.parametrization import Parametrization
+from geoflow.maps.reach import joint_flow
+from geoflow.metrics.identity_map import identity
+from geoflow.potentials.composition import product
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.spaces.domains import Region, WholeSpace
 
 
-def _case(G: Parametrization, x0: Any, dual: LegendreFunction | None = None, mu_bound: float = 0.3) -> Case:
+def _case(G: Parametrization, x0: ArrayLike, dual: LegendreFunction | None = None, mu_bound: float = 0.3) -> Case:
     """A case whose sample points are those that flows from x0 reach: they are on the manifold, and on its leaf."""
-    x0 = onp.asarray(x0, dtype=float)
+    x0 = np.asarray(x0, dtype=float)
 
-    def sample(n: int, rng: onp.random.Generator) -> onp.ndarray:
+    def sample(n: int, rng: np.random.Generator) -> Array:
         points = joint_flow(G, x0, rng.uniform(-mu_bound, mu_bound, size=(n, G.codomain_dim)))
-        return onp.asarray(G.space.projection(points), dtype=float)
+        return np.asarray(G.space.projection(points), dtype=float)
 
     return Case(G, x0, None, sample, dual=dual, mu_bound=mu_bound)
 
 
-def _symmetric_matrices(d: int, n: int, commuting: bool) -> onp.ndarray:
+def _symmetric_matrices(d: int, n: int, commuting: bool) -> Array:
     """d fixed symmetric n x n matrices, with a common eigenbasis or without; shape=[d, n, n]."""
-    rng = onp.random.default_rng(5)
+    rng = np.random.default_rng(5)
     if commuting:
-        V = onp.linalg.qr(rng.standard_normal((n, n)))[0]
-        return onp.einsum("ik,dk,jk->dij", V, 0.3 * rng.standard_normal((d, n)) + onp.eye(d, n), V)
+        V = np.linalg.qr(rng.standard_normal((n, n)))[0]
+        return np.einsum("ik,dk,jk->dij", V, 0.3 * rng.standard_normal((d, n)) + np.eye(d, n), V)
     A = 0.5 * rng.standard_normal((d, n, n))
-    return A + onp.swapaxes(A, 1, 2)
+    return A + np.swapaxes(A, 1, 2)
 
 
-def _measurements(A: onp.ndarray, space: Any, name: str) -> Parametrization:
+def _measurements(A: Array, space: Manifold, name: str) -> Parametrization:
     """tr(A_i^T X) on a manifold of matrices."""
     return Parametrization(
-        lambda X: np.einsum("dij,...ij->...d", A, X),
+        lambda X: anp.einsum("dij,...ij->...d", A, X),
         space,
         len(A),
-        jacobian=lambda X: onp.broadcast_to(A, (*onp.shape(X)[:-2], *A.shape)),
+        jacobian=lambda X: np.broadcast_to(A, (*np.shape(X)[:-2], *A.shape)),
         name=name,
     )
 
@@ -66,15 +67,15 @@ def _size_for(d: int) -> int:
     return next(n for n in range(2, d + 3) if n * (n + 1) // 2 > d)
 
 
-def _spd_start(n: int) -> onp.ndarray:
-    off = onp.linspace(0.1, 0.3, n * n).reshape(n, n)
-    return onp.diag(onp.linspace(0.8, 1.4, n)) + (off + off.T) / 4
+def _spd_start(n: int) -> Array:
+    off = np.linspace(0.1, 0.3, n * n).reshape(n, n)
+    return np.diag(np.linspace(0.8, 1.4, n)) + (off + off.T) / 4
 
 
 # symmetric positive definite matrices -------------------------------------------------------------------------------
 
 
-def log_det_dual(A: Any, X0: Any) -> LegendreFunction:
+def log_det_dual(A: ArrayLike, X0: ArrayLike) -> LegendreFunction:
     """Q(mu) = -log det(X0^-1 - sum mu_i A_i) - log det X0: X^-1 moves on a straight line, whatever the A_i.
 
     Parameters
@@ -82,23 +83,23 @@ def log_det_dual(A: Any, X0: Any) -> LegendreFunction:
     A : array-like, shape=[d, n, n]
     X0 : array-like, shape=[n, n]
     """
-    A, inverse = onp.asarray(A, dtype=float), onp.linalg.inv(X0)
+    A, inverse = np.asarray(A, dtype=float), np.linalg.inv(X0)
 
-    def precision(mu: Any) -> Any:
-        return inverse - np.einsum("...d,dij->...ij", mu, A)
+    def precision(mu: Array) -> Array:
+        return inverse - anp.einsum("...d,dij->...ij", mu, A)
 
-    def inside(mu: Any) -> onp.ndarray:
-        return onp.linalg.eigvalsh(precision(onp.asarray(mu)))[..., 0] > 0
+    def inside(mu: Array) -> Array:
+        return np.linalg.eigvalsh(precision(np.asarray(mu)))[..., 0] > 0
 
-    def hessian(mu: Any) -> Any:
-        XA = np.matmul(np.linalg.inv(precision(mu))[..., None, :, :], A)
-        return np.einsum("...aij,...bji->...ab", XA, XA)
+    def hessian(mu: Array) -> Array:
+        XA = anp.matmul(anp.linalg.inv(precision(mu))[..., None, :, :], A)
+        return anp.einsum("...aij,...bji->...ab", XA, XA)
 
-    offset = onp.linalg.slogdet(X0)[1]
+    offset = np.linalg.slogdet(X0)[1]
     return LegendreFunction(
-        lambda mu: -np.linalg.slogdet(precision(mu))[1] - offset,
-        Region(len(A), inside, onp.zeros(len(A)), "{mu : X0^-1 - sum mu_i A_i > 0}"),
-        gradient=lambda mu: np.einsum("...ij,dij->...d", np.linalg.inv(precision(mu)), A),
+        lambda mu: -anp.linalg.slogdet(precision(mu))[1] - offset,
+        Region(len(A), inside, np.zeros(len(A)), "{mu : X0^-1 - sum mu_i A_i > 0}"),
+        gradient=lambda mu: anp.einsum("...ij,dij->...d", anp.linalg.inv(precision(mu)), A),
         hessian=hessian,
         name="Q of affine-invariant measurements",
     )
@@ -114,9 +115,9 @@ def _spd_bures(d: int) -> Case:
     """X' = 2 (A X + X A), so X = exp(2 A) X0 exp(2 A) for A = sum mu_i A_i, and Q = (tr exp(4 A) X0 - tr X0) / 4."""
     n = d + 1
     A, X0 = _symmetric_matrices(d, n, commuting=True), _spd_start(n)
-    V = onp.linalg.eigh(onp.einsum("d,dij->ij", onp.linspace(1, 2, d), A))[1]
-    a = onp.einsum("ik,dij,jk->dk", V, A, V)
-    dual = exponential_sum(a, onp.einsum("ik,ij,jk->k", V, X0, V), 4.0)
+    V = np.linalg.eigh(np.einsum("d,dij->ij", np.linspace(1, 2, d), A))[1]
+    a = np.einsum("ik,dij,jk->dk", V, A, V)
+    dual = exponential_sum(a, np.einsum("ik,ij,jk->k", V, X0, V), 4.0)
     return _case(_measurements(A, _spd(n, SPDBuresWassersteinMetric), "spd_bures"), X0, dual, 0.1)
 
 
@@ -124,11 +125,11 @@ def _spd_euclidean(d: int) -> Case:
     """A linear map of a flat space: w = w0 + <A_i, A_j> mu."""
     n = _size_for(d)
     A, X0 = _symmetric_matrices(d, n, commuting=False), _spd_start(n)
-    gram, w0 = onp.einsum("aij,bij->ab", A, A), onp.einsum("dij,ij->d", A, X0)
+    gram, w0 = np.einsum("aij,bij->ab", A, A), np.einsum("dij,ij->d", A, X0)
     dual = LegendreFunction(
-        lambda mu: np.matmul(mu, w0) + np.sum(np.matmul(mu, gram) * mu, axis=-1) / 2,
+        lambda mu: anp.matmul(mu, w0) + anp.sum(anp.matmul(mu, gram) * mu, axis=-1) / 2,
         WholeSpace(d),
-        gradient=lambda mu: w0 + np.matmul(mu, gram),
+        gradient=lambda mu: w0 + anp.matmul(mu, gram),
         hessian=lambda mu: gram + 0 * mu[..., None],
         name="Q of linear measurements",
     )
@@ -144,7 +145,7 @@ def _spd(n: int, metric: type) -> SPDMatrices:
 # rotations, frames and subspaces ------------------------------------------------------------------------------------
 
 
-def riccati_dual(diagonals: Any, X0: Any) -> LegendreFunction:
+def riccati_dual(diagonals: ArrayLike, X0: ArrayLike) -> LegendreFunction:
     """Q(mu) = log det(cosh D + sinh D X0), D = diag(sum mu_i a_i), X0 cut to its first p rows.
 
     The flow X' = A - X A^T X of measurements tr(A_i^T X), A_i diagonal n x p, is X = Y Z^-1 with Y' = A Z, Z' = A^T Y.
@@ -155,25 +156,25 @@ def riccati_dual(diagonals: Any, X0: Any) -> LegendreFunction:
         The diagonals a_i of the A_i.
     X0 : array-like, shape=[n, p]
     """
-    a, top = onp.asarray(diagonals, dtype=float), onp.asarray(X0, dtype=float)[: len(X0[0])]
-    unit = onp.eye(a.shape[1])
+    a, top = np.asarray(diagonals, dtype=float), np.asarray(X0, dtype=float)[: len(X0[0])]
+    unit = np.eye(a.shape[1])
 
-    def both(mu: Any) -> tuple[Any, Any]:
-        s = np.matmul(mu, a)[..., :, None]
-        return np.cosh(s) * unit + np.sinh(s) * top, np.sinh(s) * unit + np.cosh(s) * top  # Z and the top of Y
+    def both(mu: Array) -> tuple[Array, Array]:
+        s = anp.matmul(mu, a)[..., :, None]
+        return anp.cosh(s) * unit + anp.sinh(s) * top, anp.sinh(s) * unit + anp.cosh(s) * top  # Z and the top of Y
 
-    def gradient(mu: Any) -> Any:
+    def gradient(mu: Array) -> Array:
         Z, Y = both(mu)
-        return np.einsum("...kk,dk->...d", np.matmul(Y, np.linalg.inv(Z)), a)
+        return anp.einsum("...kk,dk->...d", anp.matmul(Y, anp.linalg.inv(Z)), a)
 
-    def hessian(mu: Any) -> Any:
+    def hessian(mu: Array) -> Array:
         Z, Y = both(mu)
-        X = np.matmul(Y, np.linalg.inv(Z))
+        X = anp.matmul(Y, anp.linalg.inv(Z))
         # d X_kk / d s_l = delta_kl - X_kl X_lk
-        return np.einsum("...kl,ak,bl->...ab", unit - X * np.swapaxes(X, -1, -2), a, a)
+        return anp.einsum("...kl,ak,bl->...ab", unit - X * anp.swapaxes(X, -1, -2), a, a)
 
     return LegendreFunction(
-        lambda mu: np.linalg.slogdet(both(mu)[0])[1],
+        lambda mu: anp.linalg.slogdet(both(mu)[0])[1],
         WholeSpace(len(a)),
         gradient=gradient,
         hessian=hessian,
@@ -181,34 +182,34 @@ def riccati_dual(diagonals: Any, X0: Any) -> LegendreFunction:
     )
 
 
-def _rotation(n: int) -> onp.ndarray:
+def _rotation(n: int) -> Array:
     """A fixed rotation, by the Cayley transform, whose diagonal entries have independent derivatives."""
-    K = onp.triu(onp.linspace(0.2, 0.6, n * n).reshape(n, n), 1)
-    return onp.linalg.solve(onp.eye(n) + (K - K.T), onp.eye(n) - (K - K.T))
+    K = np.triu(np.linspace(0.2, 0.6, n * n).reshape(n, n), 1)
+    return np.linalg.solve(np.eye(n) + (K - K.T), np.eye(n) - (K - K.T))
 
 
-def _diagonal(d: int, n: int, p: int) -> onp.ndarray:
+def _diagonal(d: int, n: int, p: int) -> Array:
     """The matrices E_ii, i <= d, of shape [n, p]."""
-    E = onp.zeros((d, n, p))
-    E[onp.arange(d), onp.arange(d), onp.arange(d)] = 1
+    E = np.zeros((d, n, p))
+    E[np.arange(d), np.arange(d), np.arange(d)] = 1
     return E
 
 
 def _so_diagonal(d: int) -> Case:
     n, X0 = d + 1, _rotation(d + 1)
     G = _measurements(_diagonal(d, n, n), SpecialOrthogonal(n), "so_diagonal")
-    return _case(G, X0, riccati_dual(onp.eye(d, n), X0))
+    return _case(G, X0, riccati_dual(np.eye(d, n), X0))
 
 
 def _so_torus(d: int) -> Case:
     """Half traces of the 2 x 2 blocks: w_i = cos theta_i on the maximal torus, which is the leaf of its points."""
-    angles = onp.linspace(0.8, 1.6, d)
-    X0 = onp.zeros((2 * d, 2 * d))
+    angles = np.linspace(0.8, 1.6, d)
+    X0 = np.zeros((2 * d, 2 * d))
     for i, t in enumerate(angles):
-        X0[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = [[onp.cos(t), -onp.sin(t)], [onp.sin(t), onp.cos(t)]]
-    halves = onp.kron(onp.eye(d), [0.5, 0.5])
+        X0[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = [[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]
+    halves = np.kron(np.eye(d), [0.5, 0.5])
 
-    blocks = onp.stack([onp.diag(row) for row in halves])
+    blocks = np.stack([np.diag(row) for row in halves])
     G = _measurements(blocks, SpecialOrthogonal(2 * d), "so_torus")
     return _case(G, X0, riccati_dual(halves, X0))
 
@@ -216,24 +217,24 @@ def _so_torus(d: int) -> Case:
 def _stiefel_diagonal(d: int) -> Case:
     n, X0 = d + 1, _rotation(d + 1)[:, :d]
     G = _measurements(_diagonal(d, n, d), Stiefel(n, d), "stiefel_diagonal")
-    return _case(G, X0, riccati_dual(onp.eye(d), X0))
+    return _case(G, X0, riccati_dual(np.eye(d), X0))
 
 
 def _grassmannian_diagonal(d: int) -> Case:
     """The range of P moves by X' = D X, D = diag(mu, 0), so Q = log det(X0^T exp(2 D) X0) / 2."""
     n, k = d + 2, 2
-    X0, pad = _rotation(n)[:, :k], onp.eye(d, n)
+    X0, pad = _rotation(n)[:, :k], np.eye(d, n)
 
-    def grown(mu: Any) -> Any:
-        return np.exp(2 * np.matmul(mu, pad))[..., :, None] * X0
+    def grown(mu: Array) -> Array:
+        return anp.exp(2 * anp.matmul(mu, pad))[..., :, None] * X0
 
-    def gradient(mu: Any) -> Any:
+    def gradient(mu: Array) -> Array:
         X = grown(mu)
-        inverse = np.linalg.inv(np.matmul(X0.T, X))
-        return np.einsum("...ik,...kl,il->...i", X, inverse, X0)[..., :d]
+        inverse = anp.linalg.inv(anp.matmul(X0.T, X))
+        return anp.einsum("...ik,...kl,il->...i", X, inverse, X0)[..., :d]
 
     dual = LegendreFunction(
-        lambda mu: np.linalg.slogdet(np.matmul(X0.T, grown(mu)))[1] / 2, WholeSpace(d), gradient=gradient,
+        lambda mu: anp.linalg.slogdet(anp.matmul(X0.T, grown(mu)))[1] / 2, WholeSpace(d), gradient=gradient,
         name="Q of diagonal entries of a projector",
     )  # fmt: skip
     G = _measurements(_diagonal(d, n, n), Grassmannian(n, k), "grassmannian_diagonal")
@@ -243,46 +244,32 @@ def _grassmannian_diagonal(d: int) -> Case:
 # hyperbolic planes --------------------------------------------------------------------------------------------------
 
 
-def tilted(R: LegendreFunction, w0: Any, factor: float = 1.0) -> LegendreFunction:
-    """factor D_R(w, w0): R up to scale and an affine function, with value and gradient 0 at w0."""
-    w0 = onp.asarray(w0, dtype=float)
-    r0, g0 = R(w0), R.gradient(w0)
-    return LegendreFunction(
-        lambda w: factor * (R.potential(w) - r0 - np.matmul(w - w0, g0)),
-        R.domain,
-        gradient=lambda w: factor * (R._gradient(w) - g0),
-        hessian=lambda w: factor * R._hessian(w),
-        third_derivative=lambda w: factor * R._third(w),
-        name=f"{R.name} tilted at w0",
-    )
-
-
-def _gaussian_chart(x: Any) -> Any:
+def _gaussian_chart(x: Array) -> Array:
     """Natural parameters of the normal family on the hyperboloid, whose curvature -1 is twice the Fisher metric's."""
     height = x[..., 0] - x[..., 1]
-    return np.stack([np.sqrt(2.0) * x[..., 2] * height, -(height**2) / 2], axis=-1)
+    return anp.stack([anp.sqrt(2.0) * x[..., 2] * height, -(height**2) / 2], axis=-1)
 
 
-def _to_hyperboloid(y: Any) -> Any:
+def _to_hyperboloid(y: Array) -> Array:
     """Poincare ball to hyperboloid, an isometry."""
-    size = np.sum(y**2, axis=-1, keepdims=True)
-    return np.concatenate([1 + size, 2 * y], axis=-1) / (1 - size)
+    size = anp.sum(y**2, axis=-1, keepdims=True)
+    return anp.concatenate([1 + size, 2 * y], axis=-1) / (1 - size)
 
 
 def _hyperboloid_gaussian(d: int) -> Case:
-    x0 = onp.array([onp.sqrt(1.29), 0.2, 0.5])
+    x0 = np.array([np.sqrt(1.29), 0.2, 0.5])
     G = Parametrization(_gaussian_chart, Hyperboloid(2), 2, name="hyperboloid_gaussian")
     return _hyperbolic_case(G, x0)
 
 
 def _ball_gaussian(d: int) -> Case:
     G = Parametrization(lambda y: _gaussian_chart(_to_hyperboloid(y)), PoincareBall(2), 2, name="ball_gaussian")
-    return _hyperbolic_case(G, onp.array([0.1, 0.25]))
+    return _hyperbolic_case(G, np.array([0.1, 0.25]))
 
 
-def _hyperbolic_case(G: Parametrization, x0: onp.ndarray) -> Case:
+def _hyperbolic_case(G: Parametrization, x0: Array) -> Case:
     case = _case(G, x0, mu_bound=0.05)
-    return replace(case, legendre=tilted(potentials["gaussian_log_partition"](2), G(x0), 0.5))
+    return replace(case, legendre=(0.5 * potentials["gaussian_log_partition"](2)).tilt(G(x0)))
 
 
 # products, and Hessian manifolds themselves -------------------------------------------------------------------------
@@ -291,22 +278,22 @@ def _hyperbolic_case(G: Parametrization, x0: onp.ndarray) -> Case:
 def _sphere_and_spd(d: int) -> Case:
     """x_1^2 on the circle and tr(A X) on SPD(2): R is the sum of the parts."""
     A, X0, angle = _symmetric_matrices(1, 2, commuting=False), _spd_start(2), 0.9
-    weights = onp.array([onp.cos(angle) ** 2, onp.sin(angle) ** 2])
+    weights = np.array([np.cos(angle) ** 2, np.sin(angle) ** 2])
     circle = LegendreFunction(
-        lambda mu: np.log(weights[0] * np.exp(4 * mu[..., 0]) + weights[1]) / 4, WholeSpace(1), name="circle"
+        lambda mu: anp.log(weights[0] * anp.exp(4 * mu[..., 0]) + weights[1]) / 4, WholeSpace(1), name="circle"
     )
     space = ProductManifold([Hypersphere(1), SPDMatrices(2)])
 
-    def jacobian(x: onp.ndarray) -> onp.ndarray:
-        rows = onp.zeros((*x.shape[:-1], 2, 6))
+    def jacobian(x: Array) -> Array:
+        rows = np.zeros((*x.shape[:-1], 2, 6))
         rows[..., 0, 0], rows[..., 1, 2:] = 2 * x[..., 0], A[0].ravel()
         return rows
 
     G = Parametrization(
-        lambda x: np.stack([x[..., 0] ** 2, np.sum(A[0].ravel() * x[..., 2:], axis=-1)], axis=-1), space, 2, jacobian,
+        lambda x: anp.stack([x[..., 0] ** 2, anp.sum(A[0].ravel() * x[..., 2:], axis=-1)], axis=-1), space, 2, jacobian,
         name="sphere_and_spd",
     )  # fmt: skip
-    x0 = onp.concatenate([[onp.cos(angle), onp.sin(angle)], X0.ravel()])
+    x0 = np.concatenate([[np.cos(angle), np.sin(angle)], X0.ravel()])
     return _case(G, x0, product(circle, log_det_dual(A, X0)), 0.1)
 
 
@@ -314,7 +301,7 @@ def _hessian_identity(d: int) -> Case:
     R = potentials["logistic_regression"](d)
     w0 = R.domain.random_point(rng=0, bound=0.3)
     case = _case(identity(R, "hessian_identity"), w0, mu_bound=0.3)
-    return replace(case, legendre=tilted(R, w0))
+    return replace(case, legendre=R.tilt(w0))
 
 
 # what does not commute ----------------------------------------------------------------------------------------------
@@ -323,12 +310,12 @@ def _hessian_identity(d: int) -> Case:
 class HeisenbergMetric(RiemannianMetric):
     """The left-invariant metric of the Heisenberg group R^3 with orthonormal fields d_x, d_y + x d_z and d_z."""
 
-    def metric_matrix(self, base_point: Any = None) -> Any:
+    def metric_matrix(self, base_point: Array) -> Array:
         """g = dx^2 + dy^2 + (dz - x dy)^2, shape=[..., 3, 3]."""
         x = base_point[..., 0]
-        one, zero = np.ones(np.shape(x)), np.zeros(np.shape(x))
+        one, zero = anp.ones(anp.shape(x)), anp.zeros(anp.shape(x))
         rows = [[one, zero, zero], [zero, 1 + x**2, -x], [zero, -x, one]]
-        return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
+        return anp.stack([anp.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def _heisenberg(d: int) -> Case:
@@ -339,7 +326,7 @@ def _heisenberg(d: int) -> Case:
 
 def _neuron(d: int) -> Case:
     G = Parametrization(lambda x: x[..., :1] * x[..., 1:], d + 1, d, name="neuron")
-    return _case(G, onp.r_[0.9, onp.linspace(0.5, 1.0, d)])
+    return _case(G, np.r_[0.9, np.linspace(0.5, 1.0, d)])
 
 
 def _spd_bures_general(d: int) -> Case:
@@ -349,18 +336,18 @@ def _spd_bures_general(d: int) -> Case:
 
 
 def _so_general(d: int) -> Case:
-    A = onp.random.default_rng(6).standard_normal((d, 3, 3))
+    A = np.random.default_rng(6).standard_normal((d, 3, 3))
     return _case(_measurements(A, SpecialOrthogonal(3), "so_general"), _rotation(3))
 
 
 def _stiefel_rows(d: int) -> Case:
-    G = Parametrization(lambda X: np.sum(X**2, axis=-1)[..., :d], Stiefel(4, 2), d, name="stiefel_rows")
+    G = Parametrization(lambda X: anp.sum(X**2, axis=-1)[..., :d], Stiefel(4, 2), d, name="stiefel_rows")
     return _case(G, _rotation(4)[:, :2])
 
 
 def _hyperboloid_coordinates(d: int) -> Case:
     G = Parametrization(lambda x: x[..., 1:], Hyperboloid(2), 2, name="hyperboloid_coordinates")
-    return _case(G, [onp.sqrt(1.29), 0.2, 0.5])
+    return _case(G, [np.sqrt(1.29), 0.2, 0.5])
 
 
 def _ball_identity(d: int) -> Case:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import autograd.numpy as anp
+import numpy as np
 
-import autograd.numpy as np
-import numpy as onp
-
+from geoflow._typing import Array, ArrayLike
 from geoflow.catalog.coordinatewise import power_legendre, separable_legendre
 from geoflow.catalog.registry import Case, Entry, around, parametrizations
-from geoflow.domains import Box, WholeSpace
-from geoflow.legendre import LegendreFunction
-from geoflow.parametrization import Parametrization
+from geoflow.maps.parametrization import Parametrization
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.spaces.domains import Box, WholeSpace
 
 
-def hypentropy(w0: Any, width: Any, rate: float = 4.0, name: str = "hyperbolic entropy") -> LegendreFunction:
+def hypentropy(
+    w0: ArrayLike, width: ArrayLike, rate: float = 4.0, name: str = "hyperbolic entropy"
+) -> LegendreFunction:
     """Hyperbolic entropy with mu(w) = (arsinh(w / b) - arsinh(w0 / b)) / rate, b = `width`.
 
     Parameters
@@ -28,34 +29,34 @@ def hypentropy(w0: Any, width: Any, rate: float = 4.0, name: str = "hyperbolic e
     ---------
     Ghai, Hazan, Singer, Exponentiated gradient meets gradient descent, 2020.
     """
-    w0, b = onp.asarray(w0, dtype=float), onp.asarray(width, dtype=float)
+    w0, b = np.asarray(w0, dtype=float), np.asarray(width, dtype=float)
     d = len(w0)
     return separable_legendre(
         w0,
         WholeSpace(d),
-        antiderivative=lambda w: (w * np.arcsinh(w / b) - np.sqrt(w**2 + b**2)) / rate,
-        mirror=lambda w: np.arcsinh(w / b) / rate,
-        second=lambda w: 1 / (rate * np.sqrt(w**2 + b**2)),
+        antiderivative=lambda w: (w * anp.arcsinh(w / b) - anp.sqrt(w**2 + b**2)) / rate,
+        mirror=lambda w: anp.arcsinh(w / b) / rate,
+        second=lambda w: 1 / (rate * anp.sqrt(w**2 + b**2)),
         third=lambda w: -w / (rate * (w**2 + b**2) ** 1.5),
         conjugate=(
-            lambda m: b * np.cosh(rate * m) / rate,
-            lambda m: b * np.sinh(rate * m),
-            lambda m: rate * b * np.cosh(rate * m),
+            lambda m: b * anp.cosh(rate * m) / rate,
+            lambda m: b * anp.sinh(rate * m),
+            lambda m: rate * b * anp.cosh(rate * m),
         ),
         conjugate_domain=WholeSpace(d),
         name=name,
     )
 
 
-def _pair_jacobian(du: Any, dv: Any) -> Any:
+def _pair_jacobian(du: Array, dv: Array) -> Array:
     """Jacobian of a map of pairs from its two partial derivatives, each shape=[..., d]."""
-    eye = onp.eye(np.shape(du)[-1])
-    return np.concatenate([du[..., None] * eye, dv[..., None] * eye], axis=-1)
+    eye = np.eye(anp.shape(du)[-1])
+    return anp.concatenate([du[..., None] * eye, dv[..., None] * eye], axis=-1)
 
 
-def hyperbolic(d: int, u0: Any, v0: Any) -> Case:
+def hyperbolic(d: int, u0: ArrayLike, v0: ArrayLike) -> Case:
     """u^2 - v^2 from u0, v0 > 0, shape=[d] each."""
-    u0, v0 = onp.broadcast_to(u0, d).astype(float), onp.broadcast_to(v0, d).astype(float)
+    u0, v0 = np.broadcast_to(u0, d).astype(float), np.broadcast_to(v0, d).astype(float)
     G = Parametrization(
         lambda x: x[..., :d] ** 2 - x[..., d:] ** 2,
         2 * d,
@@ -63,13 +64,13 @@ def hyperbolic(d: int, u0: Any, v0: Any) -> Case:
         jacobian=lambda x: _pair_jacobian(2 * x[..., :d], -2 * x[..., d:]),
         name="hyperbolic",
     )
-    x0 = onp.concatenate([u0, v0])
+    x0 = np.concatenate([u0, v0])
     return Case(G, x0, hypentropy(u0**2 - v0**2, 2 * u0 * v0), around(x0, 0.3), mu_bound=0.4)
 
 
 def _product(d: int) -> Case:
     """u v is (p^2 - q^2) / 2 in the rotated coordinates p, q = (u +- v) / sqrt 2."""
-    u0, v0 = onp.linspace(0.9, 1.2, d), onp.linspace(0.3, 0.5, d)
+    u0, v0 = np.linspace(0.9, 1.2, d), np.linspace(0.3, 0.5, d)
     G = Parametrization(
         lambda x: x[..., :d] * x[..., d:],
         2 * d,
@@ -77,19 +78,19 @@ def _product(d: int) -> Case:
         jacobian=lambda x: _pair_jacobian(x[..., d:], x[..., :d]),
         name="product",
     )
-    x0 = onp.concatenate([u0, v0])
-    return Case(G, x0, hypentropy(u0 * v0, onp.abs(u0**2 - v0**2) / 2, rate=2.0), around(x0, 0.3))
+    x0 = np.concatenate([u0, v0])
+    return Case(G, x0, hypentropy(u0 * v0, np.abs(u0**2 - v0**2) / 2, rate=2.0), around(x0, 0.3))
 
 
 def _power_difference(d: int, degree: int = 3) -> Case:
     """Q is the sum of those of u^L at mu and of v^L at -mu; R has no closed form."""
-    u0, v0 = onp.linspace(0.7, 0.9, d), onp.linspace(0.6, 0.8, d)
+    u0, v0 = np.linspace(0.7, 0.9, d), np.linspace(0.6, 0.8, d)
     u, v = (power_legendre(degree)(start**degree).conjugate for start in (u0, v0))
     dual = LegendreFunction(
         lambda mu: u.potential(mu) + v.potential(-mu),
         Box(-v.domain.upper, u.domain.upper),
-        gradient=lambda mu: u._gradient(mu) - v._gradient(-mu),
-        hessian=lambda mu: u._hessian(mu) + v._hessian(-mu),
+        gradient=lambda mu: u.kernel.derivative(1, mu) - v.kernel.derivative(1, -mu),
+        hessian=lambda mu: u.kernel.derivative(2, mu) + v.kernel.derivative(2, -mu),
         name=f"Q of u^{degree} - v^{degree}",
     )
     G = Parametrization(
@@ -99,7 +100,7 @@ def _power_difference(d: int, degree: int = 3) -> Case:
         jacobian=lambda x: _pair_jacobian(degree * x[..., :d] ** (degree - 1), -degree * x[..., d:] ** (degree - 1)),
         name="power_difference",
     )
-    x0 = onp.concatenate([u0, v0])
+    x0 = np.concatenate([u0, v0])
     return Case(G, x0, None, around(x0, 0.3), dual=dual, mu_bound=0.2)
 
 
@@ -110,7 +111,7 @@ parametrizations.add(
         "u^2 - v^2",
         "R",
         "R, grad R, hess R, Q",
-        lambda d: hyperbolic(d, onp.linspace(1.0, 0.7, d), onp.linspace(0.4, 0.8, d)),
+        lambda d: hyperbolic(d, np.linspace(1.0, 0.7, d), np.linspace(0.4, 0.8, d)),
     )
 )
 parametrizations.add(Entry("product", "pairs", "u v", "R (u0 != +-v0)", "R, grad R, hess R, Q", _product))

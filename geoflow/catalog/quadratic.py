@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import autograd.numpy as anp
+import numpy as np
 
-import autograd.numpy as np
-import numpy as onp
-
+from geoflow._typing import Array, ArrayLike
 from geoflow.catalog.registry import Case, Entry, around, parametrizations
-from geoflow.domains import WholeSpace
-from geoflow.legendre import LegendreFunction
-from geoflow.parametrization import Parametrization
+from geoflow.maps.parametrization import Parametrization
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.spaces.domains import WholeSpace
 
 
-def commuting_matrices(d: int, n: int, seed: int = 0) -> tuple[Any, Any]:
+def commuting_matrices(d: int, n: int, seed: int = 0) -> tuple[Array, Array]:
     """Orthogonal V of shape=[n, n] and eigenvalues a of shape=[d, n], generic, of full rank d <= n."""
-    rng = onp.random.default_rng(seed)
-    V, _ = onp.linalg.qr(rng.standard_normal((n, n)))
-    return V, 0.4 * rng.standard_normal((d, n)) + onp.eye(d, n)
+    rng = np.random.default_rng(seed)
+    V, _ = np.linalg.qr(rng.standard_normal((n, n)))
+    return V, 0.4 * rng.standard_normal((d, n)) + np.eye(d, n)
 
 
-def exponential_sum(eigenvalues: Any, weights: Any, rate: float) -> LegendreFunction:
+def exponential_sum(eigenvalues: ArrayLike, weights: ArrayLike, rate: float) -> LegendreFunction:
     """Q(mu) = sum_k y_k (exp(rate <a_k, mu>) - 1) / 4, the dual of quadratic measurements.
 
     Parameters
@@ -30,16 +29,16 @@ def exponential_sum(eigenvalues: Any, weights: Any, rate: float) -> LegendreFunc
         y_k > 0, squared coordinates of the start in the eigenbasis.
     rate : float
     """
-    a, y = onp.asarray(eigenvalues, dtype=float), onp.asarray(weights, dtype=float)
+    a, y = np.asarray(eigenvalues, dtype=float), np.asarray(weights, dtype=float)
 
-    def grown(mu: Any) -> Any:
-        return y * np.exp(rate * (mu @ a))
+    def grown(mu: Array) -> Array:
+        return y * anp.exp(rate * (mu @ a))
 
     return LegendreFunction(
-        lambda mu: np.sum(grown(mu) - y, axis=-1) / 4,
+        lambda mu: anp.sum(grown(mu) - y, axis=-1) / 4,
         WholeSpace(len(a)),
         gradient=lambda mu: rate / 4 * (grown(mu) @ a.T),
-        hessian=lambda mu: rate**2 / 4 * np.einsum("...k,ik,jk->...ij", grown(mu), a, a),
+        hessian=lambda mu: rate**2 / 4 * anp.einsum("...k,ik,jk->...ij", grown(mu), a, a),
         name="Q of commuting quadratics",
     )
 
@@ -48,13 +47,13 @@ def _quadratic(d: int) -> Case:
     """psi = expm(sum mu_i A_i) x0 and Q = (|psi|^2 - |x0|^2) / 4."""
     D = d + 1
     V, a = commuting_matrices(d, D)
-    A = onp.einsum("ki,di,li->dkl", V, a, V)
-    x0 = V @ onp.linspace(0.8, 1.2, D)
+    A = np.einsum("ki,di,li->dkl", V, a, V)
+    x0 = V @ np.linspace(0.8, 1.2, D)
     G = Parametrization(
-        lambda x: np.einsum("...k,dkl,...l->...d", x, A, x) / 2,
+        lambda x: anp.einsum("...k,dkl,...l->...d", x, A, x) / 2,
         D,
         d,
-        jacobian=lambda x: np.einsum("dkl,...l->...dk", A, x),
+        jacobian=lambda x: anp.einsum("dkl,...l->...dk", A, x),
         name="quadratic",
     )
     return Case(G, x0, None, around(x0, 0.3), dual=exponential_sum(a, (V.T @ x0) ** 2, 2.0), mu_bound=0.3)
@@ -64,18 +63,18 @@ def _matrix_sensing(d: int, rank: int = 2) -> Case:
     """tr(A_i U U^T) with U of shape [n, rank], x its rows one after the other: psi = expm(2 sum mu_i A_i) U0."""
     n = d + 1
     V, a = commuting_matrices(d, n, seed=1)
-    A = onp.einsum("ki,di,li->dkl", V, a, V)
-    U0 = V @ onp.stack([onp.linspace(0.6, 1.0, n), onp.linspace(0.9, 0.5, n)], axis=-1)
+    A = np.einsum("ki,di,li->dkl", V, a, V)
+    U0 = V @ np.stack([np.linspace(0.6, 1.0, n), np.linspace(0.9, 0.5, n)], axis=-1)
 
-    def factor(x: Any) -> Any:
-        return np.reshape(x, (*np.shape(x)[:-1], n, rank))
+    def factor(x: Array) -> Array:
+        return anp.reshape(x, (*anp.shape(x)[:-1], n, rank))
 
     G = Parametrization(
-        lambda x: np.einsum("dkl,...ka,...la->...d", A, factor(x), factor(x)),
+        lambda x: anp.einsum("dkl,...ka,...la->...d", A, factor(x), factor(x)),
         n * rank,
         d,
         jacobian=lambda x: (
-            2 * np.reshape(np.einsum("dkl,...la->...dka", A, factor(x)), (*np.shape(x)[:-1], d, n * rank))
+            2 * anp.reshape(anp.einsum("dkl,...la->...dka", A, factor(x)), (*anp.shape(x)[:-1], d, n * rank))
         ),
         name="matrix_sensing",
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
+from geoflow._typing import Array, ArrayLike
 from geoflow.errors import ArgumentError
-from geoflow.fields import joint_flow
-from geoflow.legendre import LegendreFunction
-from geoflow.parametrization import Parametrization
+from geoflow.maps.parametrization import Parametrization
+from geoflow.maps.reach import joint_flow
+from geoflow.potentials.legendre import LegendreFunction
 
 
 @dataclass(frozen=True)
@@ -35,30 +36,33 @@ class Case:
     """
 
     parametrization: Parametrization
-    x0: np.ndarray
+    x0: Array
     legendre: LegendreFunction | None
-    sample: Callable[[int, np.random.Generator], np.ndarray]
+    sample: Callable[[int, np.random.Generator], Array]
     dual: LegendreFunction | None = None
     mu_bound: float = 0.5
 
-    def reach(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def reach(self, n: int, rng: np.random.Generator) -> Array:
         """Random points w = G(psi(x0; mu)), |mu_i| <= mu_bound, that flows from x0 can reach; shape=[n, d]."""
         mu = rng.uniform(-self.mu_bound, self.mu_bound, size=(n, self.parametrization.codomain_dim))
         return self.parametrization(joint_flow(self.parametrization, self.x0, mu))
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A named family of parametrizations, one for every dimension d.
+T = TypeVar("T")
 
-    Calling an entry with d builds the `Case`.
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A named family, one member for every dimension d: of maps, which build a `Case`, or of Legendre functions.
+
+    Calling an entry with d builds its member.
 
     Attributes
     ----------
     name, family, formula, domain, known : str
         `domain` is int dom R; `known` says what is known in closed form.
     build : callable
-        d to Case.
+        d to a `Case`, or to a `LegendreFunction`.
     dims : tuple of int
         Dimensions d it exists in; empty means every d >= 1.
     reason : str
@@ -70,11 +74,11 @@ class Entry:
     formula: str
     domain: str
     known: str
-    build: Callable[[int], Case] = field(repr=False)
+    build: Callable[[int], T] = field(repr=False)
     dims: tuple[int, ...] = ()
     reason: str = ""
 
-    def __call__(self, d: int | None = None) -> Case:
+    def __call__(self, d: int | None = None) -> T:
         d = (self.dims[0] if self.dims else 2) if d is None else d
         if isinstance(d, bool) or not isinstance(d, (int, np.integer)) or d < 1 or (self.dims and d not in self.dims):
             wanted = f"one of {self.dims}" if self.dims else "an integer, at least 1"
@@ -82,43 +86,39 @@ class Entry:
         return self.build(int(d))
 
 
-E = TypeVar("E")
-
-
-class Registry(Mapping[str, E], Generic[E]):
+class Registry(Mapping[str, Entry[T]]):
     """Entries by name; an unknown name is answered with the nearest ones."""
 
     def __init__(self, kind: str):
         self.kind = kind
-        self._entries: dict[str, E] = {}
+        self.entries: dict[str, Entry[T]] = {}
 
-    def add(self, entry: E) -> E:
-        """Add an entry, which has a `name`, and return it."""
-        name = getattr(entry, "name")  # noqa: B009  E is any class with a name
-        if name in self._entries:
-            raise ArgumentError(f"{self.kind} {name!r}", got="a second entry of that name", wanted="a new name")
-        self._entries[name] = entry
+    def add(self, entry: Entry[T]) -> Entry[T]:
+        """Add an entry and return it."""
+        if entry.name in self.entries:
+            raise ArgumentError(f"{self.kind} {entry.name!r}", got="a second entry of that name", wanted="a new name")
+        self.entries[entry.name] = entry
         return entry
 
-    def __getitem__(self, name: str) -> E:
-        if name in self._entries:
-            return self._entries[name]
-        near = difflib.get_close_matches(str(name), self._entries, n=3)
+    def __getitem__(self, name: str) -> Entry[T]:
+        if name in self.entries:
+            return self.entries[name]
+        near = difflib.get_close_matches(str(name), self.entries, n=3)
         raise UnknownNameError(
             f"no {self.kind} of that name",
             got=repr(name),
-            wanted=f"one of {', '.join(self._entries)}",
+            wanted=f"one of {', '.join(self.entries)}",
             remedy=f"did you mean {' or '.join(near)}?" if near else "",
         )
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self.entries
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self.entries)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
 
 class UnknownNameError(ArgumentError, KeyError):
@@ -128,15 +128,16 @@ class UnknownNameError(ArgumentError, KeyError):
         return str(self.args[0])
 
 
-def around(x0: Any, radius: float) -> Callable[[int, np.random.Generator], np.ndarray]:
+def around(x0: ArrayLike, radius: float) -> Callable[[int, np.random.Generator], Array]:
     """A sampler of points in the cube of half-width `radius` about x0."""
     x0 = np.asarray(x0, dtype=float)
 
-    def sample(n: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(n: int, rng: np.random.Generator) -> Array:
         return x0 + rng.uniform(-radius, radius, size=(n, len(x0)))
 
     return sample
 
 
-parametrizations: Registry[Entry] = Registry("parametrization")
-noncommuting: Registry[Entry] = Registry("map that does not commute")
+parametrizations: Registry[Case] = Registry("parametrization")
+noncommuting: Registry[Case] = Registry("map that does not commute")
+potentials: Registry[LegendreFunction] = Registry("potential")

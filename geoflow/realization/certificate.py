@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from geoflow._typing import Array
 from geoflow._validate import describe
 from geoflow.realization.embedding import Embedding
+from geoflow.realization.target import Target
+from geoflow.results import Verdict
 
 DERIVATIVE_TOL = 1e-5
 INJECTIVITY_TOL = 1e-3
 PAIR_POINTS = 1500
+FRESH_POINTS = 2500
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Verdict):
     """Figures of an embedding F of a metric H at `n_points` fresh points.
 
     Attributes
@@ -43,7 +46,7 @@ class Certificate:
     metric_error: float
     n_points: int
     tol: float
-    witness: np.ndarray = field(repr=False)
+    witness: Array = field(repr=False)
     derivative_error: float
     injectivity_margin: float
     condition: float
@@ -64,13 +67,6 @@ class Certificate:
             out.append(f"F is an immersion only: far points meet (injectivity margin {self.injectivity_margin:.1e})")
         return out
 
-    @property
-    def passed(self) -> bool:
-        return not self.failures
-
-    def __bool__(self) -> bool:
-        return self.passed
-
     def __str__(self) -> str:
         verdict = "certified" if self.passed else "NOT certified"
         return (
@@ -80,7 +76,7 @@ class Certificate:
         )
 
 
-def relative_metric_error(J: np.ndarray, H: np.ndarray) -> np.ndarray:
+def relative_metric_error(J: Array, H: Array) -> Array:
     """|| L^{-1} J^T J L^{-T} - I ||_2 with H = L L^T; shape=[N, D, d] and [N, d, d] to [N]. NaN where J has one."""
     L = np.linalg.cholesky(H)
     K = np.swapaxes(np.linalg.solve(L, np.swapaxes(J, 1, 2)), 1, 2)  # J L^{-T}
@@ -92,17 +88,27 @@ def relative_metric_error(J: np.ndarray, H: np.ndarray) -> np.ndarray:
 
 
 def certify(
-    F: Embedding,
-    metric: Callable[[np.ndarray], np.ndarray],
-    points: np.ndarray,
-    tol: float,
-    widths: np.ndarray,
-    inside: Callable[[np.ndarray], np.ndarray],
+    F: Embedding, target: Target, tol: float, n_points: int = FRESH_POINTS, seed: int = 0, exact: bool = False
 ) -> Certificate:
-    """Measure F at the points, shape=[n, d]; `widths` are those of the region, `inside` its test."""
+    """Measure F at random points of the region, from a seed.
+
+    Parameters
+    ----------
+    F : Embedding
+    target : Target
+    tol : float
+    n_points : int
+    seed : int
+    exact : bool
+        Whether F is a closed form, which bends at the scale of the distance to the boundary of dom R.
+    """
+    points = target.sample(n_points, np.random.default_rng([seed, 20_221]))  # not a stream any solver draws from
+    widths = np.maximum(np.ptp(points, axis=0), 1e-300) * np.ones_like(points)
+    if exact:
+        widths = np.minimum(widths, 10 * target.room(points)[:, None])
     jets = [F.jet(points[k : k + 1000]) for k in range(0, len(points), 1000)]
     value, J, S = (np.concatenate([jet[k] for jet in jets]) for k in range(3))
-    errors = relative_metric_error(J, metric(points))
+    errors = relative_metric_error(J, target.metric(points))
     worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
     with np.errstate(all="ignore"):
         finite = np.isfinite(J).all(axis=(1, 2))
@@ -114,31 +120,31 @@ def certify(
         n_points=len(points),
         tol=float(tol),
         witness=points[worst],
-        derivative_error=_derivative_error(F, points[:300], J[:300], S[:300], widths[:300], inside),
+        derivative_error=_derivative_error(F, points[:300], J[:300], S[:300], widths[:300], target),
         injectivity_margin=_injectivity_margin(points, value, singular[:, -1]) if finite.all() else np.nan,
         condition=condition,
         reach=reach,
     )
 
 
-def _second_fundamental_form(J: np.ndarray, S: np.ndarray) -> np.ndarray:
+def _second_fundamental_form(J: Array, S: Array) -> Array:
     """Norms of II as a map of Sym^2 T_M, orthonormal coordinates, to the normal space: at least every curvature."""
     Q, T = np.linalg.qr(J)
     inverse = np.linalg.inv(T)
     bend = np.einsum("nDij,nia,njb->nDab", S, inverse, inverse, optimize=True)
     bend = bend - np.einsum("nDk,nEk,nEab->nDab", Q, Q, bend, optimize=True)
     flat = bend.reshape(*bend.shape[:2], -1)
-    norms: np.ndarray = np.linalg.norm(np.swapaxes(flat, 1, 2) @ flat, ord=2, axis=(1, 2)) ** 0.5
+    norms: Array = np.linalg.norm(np.swapaxes(flat, 1, 2) @ flat, ord=2, axis=(1, 2)) ** 0.5
     return np.maximum(norms, 1e-300)
 
 
 def _derivative_error(
     F: Embedding,
-    w: np.ndarray,
-    J: np.ndarray,
-    S: np.ndarray,
-    widths: np.ndarray,
-    inside: Callable[[np.ndarray], np.ndarray],
+    w: Array,
+    J: Array,
+    S: Array,
+    widths: Array,
+    target: Target,
 ) -> float:
     """Fourth-order differences of F against J, relative to |J|, along every axis at points whose stencil is inside."""
     d, worst = w.shape[1], 0.0
@@ -148,7 +154,7 @@ def _derivative_error(
         h = np.minimum(2e-4 * widths[:, i], 0.02 * turn)
         e = np.zeros_like(w)
         e[:, i] = h
-        fine = np.logical_and(inside(w + 2 * e), inside(w - 2 * e))
+        fine = np.logical_and(target.inside(w + 2 * e), target.inside(w - 2 * e))
         if not fine.any():
             continue
         f = {k: F.value((w + k * e)[fine]) for k in (-2, -1, 1, 2)}
@@ -159,7 +165,7 @@ def _derivative_error(
     return worst
 
 
-def _injectivity_margin(w: np.ndarray, x: np.ndarray, stretch: np.ndarray) -> float:
+def _injectivity_margin(w: Array, x: Array, stretch: Array) -> float:
     w, x = w[:PAIR_POINTS], x[:PAIR_POINTS]
     distance = pdist(w)
     with np.errstate(all="ignore"):

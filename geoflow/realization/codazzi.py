@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
+import autograd.numpy as anp
 import numpy as np
 
-from geoflow import autodiff
+from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite
 from geoflow.errors import GeoflowError, ShapeError
-from geoflow.realization.region import checked_metric
+from geoflow.numerics import autodiff
+from geoflow.realization.target import checked_metric
 from geoflow.results import Check
 
 
-def is_hessian(metric_matrix: Callable[[Any], Any], points: Any, tol: float = 1e-8) -> Check:
+def is_hessian(metric_matrix: Map, points: ArrayLike, tol: float = 1e-8) -> Check:
     """Whether a metric is Hessian: Codazzi, d_k g_ij symmetric in all three indices; a truthy or falsy `Check`.
 
     The defect is the largest |d_k g_ij - d_j g_ik|, relative to the largest derivative. `evidence["bracket"]` is the
@@ -56,15 +55,13 @@ def is_hessian(metric_matrix: Callable[[Any], Any], points: Any, tol: float = 1e
     )
 
 
-def metric_jet(metric_matrix: Callable[[Any], Any], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def metric_jet(metric_matrix: Map, points: Array) -> tuple[Array, Array]:
     """g_ij and d_k g_ij, the index of the derivation last: shape=[N, d, d] and [N, d, d, d]."""
     d = points.shape[-1]
     metric = checked_metric(metric_matrix, d)
     g = metric(points)
 
-    def flat(w: Any) -> Any:
-        import autograd.numpy as anp
-
+    def flat(w: Array) -> Array:
         value = metric_matrix(w)
         return anp.reshape(value, (*anp.shape(w)[:-1], d * d))
 
@@ -79,7 +76,7 @@ def metric_jet(metric_matrix: Callable[[Any], Any], points: np.ndarray) -> tuple
     return g, T
 
 
-def codazzi_brackets(g: np.ndarray, T: np.ndarray) -> np.ndarray:
+def codazzi_brackets(g: Array, T: Array) -> Array:
     """Brackets [C e_i, C e_j], C = g^{-1}, of the fields that an isometric embedding makes the gradients of G, in w.
 
     D(C e_j).(C e_i) = -C (d_k g) C e_j (C e_i)^k: the brackets are zero exactly where d_k g_ij is symmetric;

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from geoflow import autodiff
-from geoflow.legendre import RESIDUAL_TOL, LegendreFunction
-from geoflow.profiles import Profile
+from geoflow._typing import Array, Map
+from geoflow.numerics import autodiff
+from geoflow.potentials.conjugate import RESIDUAL_TOL
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.profiles import Profile
 
-Jet = tuple[np.ndarray, np.ndarray, np.ndarray]
+Jet = tuple[Array, Array, Array]
 
 
 class Embedding:
@@ -20,19 +21,19 @@ class Embedding:
     dim: int
     ambient_dim: int
 
-    def jet(self, w: np.ndarray) -> Jet:
+    def jet(self, w: Array) -> Jet:
         """F, dF and hess F at w of shape=[N, d]: shape=[N, D], [N, D, d], [N, D, d, d]."""
         raise NotImplementedError
 
-    def value(self, w: np.ndarray) -> np.ndarray:
+    def value(self, w: Array) -> Array:
         """F(w), shape=[N, D]."""
         return self.jet(w)[0]
 
-    def jacobian(self, w: np.ndarray) -> np.ndarray:
+    def jacobian(self, w: Array) -> Array:
         """dF(w), shape=[N, D, d]."""
         return self.jet(w)[1]
 
-    def guess(self, x: np.ndarray) -> np.ndarray | None:
+    def guess(self, x: Array) -> Array | None:
         """A w with F(w) near x where the map has one at hand, shape=[N, D] to [N, d]."""
         return None
 
@@ -40,12 +41,12 @@ class Embedding:
 class RidgeMap(Embedding):
     """F_k(w) = phi_k(<a_k, w> + b_k) with phi_k = int sqrt(r_k'')."""
 
-    def __init__(self, directions: np.ndarray, offsets: np.ndarray, profiles: Sequence[Profile]):
+    def __init__(self, directions: Array, offsets: Array, profiles: Sequence[Profile]):
         self.directions, self.offsets, self.profiles = directions, offsets, tuple(profiles)
         self.ambient_dim, self.dim = directions.shape
         self._groups = [(p, [q is p for q in self.profiles]) for p in dict.fromkeys(self.profiles)]
 
-    def jet(self, w: np.ndarray) -> Jet:
+    def jet(self, w: Array) -> Jet:
         s = w @ self.directions.T + self.offsets
         value, slope, bend = np.empty_like(s), np.empty_like(s), np.empty_like(s)
         with np.errstate(all="ignore"):
@@ -71,19 +72,19 @@ class Stack(Embedding):
         self.parts, self.dim = tuple(parts), parts[0].dim
         self.ambient_dim = sum(p.ambient_dim for p in parts)
 
-    def jet(self, w: np.ndarray) -> Jet:
+    def jet(self, w: Array) -> Jet:
         jets = [p.jet(w) for p in self.parts]
         value, first, second = (np.concatenate([jet[k] for jet in jets], axis=1) for k in range(3))
         return value, first, second
 
 
-class Scaled(Embedding):
+class Multiple(Embedding):
     """w to c F(w)."""
 
     def __init__(self, factor: float, part: Embedding):
         self.factor, self.part, self.dim, self.ambient_dim = factor, part, part.dim, part.ambient_dim
 
-    def jet(self, w: np.ndarray) -> Jet:
+    def jet(self, w: Array) -> Jet:
         value, first, second = self.part.jet(w)
         return self.factor * value, self.factor * first, self.factor * second
 
@@ -91,61 +92,60 @@ class Scaled(Embedding):
 class Composite(Embedding):
     """w to F(c(w)) for a change of coordinates c with a 2-jet of its own."""
 
-    def __init__(self, outer: Embedding, chart: Callable[[np.ndarray], Jet], dim: int):
+    def __init__(self, outer: Embedding, chart: Callable[[Array], Jet], dim: int):
         self.outer, self.chart, self.dim, self.ambient_dim = outer, chart, dim, outer.ambient_dim
 
-    def jet(self, w: np.ndarray) -> Jet:
+    def jet(self, w: Array) -> Jet:
         c, dc, ddc = self.chart(w)
         value, first, second = self.outer.jet(c)
         bend = np.einsum("nDab,nai,nbj->nDij", second, dc, dc, optimize=True)
         return value, first @ dc, bend + np.einsum("nDa,naij->nDij", first, ddc)
 
 
-def affine_chart(A: np.ndarray, b: np.ndarray) -> Callable[[np.ndarray], Jet]:
+def affine_chart(A: Array, b: Array) -> Callable[[Array], Jet]:
     """w to A w + b."""
 
-    def chart(w: np.ndarray) -> Jet:
+    def chart(w: Array) -> Jet:
         n, (m, d) = len(w), A.shape
         return w @ A.T + b, np.broadcast_to(A, (n, m, d)), np.zeros((n, m, d, d))
 
     return chart
 
 
-def block_chart(block: slice, d: int) -> Callable[[np.ndarray], Jet]:
+def block_chart(block: slice, d: int) -> Callable[[Array], Jet]:
     """w to the coordinates of a block."""
     E = np.eye(d)[block]
     return affine_chart(E, np.zeros(len(E)))
 
 
-def dual_chart(R: LegendreFunction) -> Callable[[np.ndarray], Jet]:
+def dual_chart(R: LegendreFunction) -> Callable[[Array], Jet]:
     """mu to w = grad Q(mu), with hess Q and its derivative; NaN where mu is not in the range of grad R.
 
     Where Q has no closed form, Newton's method starts from the last answer, moved along its tangent.
     """
-    last: list[np.ndarray] = []
+    last: list[Array] = []
 
-    def solve(mu: np.ndarray) -> np.ndarray:
+    def solve(mu: Array) -> Array:
         start = None
         if last and last[0].shape == mu.shape:
             trial = last[1] + np.einsum("nij,nj->ni", last[2], mu - last[0])
             start = trial if np.all(R.domain.belongs(trial)) else None
-        w, residual = R._newton(mu, start)
+        w, residual = R.newton.solve(mu, start)
         if start is not None and not (residual <= RESIDUAL_TOL).all():
-            w, residual = R._newton(mu, None)
+            w, residual = R.newton.solve(mu)
         w[~(residual <= RESIDUAL_TOL)] = np.nan
         return w
 
-    def chart(mu: np.ndarray) -> Jet:
+    def chart(mu: Array) -> Jet:
         if R.has_closed_conjugate:
             Q = R.conjugate
-            w, C, T = (np.asarray(f(mu), dtype=float) for f in (Q._gradient, Q._hessian, Q._third))
-            return w, C, T
+            return Q.kernel.derivative(1, mu), Q.kernel.derivative(2, mu), Q.kernel.derivative(3, mu)
         w = solve(mu)
         fine = np.isfinite(w).all(axis=1)
         C, T = (np.full((len(mu), *(R.dim,) * k), np.nan) for k in (2, 3))
         if fine.any():
-            C[fine] = np.linalg.inv(np.asarray(R._hessian(w[fine]), dtype=float))
-            third = np.asarray(R._third(w[fine]), dtype=float)
+            C[fine] = np.linalg.inv(R.kernel.derivative(2, w[fine]))
+            third = R.kernel.derivative(3, w[fine])
             T[fine] = -np.einsum("nai,nbj,nck,nijk->nabc", C[fine], C[fine], C[fine], third, optimize=True)
         if fine.all():
             last[:] = [mu.copy(), w, C]
@@ -154,12 +154,13 @@ def dual_chart(R: LegendreFunction) -> Callable[[np.ndarray], Jet]:
     return chart
 
 
-def smooth_chart(function: Callable[[Any], Any]) -> Callable[[np.ndarray], Jet]:
+def smooth_chart(function: Map) -> Callable[[Array], Jet]:
     """A change of coordinates written in autograd.numpy."""
     first, second = autodiff.jacobian(function), autodiff.hessian(function)
 
-    def chart(w: np.ndarray) -> Jet:
+    def chart(w: Array) -> Jet:
         with np.errstate(all="ignore"):
-            return tuple(np.asarray(f(w), dtype=float) for f in (function, first, second))  # type: ignore[return-value]
+            value, slope, bend = (np.asarray(f(w), dtype=float) for f in (function, first, second))
+        return value, slope, bend
 
     return chart

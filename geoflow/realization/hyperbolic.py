@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from geoflow.profiles import Antiderivative
+from geoflow._typing import Array
+from geoflow.numerics.chebyshev import Antiderivative
 from geoflow.realization.embedding import Embedding, Jet
 
 
@@ -26,7 +27,7 @@ class BlanusaPlane(Embedding):
         self._frequencies: dict[tuple[int, int], float] = {}
         self._x = Antiderivative(lambda u: self._profile(u)[0], 0.0, "x'")
 
-    def jet(self, w: np.ndarray) -> Jet:
+    def jet(self, w: Array) -> Jet:
         u, v = w[:, 0], w[:, 1]
         slope, bend, f, df, ddf, h = self._profile(u)
         n = len(w)
@@ -43,7 +44,7 @@ class BlanusaPlane(Embedding):
                 S[:, k, 0, 1] = S[:, k, 1, 0] = df[i] * h[i] * dwave
         return value, J, S
 
-    def _profile(self, u: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _profile(self, u: Array) -> tuple[Array, ...]:
         """x', x'', and f_i, f_i', f_i'', h_i, each of shape=[2, N]."""
         h = np.stack([self._frequency(i, u) for i in range(2)])
         g, dg, ddg = _waves(u)
@@ -51,7 +52,7 @@ class BlanusaPlane(Embedding):
         slope = np.sqrt(1 - (df**2).sum(0))
         return slope, -(df * ddf).sum(0) / slope, f, df, ddf, h
 
-    def _frequency(self, i: int, u: np.ndarray) -> np.ndarray:
+    def _frequency(self, i: int, u: Array) -> Array:
         """h_i: on each of its intervals 1.6 times the largest |(sinh psi_i)'|, so that f_1'^2 + f_2'^2 < 0.8."""
         cells = np.floor((np.nan_to_num(u) + i) / 2).astype(int)
         for cell in np.unique(cells):
@@ -61,7 +62,7 @@ class BlanusaPlane(Embedding):
         return np.array([self._frequencies[i, cell] for cell in cells.ravel()]).reshape(u.shape)
 
 
-def _waves(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _waves(u: Array) -> tuple[Array, Array, Array]:
     """sinh(u) psi_i(u) and two derivatives, shape=[2, N]; psi = (sin, cos) of an angle flat at the integers."""
     floor = np.floor(u)
     step, dstep, ddstep = _smooth_step(u - floor)
@@ -74,7 +75,7 @@ def _waves(u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return sh * psi, ch * psi + sh * dpsi, sh * psi + 2 * ch * dpsi + sh * ddpsi
 
 
-def _smooth_step(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _smooth_step(x: Array) -> tuple[Array, Array, Array]:
     """S = 1 / (1 + exp(q)), q = 1/x - 1/(1-x), from 0 to 1 on [0, 1], flat at both ends; with S' and S''."""
     x = np.clip(x, 2e-3, 1 - 2e-3)  # beyond, S differs from 0 or 1 by less than exp(-498)
     q, dq, ddq = 1 / x - 1 / (1 - x), -1 / x**2 - 1 / (1 - x) ** 2, 2 / x**3 - 2 / (1 - x) ** 3

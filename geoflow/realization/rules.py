@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial, singledispatch
 
 import autograd.numpy as anp
 import numpy as np
 
-from geoflow import composition
-from geoflow.legendre import LegendreFunction
-from geoflow.profiles import Profile, profiles
+from geoflow._typing import Array, Map
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.profiles import PROFILES, Profile
+from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Sum, Tilted
 from geoflow.realization.embedding import (
     Composite,
     Embedding,
+    Multiple,
     RidgeMap,
-    Scaled,
     Stack,
     affine_chart,
     block_chart,
@@ -23,65 +24,100 @@ from geoflow.realization.embedding import (
 )
 from geoflow.realization.hyperbolic import BlanusaPlane
 
+#: an embedding, and the rule it comes from in words
+Exact = tuple[Embedding, str]
 
-def exact_embedding(R: LegendreFunction) -> tuple[Embedding, str] | None:
+
+def exact_embedding(R: LegendreFunction) -> Exact | None:
     """An F with dF^T dF = hess R in closed form and the rules it comes from, or None where no rule applies."""
-    direct = _by_structure(R)
+    direct = embedding_of(R.structure, R)
     if direct is not None:
         return direct
-    if R._conjugate is not None:  # the same manifold in its other chart
-        other = _by_structure(R._conjugate)
-        if other is not None:
-            embedding, rule = other
-            return Composite(embedding, dual_chart(R._conjugate), R.dim), f"dual of ({rule})"
+    Q = R.known_conjugate
+    other = None if Q is None else embedding_of(Q.structure, Q)  # the same manifold in its other chart
+    if Q is not None and other is not None:
+        return Composite(other[0], dual_chart(Q), R.dim), f"dual of ({other[1]})"
     if R.dim == 1:
         return _line(R), "one variable: F = int sqrt(R'')"
     return None
 
 
-def _by_structure(R: LegendreFunction) -> tuple[Embedding, str] | None:
-    s: Any = R.structure
-    if isinstance(s, composition.Ridges):
-        return RidgeMap(s.directions, s.offsets, s.profiles), f"ridge sum of {len(s.profiles)}"
-    if isinstance(s, composition.Pullback):
-        maps = [_piece(model, chart, R) for model, chart in s.pieces]
-        return Stack(maps) if len(maps) > 1 else maps[0], " x ".join(model for model, _ in s.pieces)
-    if isinstance(s, composition.Scaled):
-        part = exact_embedding(s.part)
-        return part and (Scaled(np.sqrt(s.factor), part[0]), f"{s.factor:g} ({part[1]})")
-    if isinstance(s, composition.Affine):
-        part = exact_embedding(s.part)
-        return part and (Composite(part[0], affine_chart(s.A, s.b), R.dim), f"affine change of ({part[1]})")
-    if isinstance(s, composition.Sum):
-        parts = [exact_embedding(p) for p in s.parts]
-        found = [p for p in parts if p is not None]
-        return (Stack([p[0] for p in found]), " + ".join(p[1] for p in found)) if len(found) == len(parts) else None
-    if isinstance(s, composition.Product):
-        ends = np.cumsum([p.dim for p in s.parts])
-        parts = [exact_embedding(p) for p in s.parts]
-        found = [p for p in parts if p is not None]
-        if len(found) < len(parts):
-            return None
-        blocks = [slice(end - p.dim, end) for p, end in zip(s.parts, ends, strict=True)]
-        maps = [Composite(p[0], block_chart(block, R.dim), R.dim) for p, block in zip(found, blocks, strict=True)]
-        return Stack(maps), " x ".join(p[1] for p in found)
+@singledispatch
+def embedding_of(structure: object, R: LegendreFunction) -> Exact | None:
+    """The exact embedding of a Legendre function R of this structure; register a new structure here."""
     return None
+
+
+@embedding_of.register
+def _(structure: Ridges, R: LegendreFunction) -> Exact | None:
+    s = structure
+    return RidgeMap(s.directions, s.offsets, s.profiles), f"ridge sum of {len(s.profiles)}"
+
+
+@embedding_of.register
+def _(structure: Pullback, R: LegendreFunction) -> Exact | None:
+    maps = [_piece(model, chart, R) for model, chart in structure.pieces]
+    return Stack(maps) if len(maps) > 1 else maps[0], " x ".join(model for model, _ in structure.pieces)
+
+
+@embedding_of.register
+def _(structure: Scaled, R: LegendreFunction) -> Exact | None:
+    part = _part(structure.part)
+    return part and (Multiple(np.sqrt(structure.factor), part[0]), f"{structure.factor:g} ({part[1]})")
+
+
+@embedding_of.register
+def _(structure: Tilted, R: LegendreFunction) -> Exact | None:
+    return _part(structure.part)
+
+
+@embedding_of.register
+def _(structure: Affine, R: LegendreFunction) -> Exact | None:
+    part = _part(structure.part)
+    chart = affine_chart(structure.matrix, structure.b)
+    return part and (Composite(part[0], chart, R.dim), f"affine change of ({part[1]})")
+
+
+@embedding_of.register
+def _(structure: Sum, R: LegendreFunction) -> Exact | None:
+    found = _parts(structure.parts)
+    return found and (Stack([p[0] for p in found]), " + ".join(p[1] for p in found))
+
+
+@embedding_of.register
+def _(structure: Product, R: LegendreFunction) -> Exact | None:
+    found = _parts(structure.parts)
+    if found is None:
+        return None
+    charts = [block_chart(block, R.dim) for block in structure.blocks]
+    maps = [Composite(p[0], chart, R.dim) for p, chart in zip(found, charts, strict=True)]
+    return Stack(maps), " x ".join(p[1] for p in found)
+
+
+def _part(part: object) -> Exact | None:
+    return exact_embedding(part) if isinstance(part, LegendreFunction) else None
+
+
+def _parts(parts: tuple[object, ...]) -> list[Exact] | None:
+    found = [_part(p) for p in parts]
+    fine = [p for p in found if p is not None]
+    return fine if len(fine) == len(found) else None
 
 
 def _line(R: LegendreFunction) -> RidgeMap:
     """Every Legendre function of one variable is a ridge."""
 
-    def at(f: Any) -> Any:
-        return lambda s: anp.reshape(f(s[..., None]), anp.shape(s))
+    def at(order: int, s: Array) -> Array:
+        return anp.reshape(R.kernel.derivative(order, s[..., None]), anp.shape(s))
 
-    levels = [at(f) for f in (R.potential, R._gradient, R._hessian, R._third)]
+    levels = [partial(at, order) for order in range(4)]
     profile = Profile(levels[0], (-np.inf, np.inf), tuple(levels[1:]), name=R.name)
     return RidgeMap(np.eye(1), np.zeros(1), [profile])
 
 
-def _piece(model: str, chart: Any, R: LegendreFunction) -> Embedding:
+def _piece(model: str, chart: Map, R: LegendreFunction) -> Embedding:
     if model == "hyperbolic plane":
-        return Composite(Scaled(np.sqrt(2.0), BlanusaPlane()), smooth_chart(chart), R.dim)
+        return Composite(Multiple(np.sqrt(2.0), BlanusaPlane()), smooth_chart(chart), R.dim)
     m = int(np.shape(chart(R.domain.interior_point()))[-1])
-    flat = RidgeMap(np.eye(m), np.zeros(m), [profiles["quadratic"]] * m)
+    flat = RidgeMap(np.eye(m), np.zeros(m), [PROFILES["quadratic"]] * m)
     return Composite(flat, smooth_chart(chart), R.dim)

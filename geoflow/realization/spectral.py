@@ -7,16 +7,16 @@ zero at Chebyshev-distributed Sobol points by Levenberg-Marquardt, degree after 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import scipy.linalg
 from scipy.stats import qmc
 
-from geoflow.realization.chart import BoxMap, TotalDegreeBasis, pairs
+from geoflow._typing import Array, Map
+from geoflow.numerics.chebyshev import BoxMap, TotalDegreeBasis, pairs
 from geoflow.realization.embedding import Embedding, Jet
+from geoflow.realization.methods import NumericalMethod, Solved, Stage, Task, register
 
 OVERSAMPLING = {1: 2.0, 2: 2.0, 3: 1.7, 4: 1.6}
 DEGREES = {
@@ -30,85 +30,38 @@ FLOOR = 2e-15
 class SpectralMap(Embedding):
     """F(w) = sum_k A_k T_k(w): coefficients A of shape=[D, m] in the basis of total degree p on a box."""
 
-    def __init__(self, basis: TotalDegreeBasis, coefficients: np.ndarray):
+    def __init__(self, basis: TotalDegreeBasis, coefficients: Array):
         self.basis, self.coefficients = basis, coefficients
         self.dim, self.ambient_dim = basis.dim, len(coefficients)
 
-    def jet(self, w: np.ndarray) -> Jet:
+    def jet(self, w: Array) -> Jet:
         return self.basis.jet(w, self.coefficients)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What one stage of a numerical realization reached.
-
-    Attributes
-    ----------
-    parameter : float
-        The degree of the spectral solver, or the frequency of the twist.
-    grid : int
-        Collocation points, or grid points.
-    fitted : float
-        Largest relative metric error at the points the solver saw.
-    fresh : float
-        Largest relative metric error at points it never saw.
-    seconds : float
-        Since the solver started.
-    """
-
-    parameter: float
-    grid: int
-    fitted: float
-    fresh: float
-    seconds: float
-
-
-def solve(
-    metric: Callable[[np.ndarray], np.ndarray],
-    lower: np.ndarray,
-    upper: np.ndarray,
-    ambient_dim: int,
-    tol: float,
-    fresh_error: Callable[[Embedding], float],
-    degrees: Sequence[int] | None = None,
-    advance: Callable[[Stage], None] = lambda stage: None,
-) -> tuple[SpectralMap, list[Stage]]:
-    """Continuation in degree until the error at fresh points meets tol; the best map found, and every stage.
-
-    Parameters
-    ----------
-    metric : callable
-        shape=[N, d] to shape=[N, d, d].
-    lower, upper : array, shape=[d]
-    ambient_dim : int
-    tol : float
-    fresh_error : callable
-        A map to its relative metric error at points that are not collocation points.
-    degrees : sequence of int, optional
-    advance : callable
-    """
-    d, start = len(lower), time.perf_counter()
-    degrees = DEGREES[d] if degrees is None else degrees
+def solve(task: Task) -> Solved:
+    """Continuation in degree until the error at fresh points meets tol; the best map found, and every stage."""
+    d, start = task.dim, time.perf_counter()
+    D = task.budget.ambient_dim or d * (d + 3) // 2
     stages: list[Stage] = []
     best: tuple[float, SpectralMap | None] = (np.inf, None)
     basis, A, misses = None, None, 0
-    for p in degrees:
-        new = TotalDegreeBasis(lower, upper, p)
-        A = _start(metric, new, ambient_dim) if basis is None or A is None else _carry(basis, A, new)
+    for p in degrees_up_to(d, task.budget.max_degree):
+        new = TotalDegreeBasis(task.lower, task.upper, p)
+        A = _start(task.metric, new, D) if basis is None or A is None else _carry(basis, A, new)
         w = _points(new, int(OVERSAMPLING[d] * len(new)) + 8, seed=p)
-        A, fitted = _levenberg_marquardt(metric(w), new, w, A, 1e-3 if basis is None else 1e-9)
+        A, fitted = _levenberg_marquardt(task.metric(w), new, w, A, 1e-3 if basis is None else 1e-9)
         basis = new
         candidate = SpectralMap(basis, A)
-        error = fresh_error(candidate)
+        error = task.fresh_error(candidate)
         stages.append(Stage(p, len(w), fitted, error, time.perf_counter() - start))
-        advance(stages[-1])
+        task.advance(stages[-1])
         misses = 0 if error < 0.7 * best[0] else misses + 1
         if error < best[0]:
             best = error, candidate
-        if error <= tol or misses >= 3:
+        if error <= task.tol or misses >= 3:
             break
     assert best[1] is not None
-    return best[1], stages
+    return Solved(best[1], stages, f"degree {best[1].basis.degree} in R^{D}")
 
 
 def degrees_up_to(d: int, max_degree: int | None) -> tuple[int, ...]:
@@ -124,13 +77,13 @@ def degrees_up_to(d: int, max_degree: int | None) -> tuple[int, ...]:
     return tuple(degrees)
 
 
-def _points(box: BoxMap, n: int, seed: int) -> np.ndarray:
+def _points(box: BoxMap, n: int, seed: int) -> Array:
     """n Sobol points with the Chebyshev density in every coordinate."""
     sobol = qmc.Sobol(box.dim, seed=seed).random_base2(int(np.ceil(np.log2(n))))[:n]
     return box.from_unit(np.cos(np.pi * sobol))
 
 
-def _start(metric: Callable[[np.ndarray], np.ndarray], basis: TotalDegreeBasis, ambient_dim: int) -> np.ndarray:
+def _start(metric: Map, basis: TotalDegreeBasis, ambient_dim: int) -> Array:
     """A linear map whose metric is the mean of H, and quadratic terms in the other coordinates: for
     D >= d(d+3)/2 a free map, first and second derivatives independent."""
     d = basis.dim
@@ -151,15 +104,13 @@ def _start(metric: Callable[[np.ndarray], np.ndarray], basis: TotalDegreeBasis, 
     return A
 
 
-def _carry(old: TotalDegreeBasis, A: np.ndarray, new: TotalDegreeBasis) -> np.ndarray:
+def _carry(old: TotalDegreeBasis, A: Array, new: TotalDegreeBasis) -> Array:
     out = np.zeros((len(A), len(new)))
     out[:, [new.place[tuple(k)] for k in old.index]] = A
     return out
 
 
-def _levenberg_marquardt(
-    H: np.ndarray, basis: TotalDegreeBasis, w: np.ndarray, A: np.ndarray, damping: float
-) -> tuple[np.ndarray, float]:
+def _levenberg_marquardt(H: Array, basis: TotalDegreeBasis, w: Array, A: Array, damping: float) -> tuple[Array, float]:
     """Better coefficients at one degree, and the largest whitened residual left at the points."""
     D, d, m = len(A), basis.dim, len(basis)
     white = np.linalg.inv(np.linalg.cholesky(H))
@@ -169,7 +120,7 @@ def _levenberg_marquardt(
     i_, j_ = np.array(ij).T
     norm = np.where(i_ == j_, 1.0, np.sqrt(2))
 
-    def residual(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def residual(A: Array) -> tuple[Array, Array]:
         J = E @ A.T  # [P, d, D]
         return J, ((J @ np.swapaxes(J, 1, 2)) - np.eye(d))[:, i_, j_] * norm
 
@@ -202,9 +153,7 @@ def _levenberg_marquardt(
     return A, float(np.abs(r).max())
 
 
-def _normal_equations(
-    E: np.ndarray, J: np.ndarray, r: np.ndarray, ij: list[tuple[int, int]], norm: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _normal_equations(E: Array, J: Array, r: Array, ij: list[tuple[int, int]], norm: Array) -> tuple[Array, Array]:
     """M^T M and M^T r of the linearised residual M; one index pair at a time, so that M never exists as a whole."""
     D, m = J.shape[2], E.shape[2]
     N, gradient = np.zeros((D * m, D * m), order="F"), np.zeros(D * m)
@@ -216,7 +165,7 @@ def _normal_equations(
     return N, gradient
 
 
-def _damped_solve(N: np.ndarray, gradient: np.ndarray, damping: float) -> np.ndarray | None:
+def _damped_solve(N: Array, gradient: Array, damping: float) -> Array | None:
     """(N + damping I)^{-1} gradient from the upper triangle of N; None where rounding makes it indefinite."""
     K = N.copy(order="F")
     K[np.diag_indices_from(K)] += damping
@@ -224,5 +173,17 @@ def _damped_solve(N: np.ndarray, gradient: np.ndarray, damping: float) -> np.nda
         factor = scipy.linalg.cho_factor(K, lower=False, overwrite_a=True, check_finite=False)
     except scipy.linalg.LinAlgError:
         return None
-    step: Any = scipy.linalg.cho_solve(factor, gradient, check_finite=False)
+    step: Array = scipy.linalg.cho_solve(factor, gradient, check_finite=False)
     return step if np.isfinite(step).all() else None
+
+
+def _arrays_of(embedding: Embedding) -> dict[str, Array]:
+    assert isinstance(embedding, SpectralMap)
+    return {"degree": np.asarray(embedding.basis.degree), "coefficients": embedding.coefficients}
+
+
+def _from_arrays(lower: Array, upper: Array, arrays: Mapping[str, Array]) -> SpectralMap:
+    return SpectralMap(TotalDegreeBasis(lower, upper, int(arrays["degree"])), arrays["coefficients"])
+
+
+SPECTRAL = register(NumericalMethod("spectral", solve, _arrays_of, _from_arrays, "raise max_degree or ambient_dim"))

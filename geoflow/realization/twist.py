@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from geoflow._typing import Array, Map
 from geoflow.errors import ConvergenceError
-from geoflow.realization.chart import TensorGrid, TensorSeries
+from geoflow.numerics.chebyshev import TensorGrid, TensorSeries
 from geoflow.realization.embedding import Embedding, Jet
-from geoflow.realization.spectral import Stage
+from geoflow.realization.methods import NumericalMethod, Solved, Stage, Task, register
 
 GRIDS = {1: (32, 64, 128), 2: (24, 32, 40, 48, 56, 64, 80), 3: (10, 13, 16, 20, 24), 4: (6, 8, 10, 12)}
 FREQUENCIES = tuple(20.0 * 1.6**k for k in range(11))
@@ -38,12 +39,12 @@ class TwistMap(Embedding):
         a_1, ..., a_N.
     """
 
-    def __init__(self, front: np.ndarray, directions: np.ndarray, frequency: float, amplitudes: TensorSeries):
+    def __init__(self, front: Array, directions: Array, frequency: float, amplitudes: TensorSeries):
         self.front, self.directions, self.frequency, self.amplitudes = front, directions, frequency, amplitudes
         self.dim = front.shape[1]
         self.ambient_dim = len(front) + 2 * len(directions)
 
-    def jet(self, w: np.ndarray) -> Jet:
+    def jet(self, w: Array) -> Jet:
         lam, lines = self.frequency, self.directions
         a, da, dda = self.amplitudes.jet(w)
         phase = lam * ((w - self.amplitudes.lower) @ lines.T)
@@ -60,7 +61,7 @@ class TwistMap(Embedding):
             )
         return np.concatenate(values, 1), np.concatenate(firsts, 1), np.concatenate(seconds, 1)
 
-    def guess(self, x: np.ndarray) -> np.ndarray | None:
+    def guess(self, x: Array) -> Array | None:
         return np.linalg.solve(self.front, x[:, : len(self.front)].T).T
 
 
@@ -68,71 +69,55 @@ class TwistMap(Embedding):
 class _Cone:
     """Directions l_k whose squares l_k l_k^T span a cone that holds the whitened metric minus its front part."""
 
-    whitening: np.ndarray  # W: metric W H W^T has mean I
-    lines: np.ndarray  # [N, d], in whitened coordinates
+    whitening: Array  # W: metric W H W^T has mean I
+    lines: Array  # [N, d], in whitened coordinates
     front: float  # multiple of I that goes in front
 
 
-def solve(
-    metric: Callable[[np.ndarray], np.ndarray],
-    lower: np.ndarray,
-    upper: np.ndarray,
-    tol: float,
-    fresh_error: Callable[[Embedding], float],
-    frequency: float | None = None,
-    advance: Callable[[Stage], None] = lambda stage: None,
-) -> tuple[TwistMap, list[Stage]]:
+def solve(task: Task) -> Solved:
     """Twist and correct: the frequency is raised where steps do not shrink the error on the grid, the grid is refined
-    where the error at fresh points is not that of the grid; the best map found, and every stage.
-
-    Parameters
-    ----------
-    metric : callable
-        shape=[N, d] to shape=[N, d, d].
-    lower, upper : array, shape=[d]
-    tol : float
-    fresh_error : callable
-        A map to its relative metric error at points off the grid.
-    frequency : float, optional
-        The only frequency to use, in radians for a unit of length of the mean metric.
-    advance : callable
-    """
-    d, start = len(lower), time.perf_counter()
-    frequencies = FREQUENCIES if frequency is None else (float(frequency),)
+    where the error at fresh points is not that of the grid; the best map found, and every stage."""
+    d, start, fixed = task.dim, time.perf_counter(), task.budget.frequency
+    frequencies = FREQUENCIES if fixed is None else (float(fixed),)
     grids = GRIDS[d]
-    cone = _choose_cone(metric, lower, upper)
+    cone = _choose_cone(task.metric, task.lower, task.upper)
     stages: list[Stage] = []
     best: tuple[float, TwistMap | None] = (np.inf, None)
     level, k = 0, 0
-    grid = TensorGrid(lower, upper, grids[level])
-    H = metric(grid.points)
+    grid = TensorGrid(task.lower, task.upper, grids[level])
+    H = task.metric(grid.points)
     while True:
-        amplitudes, fitted = _kallen(H, grid, cone, frequencies[k], tol)
-        series = TensorSeries(lower, upper, grid.coefficients(amplitudes))
-        W = cone.whitening
-        candidate = TwistMap(
-            np.sqrt(cone.front) * np.linalg.inv(W).T, np.linalg.solve(W, cone.lines.T).T, frequencies[k], series
-        )
-        error = fresh_error(candidate)
+        amplitudes, fitted = _kallen(H, grid, cone, frequencies[k], task.tol)
+        candidate = _twist(grid, amplitudes, cone, frequencies[k])
+        error = task.fresh_error(candidate)
         stages.append(Stage(frequencies[k], grids[level], fitted, error, time.perf_counter() - start))
-        advance(stages[-1])
+        task.advance(stages[-1])
         if error < best[0]:
             best = error, candidate
-        if error <= tol:
+        if error <= task.tol:
             break
-        if fitted > max(0.3 * tol, 0.3 * error) and k + 1 < len(frequencies):
+        if fitted > max(0.3 * task.tol, 0.3 * error) and k + 1 < len(frequencies):
             k += 1  # the correction itself falls short
         elif error > 3 * fitted and level + 1 < len(grids):
             level += 1  # the interpolation falls short
-            grid = TensorGrid(lower, upper, grids[level])
-            H = metric(grid.points)
+            grid = TensorGrid(task.lower, task.upper, grids[level])
+            H = task.metric(grid.points)
         else:
             break
-    assert best[1] is not None
-    return best[1], stages
+    F = best[1]
+    assert F is not None
+    reason = f"{len(F.directions)} directions, frequency {F.frequency:.4g}, {F.amplitudes.degree + 1} points an axis"
+    return Solved(F, stages, reason)
 
 
-def _kallen(H: np.ndarray, grid: TensorGrid, cone: _Cone, lam: float, tol: float) -> tuple[np.ndarray, float]:
+def _twist(grid: TensorGrid, amplitudes: Array, cone: _Cone, frequency: float) -> TwistMap:
+    """The map of amplitudes at the grid points, in the coordinates of the box."""
+    W, series = cone.whitening, TensorSeries(grid.lower, grid.upper, grid.coefficients(amplitudes))
+    front, lines = np.sqrt(cone.front) * np.linalg.inv(W).T, np.linalg.solve(W, cone.lines.T).T
+    return TwistMap(front, lines, frequency, series)
+
+
+def _kallen(H: Array, grid: TensorGrid, cone: _Cone, lam: float, tol: float) -> tuple[Array, float]:
     """Kallen's iteration c <- c(H - lam^-2 sum grad a grad a^T): the best amplitudes a_k, and their error."""
     W, lines = cone.whitening, cone.lines
     d = H.shape[-1]
@@ -141,7 +126,7 @@ def _kallen(H: np.ndarray, grid: TensorGrid, cone: _Cone, lam: float, tol: float
     white = np.linalg.inv(np.linalg.cholesky(target0))
     excess = np.zeros_like(rest)
     best_a, best = np.zeros((len(H), len(lines))), np.inf
-    dual: np.ndarray | None = None
+    dual: Array | None = None
     for _ in range(KALLEN_STEPS):
         try:
             c, dual = analytic_centre(rest - excess, lines, dual)
@@ -161,7 +146,7 @@ def _kallen(H: np.ndarray, grid: TensorGrid, cone: _Cone, lam: float, tol: float
     return best_a, best
 
 
-def analytic_centre(H: np.ndarray, lines: np.ndarray, start: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def analytic_centre(H: Array, lines: Array, start: Array | None = None) -> tuple[Array, Array]:
     """c maximising sum log c_k subject to sum_k c_k l_k l_k^T = H, for all matrices at once.
 
     The dual, minimise <Y, H> - sum log <l_k, Y l_k>, by damped Newton, with c_k = 1 / <l_k, Y l_k>.
@@ -225,7 +210,7 @@ def analytic_centre(H: np.ndarray, lines: np.ndarray, start: np.ndarray | None =
     return c, y
 
 
-def _choose_cone(metric: Callable[[np.ndarray], np.ndarray], lower: np.ndarray, upper: np.ndarray) -> _Cone:
+def _choose_cone(metric: Map, lower: Array, upper: Array) -> _Cone:
     """The fewest directions, and the largest front part, for which every matrix is well inside their cone."""
     d = len(lower)
     grid = TensorGrid(lower, upper, GRIDS[d][0]).points
@@ -259,7 +244,7 @@ def _choose_cone(metric: Callable[[np.ndarray], np.ndarray], lower: np.ndarray, 
     return best[1]
 
 
-def spread_lines(n: int, d: int) -> np.ndarray:
+def spread_lines(n: int, d: int) -> Array:
     """n unit vectors whose lines are evenly spread; equal angles for d = 2, else by repulsion; shape=[n, d]."""
     if d == 1:
         return np.ones((1, 1))
@@ -272,3 +257,21 @@ def spread_lines(n: int, d: int) -> np.ndarray:
         x = x - 0.1 * (x @ x.T) ** 5 @ x
         x /= np.linalg.norm(x, axis=1, keepdims=True)
     return x
+
+
+def _arrays_of(embedding: Embedding) -> dict[str, Array]:
+    assert isinstance(embedding, TwistMap)
+    return {
+        "front": embedding.front,
+        "directions": embedding.directions,
+        "frequency": np.asarray(embedding.frequency),
+        "coefficients": embedding.amplitudes.coefficients,
+    }
+
+
+def _from_arrays(lower: Array, upper: Array, arrays: Mapping[str, Array]) -> TwistMap:
+    series = TensorSeries(lower, upper, arrays["coefficients"])
+    return TwistMap(arrays["front"], arrays["directions"], float(arrays["frequency"]), series)
+
+
+TWIST = register(NumericalMethod("twist", solve, _arrays_of, _from_arrays, "leave the frequency free"))

@@ -1,0 +1,40 @@
+"""Public names of the last release, kept for one more, each with what to write instead."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+#: old name to (module, name there, what to write)
+MOVED = {
+    "bias": ("geoflow.potentials.projection", "", "gf.bregman_projection, gf.check_rate_bound"),
+    "rate_bound": ("geoflow.flows.rate", "check_rate_bound", "gf.check_rate_bound"),
+    "verify": ("geoflow.theorems.direct", "", "geoflow.theorems.direct, .converse"),
+}
+METHODS: dict[str, tuple[Callable[..., Any], str]] = {
+    "affine_image": (lambda G, A, b=0.0: G.affine(A, b), "G.affine(A, b)"),
+    "precompose": (lambda G, isometry, space=None: G.precompose(isometry, space), "G.precompose(phi, space)"),
+    "restrict_to_leaf": (lambda G, x0: G.on_leaf(x0), "G.on_leaf(x0)"),
+}
+
+
+def get(name: str) -> Any:
+    """The object an old name stood for, with a `DeprecationWarning`.
+
+    Raises
+    ------
+    AttributeError
+        When geoflow never had that name.
+    """
+    if name not in MOVED and name not in METHODS:
+        raise AttributeError(f"module 'geoflow' has no attribute {name!r}")
+    if name in METHODS:
+        value, instead = METHODS[name]
+    else:
+        module, attribute, instead = MOVED[name]
+        value = importlib.import_module(module)
+        value = getattr(value, attribute) if attribute else value
+    warnings.warn(f"gf.{name} is deprecated; write {instead}", DeprecationWarning, stacklevel=3)
+    return value

@@ -1,0 +1,22 @@
+"""Names of the types that annotations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+#: floats, or what autograd puts in their place while it differentiates
+Array = NDArray[np.float64]
+#: truth values, one a point
+Mask = NDArray[np.bool_]
+#: points to values, both with the coordinates on the last axis
+Map = Callable[[Array], Array]
+#: points and one direction or one covector each, to values
+Bilinear = Callable[[Array, Array], Array]
+#: figures of an error, or of a result, by name
+Evidence = dict[str, Any]
+
+__all__ = ["Array", "ArrayLike", "Bilinear", "Evidence", "Map", "Mask"]

@@ -1,0 +1,135 @@
+"""Rows as tables on a terminal or in a log, progress, and rows as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from geoflow._typing import Evidence
+from geoflow.results import Row
+
+DIRECT = ("bracket", "gap", "lift gap", "dual gap", "grad R", "lift inverts", "path independence")
+CONVERSE = ("metric", "gap", "distance", "bracket", "round trip")
+Advance = Callable[[str, str], None]
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table as wide as the terminal; a pipe or a log has no width of its own, and cuts nothing."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    console = Console() if sys.stdout.isatty() else Console(width=140)
+    console.print(table)
+
+
+def number(value: float | None) -> str:
+    """Two digits, or a dash where nothing was asked for."""
+    return "-" if value is None else f"{value:.1e}"
+
+
+def verdict(row: Row) -> str:
+    """pass, or FAIL with the reason; errors are printed below the table."""
+    return "pass" if row.passed else "FAIL: " + ("see below" if row.error else ", ".join(row.failures))
+
+
+def print_direct(rows: Sequence[Row]) -> None:
+    """Rows of the direct theorem, then those of maps that have to be refused; and the laws that were run."""
+    accepted = [r for r in rows if r.details.get("expected") != "refusal"]
+    refused = [r for r in rows if r.details.get("expected") == "refusal"]
+    if accepted:
+        cells = [
+            (r.name, str(r.details["d"]), r.details["source"], *(number(r.figures.get(k)) for k in DIRECT), verdict(r))
+            for r in accepted
+        ]
+        print_table(
+            "Direct theorem: gradient flow through G is mirror flow of R (relative defects, worst of three losses)",
+            ("G", "d", "R", *DIRECT, "verdict"), cells,
+        )  # fmt: skip
+    _print_errors(accepted)
+    if refused:
+        cells = [
+            (r.name, str(r.details["d"]), number(r.figures.get("bracket")), r.details.get("seen", r.error),
+             "refused" if r.passed else "FAIL")
+            for r in refused
+        ]  # fmt: skip
+        print_table("Not commuting: has to be refused", ("G", "d", "bracket", "what was seen", "verdict"), cells)
+
+
+def print_laws(rows: Sequence[Row]) -> None:
+    """Which laws the rows ran."""
+    run = dict.fromkeys(name for row in rows for name in row.details.get("laws", ()))
+    if run:
+        print(f"laws run: {', '.join(run)}")
+
+
+def print_converse(rows: Sequence[Row]) -> None:
+    """Rows of the converse theorem."""
+    cells = []
+    for row in rows:
+        F = row.results.get("realization")
+        where = ("-", "-", "-") if F is None else (str(F.dim), str(F.ambient_dim), F.method)
+        cells.append((row.name, *where, *(number(row.figures.get(k)) for k in CONVERSE), verdict(row)))
+    if cells:
+        print_table(
+            "Converse theorem: mirror flow of R is gradient flow on M = F(K) in R^D (relative defects, three losses)",
+            ("R", "d", "D", "method", "metric error", "gap", "distance to M", "bracket", "round trip", "verdict"),
+            cells,
+        )  # fmt: skip
+    _print_errors(rows)
+
+
+def print_bias(rows: Sequence[Row]) -> None:
+    """Rows of the implicit bias on data."""
+    cells = [
+        (row.name, number(row.figures.get("limit gap")), number(row.figures.get("direct gap")),
+         number(row.figures.get("loss")), f"{row.figures.get('l1 ratio', float('nan')):.4f}",
+         f"{row.figures.get('rate', float('nan')):.3f}", verdict(row))
+        for row in rows
+    ]  # fmt: skip
+    print_table(
+        "Implicit bias on the diabetes data: 40 samples, 65 quadratic features, u^2 - v^2 from u = v = alpha",
+        ("alpha", "limit vs Bregman projection", "dual flow vs flow in x", "final / initial loss",
+         "l1 / basis pursuit", "max t (L - L*) / D_R", "verdict"), cells,
+    )  # fmt: skip
+    _print_errors(rows)
+
+
+def _print_errors(rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row.error:
+            print(f"{row.name}: {row.error}")
+
+
+@contextmanager
+def progress() -> Iterator[Advance]:
+    """A function to announce steps with: a spinner in a terminal, plain lines elsewhere."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status("starting") as status:
+            yield lambda subject, what: status.update(f"{subject}: {what}")
+        return
+    last = ""
+
+    def announce(subject: str, what: str) -> None:
+        nonlocal last
+        if subject != last:
+            print(f"... {subject}", file=sys.stderr, flush=True)
+            last = subject
+
+    yield announce
+
+
+def write_json(path: str | Path, content: Evidence) -> None:
+    """Write plain figures, making the folder."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,333 @@
+"""Named Legendre functions, in any dimension d unless said otherwise; drawn data come from a fixed seed."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array
+from geoflow.catalog.registry import Entry, potentials
+from geoflow.numerics import autodiff
+from geoflow.potentials.composition import RidgeSum
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.profiles import PROFILES
+from geoflow.potentials.structure import Pullback, Ridges
+from geoflow.spaces.domains import Box, Orthant, Region, Simplex
+
+
+def _separable(profile: str, d: int) -> Ridges:
+    """The structure sum_i r(w_i)."""
+    return Ridges(np.eye(d), np.zeros(d), (PROFILES[profile],) * d)
+
+
+def _entropy(p: Array) -> Array:
+    return anp.sum(p * anp.log(p), axis=-1)
+
+
+def _negative_entropy(d: int) -> LegendreFunction:
+    structure = _separable("entropy", d)
+    return LegendreFunction(
+        lambda w: _entropy(w) - anp.sum(w, axis=-1),
+        Orthant(d),
+        gradient=anp.log,
+        hessian=lambda w: np.eye(d) / w[..., None],
+        conjugate=LegendreFunction(
+            lambda mu: anp.sum(anp.exp(mu), axis=-1),
+            d,
+            gradient=anp.exp,
+            name="sum exp",
+            hessian=lambda mu: anp.exp(mu)[..., None] * np.eye(d),
+        ),
+        name="negative entropy",
+        third_derivative=partial(structure.derivative, 3),
+    ).with_structure(structure)
+
+
+def _burg(d: int) -> LegendreFunction:
+    dual = LegendreFunction(
+        lambda mu: -anp.sum(anp.log(-mu), axis=-1) - d,
+        Box(-np.inf, np.zeros(d)),
+        gradient=lambda mu: -1 / mu,
+        hessian=lambda mu: (1 / mu**2)[..., None] * np.eye(d),
+    )
+    structure = _separable("log_barrier", d)
+    return LegendreFunction(
+        lambda w: -anp.sum(anp.log(w), axis=-1),
+        Orthant(d),
+        gradient=lambda w: -1 / w,
+        conjugate=dual,
+        name="Burg entropy",
+        third_derivative=partial(structure.derivative, 3),
+    ).with_structure(structure)
+
+
+def _fermi_dirac(d: int) -> LegendreFunction:
+    dual = LegendreFunction(
+        lambda mu: anp.sum(anp.logaddexp(0.0, mu), axis=-1),
+        d,
+        gradient=lambda mu: (1 + anp.tanh(mu / 2)) / 2,
+        hessian=lambda mu: (1 / (4 * anp.cosh(mu / 2) ** 2))[..., None] * np.eye(d),
+    )
+    structure = _separable("fermi_dirac", d)
+    return LegendreFunction(
+        lambda w: _entropy(w) + _entropy(1 - w),
+        Box(np.zeros(d), np.ones(d)),
+        gradient=lambda w: anp.log(w) - anp.log1p(-w),
+        conjugate=dual,
+        name="Fermi-Dirac entropy",
+        third_derivative=partial(structure.derivative, 3),
+    ).with_structure(structure)
+
+
+def _hyperbolic_entropy(d: int) -> LegendreFunction:
+    dual = LegendreFunction(lambda mu: anp.sum(anp.cosh(mu), axis=-1), d, gradient=anp.sinh)
+    structure = _separable("hyperbolic_entropy", d)
+    return LegendreFunction(
+        lambda w: anp.sum(w * anp.arcsinh(w) - anp.sqrt(1 + w**2), axis=-1),
+        d,
+        gradient=anp.arcsinh,
+        conjugate=dual,
+        name="hyperbolic entropy",
+        third_derivative=partial(structure.derivative, 3),
+    ).with_structure(structure)
+
+
+def _with_zero(w: Array) -> Array:
+    return anp.concatenate([anp.zeros((*anp.shape(w)[:-1], 1)), w], axis=-1)
+
+
+def log_sum_exp_of(z: Array) -> Array:
+    """log sum_k exp(z_k) over the last axis, without overflow."""
+    top = np.max(autodiff.untraced(z), axis=-1, keepdims=True)
+    return anp.log(anp.sum(anp.exp(z - top), axis=-1)) + top[..., 0]
+
+
+def _softmax(w: Array) -> Array:
+    z = _with_zero(w)
+    return anp.exp(z - log_sum_exp_of(z)[..., None])[..., 1:]
+
+
+def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
+    """Simplex entropy and log-sum-exp, conjugate to each other."""
+    dual = LegendreFunction(
+        lambda mu: log_sum_exp_of(_with_zero(mu)),
+        d,
+        gradient=_softmax,
+        hessian=lambda mu: _covariance(_softmax(mu)),
+        third_derivative=lambda mu: _third_cumulant(_softmax(mu)),
+        name="log-sum-exp",
+    )
+    structure = Ridges(
+        np.concatenate([np.eye(d), -np.ones((1, d))]), np.r_[np.zeros(d), 1.0], (PROFILES["entropy"],) * (d + 1)
+    )
+    primal = LegendreFunction(
+        lambda w: _entropy(w) + _entropy(1 - anp.sum(w, axis=-1, keepdims=True)),
+        Simplex(d),
+        gradient=lambda w: anp.log(w) - anp.log(1 - anp.sum(w, axis=-1, keepdims=True)),
+        hessian=lambda w: np.eye(d) / w[..., None] + 1 / (1 - anp.sum(w, axis=-1))[..., None, None],
+        third_derivative=partial(structure.derivative, 3),
+        conjugate=dual,
+        name="simplex entropy",
+    ).with_structure(structure)
+    return primal, dual
+
+
+def _covariance(p: Array) -> Array:
+    return p[..., None] * np.eye(anp.shape(p)[-1]) - p[..., :, None] * p[..., None, :]
+
+
+def _third_cumulant(p: Array) -> Array:
+    """Of the indicator vector of a categorical variable: the derivative of its covariance."""
+    E = np.eye(anp.shape(p)[-1])
+    pair = anp.einsum("...i,ij,...k->...ijk", p, E, p)
+    mixed = pair + anp.einsum("...ijk->...ikj", pair) + anp.einsum("...ijk->...kij", pair)
+    return anp.einsum("...i,ij,ik->...ijk", p, E, E) - mixed + 2 * anp.einsum("...i,...j,...k->...ijk", p, p, p)
+
+
+def _polytope_barrier(d: int) -> LegendreFunction:
+    """-sum log(b - A w) over 3 d half-spaces: a cube about 0, cut by d random ones."""
+    rng = np.random.default_rng(0)
+    cuts = rng.standard_normal((d, d))
+    cuts /= np.linalg.norm(cuts, axis=1, keepdims=True)
+    A, b = np.concatenate([np.eye(d), -np.eye(d), cuts]), np.r_[np.ones(2 * d), np.full(d, 0.8)]
+    return RidgeSum(-A, b, "log_barrier", name="polytope barrier")
+
+
+def _logistic_regression(d: int) -> LegendreFunction:
+    """Mean of log(1 + exp(<z_k, w>)) over 10 d random z_k, plus |w|^2 / 20, which makes it Legendre on R^d."""
+    Z = np.random.default_rng(1).standard_normal((10 * d, d))
+    result = (1 / len(Z)) * RidgeSum(Z, 0.0, "softplus") + 0.1 * RidgeSum(np.eye(d), 0.0, "quadratic")
+    result.name = "logistic regression"
+    return result
+
+
+def _gaussian_log_partition(d: int) -> LegendreFunction:
+    """Natural parameters t1, t2 < 0 of the normal family."""
+    return LegendreFunction(
+        lambda t: -(t[..., 0] ** 2) / (4 * t[..., 1]) - anp.log(-2 * t[..., 1]) / 2,
+        Box([-np.inf, -np.inf], [np.inf, 0.0]),
+        hessian=lambda t: _symmetric(-1 / (2 * t[..., 1]), *_gaussian_rows(t)[:2]),
+        third_derivative=_gaussian_third,
+        name="Gaussian log-partition",
+    ).with_structure(Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart))
+
+
+def _symmetric(a: Array, b: Array, c: Array) -> Array:
+    """[[a, b], [b, c]], shape=[..., 2, 2]."""
+    return anp.stack([anp.stack([a, b], axis=-1), anp.stack([b, c], axis=-1)], axis=-2)
+
+
+def _gaussian_rows(t: Array) -> tuple[Array, Array, Array, Array]:
+    """A_12, A_22, A_122 and A_222; A_112 = 1 / (2 t2^2)."""
+    t1, t2 = t[..., 0], t[..., 1]
+    return (
+        t1 / (2 * t2**2), 1 / (2 * t2**2) - t1**2 / (2 * t2**3), -t1 / t2**3, 3 * t1**2 / (2 * t2**4) - 1 / t2**3
+    )  # fmt: skip
+
+
+def _gaussian_third(t: Array) -> Array:
+    zero, a112 = 0.0 * t[..., 0], 1 / (2 * t[..., 1] ** 2)
+    _, _, a122, a222 = _gaussian_rows(t)
+    return anp.stack([_symmetric(zero, a112, a122), _symmetric(a112, a122, a222)], axis=-3)
+
+
+def _half_plane_chart(t: Array) -> Array:
+    """(u, v) with Fisher metric 2 (du^2 + cosh(u)^2 dv^2): distance from, and length along, the geodesic t1 = 0."""
+    t1, t2 = t[..., 0], t[..., 1]
+    v = anp.log(t1**2 / (8 * t2**2) - 1 / (2 * t2)) / 2
+    return anp.stack([anp.arcsinh(t1 / (2 * anp.sqrt(-t2))), v], axis=-1)
+
+
+def _from_half_plane_chart(c: Array) -> Array:
+    u, v = c[..., 0], c[..., 1]
+    root = anp.cosh(u) * anp.exp(-v) / anp.sqrt(2.0)
+    return anp.stack([2 * anp.sinh(u) * root, -(root**2)], axis=-1)
+
+
+def _log_det_spd(d: int) -> LegendreFunction:
+    """-log det of [[a, b], [b, c]], w = (a, b, c)."""
+
+    def determinant(w: Array) -> Array:
+        return w[..., 0] * w[..., 2] - w[..., 1] ** 2
+
+    cone = Region(3, lambda w: (w[..., 0] > 0) & (determinant(w) > 0), [1.0, 0.0, 1.0], "SPD(2) as (a, b, c)")
+
+    def scale_chart(w: Array) -> Array:
+        return anp.log(determinant(w))[..., None] / anp.sqrt(2.0)
+
+    def shape_chart(w: Array) -> Array:
+        # w / sqrt(det) is on the hyperboloid y0^2 - y1^2 - y2^2 = 1, a, c = y0 +- y1, b = y2
+        return anp.stack(
+            [anp.arcsinh(w[..., 1] / anp.sqrt(determinant(w))), anp.log(w[..., 0] / w[..., 2]) / 2], axis=-1
+        )
+
+    def from_charts(scale: Array, shape: Array) -> Array:
+        root, u, v = anp.exp(scale[..., 0] / anp.sqrt(2.0)), shape[..., 0], shape[..., 1]
+        long = root * anp.cosh(u)
+        return anp.stack([long * anp.exp(v), root * anp.sinh(u), long * anp.exp(-v)], axis=-1)
+
+    E = np.array([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]])
+
+    def moved(w: Array) -> Array:
+        """W^{-1} E_i, shape=[..., 3, 2, 2]."""
+        inverse = _symmetric(w[..., 2], -w[..., 1], w[..., 0]) / determinant(w)[..., None, None]
+        return anp.einsum("...ab,ibc->...iac", inverse, E)
+
+    def third(w: Array) -> Array:
+        B = moved(w)
+        half = anp.einsum("...iab,...jbc,...kca->...ijk", B, B, B)
+        return -(half + anp.einsum("...ijk->...ikj", half))
+
+    return LegendreFunction(
+        lambda w: -anp.log(determinant(w)),
+        cone,
+        hessian=lambda w: anp.einsum("...iab,...jba->...ij", moved(w), moved(w)),
+        third_derivative=third,
+        name="-log det on SPD(2)",
+    ).with_structure(Pullback((("euclidean", scale_chart), ("hyperbolic plane", shape_chart)), from_charts))
+
+
+def _quartic(d: int) -> LegendreFunction:
+    def third(w: Array) -> Array:
+        pair = 2 * w[..., :, None, None] * np.eye(d)
+        return pair + anp.einsum("...ijk->...jik", pair) + anp.einsum("...ijk->...jki", pair)
+
+    return LegendreFunction(
+        lambda w: anp.sum(w**2, axis=-1) / 2 + anp.sum(w**2, axis=-1) ** 2 / 4,
+        d,
+        gradient=lambda w: w * (1 + anp.sum(w**2, axis=-1, keepdims=True)),
+        hessian=lambda w: (
+            (1 + anp.sum(w**2, axis=-1))[..., None, None] * np.eye(d) + 2 * w[..., :, None] * w[..., None, :]
+        ),
+        third_derivative=third,
+        name="quartic",
+    )
+
+
+def _quadratic_form(d: int) -> LegendreFunction:
+    B = np.random.default_rng(2).standard_normal((d, d))
+    A = B @ B.T / d + np.eye(d)
+    C = np.linalg.inv(A)
+    dual = LegendreFunction(lambda mu: anp.sum(mu * (mu @ C), axis=-1) / 2, d, gradient=lambda mu: mu @ C)
+    structure = Ridges(np.linalg.cholesky(A).T, np.zeros(d), (PROFILES["quadratic"],) * d)
+    return LegendreFunction(
+        lambda w: anp.sum(w * (w @ A), axis=-1) / 2,
+        d,
+        gradient=lambda w: w @ A,
+        conjugate=dual,
+        name="quadratic form",
+        third_derivative=partial(structure.derivative, 3),
+    ).with_structure(structure)
+
+
+def _power(d: int) -> LegendreFunction:
+    return LegendreFunction(
+        lambda w: anp.sum(anp.abs(w) ** 4, axis=-1) / 4 + anp.sum(w**2, axis=-1) / 2,
+        d,
+        gradient=lambda w: w**3 + w,
+        hessian=lambda w: (3 * w**2 + 1)[..., None] * np.eye(d),
+        third_derivative=lambda w: (6 * w)[..., None, None] * np.eye(d)[:, :, None] * np.eye(d)[:, None, :],
+        name="power 4",
+    ).with_structure(_separable("quartic", d))
+
+
+def _soft_max_affine(d: int) -> LegendreFunction:
+    """Log-sum-exp of 3 d random affine functions, plus |w|^2 / 20."""
+    rng = np.random.default_rng(3)
+    A, b = rng.standard_normal((3 * d, d)), rng.standard_normal(3 * d)
+    # log sum exp of z_0, ..., z_m is z_0 plus the log-sum-exp potential of the differences z_k - z_0
+    spread = _simplex_pair(3 * d - 1)[1].compose_affine(A[1:] - A[0], b[1:] - b[0]).add_affine(A[0], b[0])
+    result = spread + 0.1 * RidgeSum(np.eye(d), 0.0, "quadratic")
+    result.name = "soft maximum of affine functions"
+    return result
+
+
+for _entry in [
+    Entry("negative_entropy", "potential", "sum w log w - w", "w > 0", "", _negative_entropy),
+    Entry("burg", "potential", "-sum log w", "w > 0", "", _burg),
+    Entry("fermi_dirac", "potential", "sum w log w + (1-w) log(1-w)", "0 < w < 1", "", _fermi_dirac),
+    Entry("hyperbolic_entropy", "potential", "sum w arsinh w - sqrt(1+w^2)", "R^d", "", _hyperbolic_entropy),
+    Entry("log_sum_exp", "potential", "log(1 + sum exp w)", "R^d", "", lambda d: _simplex_pair(d)[1]),
+    Entry(
+        "simplex_entropy", "potential", "sum w log w over d + 1 entries", "simplex", "", lambda d: _simplex_pair(d)[0]
+    ),
+    Entry("polytope_barrier", "potential", "-sum log(b - A w)", "polytope", "", _polytope_barrier),
+    Entry("logistic_regression", "potential", "mean log(1 + exp Zw) + |w|^2/20", "R^d", "", _logistic_regression),
+    Entry(
+        "gaussian_log_partition",
+        "potential",
+        "-t1^2/(4 t2) - log(-2 t2)/2",
+        "t2 < 0",
+        "",
+        _gaussian_log_partition,
+        dims=(2,),
+    ),
+    Entry("log_det_spd", "potential", "-log(a c - b^2)", "SPD(2)", "", _log_det_spd, dims=(3,)),
+    Entry("quartic", "potential", "|w|^2/2 + |w|^4/4", "R^d", "", _quartic),
+    Entry("quadratic_form", "potential", "w^T A w / 2", "R^d", "", _quadratic_form),
+    Entry("power", "potential", "sum |w|^4/4 + |w|^2/2", "R^d", "", _power),
+    Entry("soft_max_affine", "potential", "log sum exp(A w + b) + |w|^2/20", "R^d", "", _soft_max_affine),
+]:
+    potentials.add(_entry)

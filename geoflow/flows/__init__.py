@@ -1,0 +1,1 @@
+"""Motion in x, w and mu."""

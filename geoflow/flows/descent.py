@@ -1,0 +1,151 @@
+"""Discretizations of the flows: descent in x, in the mirror, by natural gradient, with noise; their fitted orders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike, Bilinear, Map
+from geoflow._validate import as_finite, as_points, require_type
+from geoflow.errors import ArgumentError, GeoflowError
+from geoflow.flows.losses import Loss, PointwiseLoss
+from geoflow.maps.parametrization import Parametrization
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.results import Status, Trajectory
+
+Noise = Callable[[int], Array]
+
+
+def gradient_descent(
+    loss: Loss, G: Parametrization, x0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None
+) -> Trajectory:
+    """x_{k+1} = x_k - step dG^T (grad L(G(x_k)) + xi_k), in the ambient coordinates, projected back to a curved M.
+
+    First order in the step: its w is within O(step) of gradient flow at the time k step.
+
+    Parameters
+    ----------
+    loss : callable
+        As for `gradient_flow`.
+    G : Parametrization
+    x0 : array-like, shape=[D]
+    step : float
+        Positive.
+    n_steps : int
+    noise : callable, optional
+        k to xi_k, shape=[d]: stochastic gradient descent.
+
+    Returns
+    -------
+    Trajectory
+        t = k step. Leaving the domain does not raise: it stops with a status.
+    """
+    require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
+    x = G.flatten(G.require_points(x0, "x0"))
+
+    def advance(x: Array, force: Array) -> Array:
+        y = x + step * G.kernel.pullback(x, force)
+        if not G.is_euclidean:
+            y = G.flatten(np.asarray(G.space.projection(G.unflatten(y)), dtype=float))
+        return y
+
+    scheme = _Scheme("gradient descent", G.kernel.value, advance, G.unflatten)
+    return _iterate(scheme, PointwiseLoss(loss, G.codomain_dim), x, step, n_steps, noise)
+
+
+def mirror_descent(
+    loss: Loss, R: LegendreFunction, w0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None
+) -> Trajectory:
+    """grad R(w_{k+1}) = grad R(w_k) - step (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
+    require_type(R, LegendreFunction, "R")
+    mu = R.gradient(as_points(w0, R.dim, "w0"))
+    scheme = _Scheme("mirror descent", R.inverse_gradient, lambda m, force: m + step * force, mu0=mu)
+    return _iterate(scheme, PointwiseLoss(loss, R.dim), mu, step, n_steps, noise)
+
+
+def natural_gradient_descent(
+    loss: Loss, R: LegendreFunction, w0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None
+) -> Trajectory:
+    """w_{k+1} = w_k - step H(w_k)^{-1} (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
+    require_type(R, LegendreFunction, "R")
+    w = R.domain.require(w0, "w0")
+
+    def advance(w: Array, force: Array) -> Array:
+        return w + step * np.linalg.solve(R.hessian(w), force)
+
+    scheme = _Scheme("natural gradient descent", R.domain.require, advance)
+    return _iterate(scheme, PointwiseLoss(loss, R.dim), w, step, n_steps, noise)
+
+
+@dataclass(frozen=True)
+class _Scheme:
+    """A descent in some state: the state's w, one step from a state by a force, the state as a point x, and where the
+    dual coordinates start."""
+
+    name: str
+    w_of: Map
+    advance: Bilinear
+    point_of: Map | None = None
+    mu0: Array | float = 0.0
+
+
+def _iterate(
+    scheme: _Scheme, loss: PointwiseLoss, state: Array, step: float, n_steps: int, noise: Noise | None
+) -> Trajectory:
+    if isinstance(step, bool) or not isinstance(step, (int, float, np.floating)) or not 0 < step < np.inf:
+        raise ArgumentError("step", got=repr(step), wanted="a positive number")
+    if isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
+        raise ArgumentError("n_steps", got=repr(n_steps), wanted="an integer, at least 1")
+    if state.ndim != 1:
+        raise ArgumentError("starting point", got=f"shape {state.shape}", wanted="one point")
+    states, forces = [state], [np.zeros(loss.dim)]
+    w = [np.asarray(scheme.w_of(state), dtype=float)]
+    loss.require_scalar(w[0], 0.0)
+    status, message = Status.SUCCESS, f"{n_steps} steps"
+    for k in range(n_steps):
+        force = -loss.gradient(w[-1][None], k * step)[0]
+        if noise is not None:
+            force = force - np.asarray(noise(k), dtype=float)
+        try:
+            with np.errstate(all="ignore"):
+                state = np.asarray(scheme.advance(states[-1], force), dtype=float)
+                point = np.asarray(scheme.w_of(state), dtype=float)
+            if not (np.isfinite(state).all() and np.isfinite(point).all()):
+                raise ArgumentError("step", got="NaN or infinity", wanted="a shorter step")
+        except GeoflowError as error:
+            status, message = Status.LEFT_DOMAIN, f"step {k + 1} leaves the domain: {error.what}, got {error.got}"
+            break
+        states.append(state)
+        forces.append(step * force)
+        w.append(point)
+    t = step * np.arange(len(w))
+    path = np.stack(w)
+
+    def sol(s: ArrayLike) -> Array:
+        return np.stack([np.interp(s, t, path[:, i]) for i in range(path.shape[1])], axis=-1)
+
+    values = np.array([loss.value(p[None], float(s))[0] for p, s in zip(path, t, strict=True)])
+    x = None if scheme.point_of is None else scheme.point_of(np.stack(states))
+    mu = scheme.mu0 + np.cumsum(forces, axis=0)
+    return Trajectory(t, path, x, mu, values, status, message, sol, n_steps, scheme.name)
+
+
+def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> float:
+    """Least-squares slope of log error(step) against log step.
+
+    Parameters
+    ----------
+    error : callable
+        Step to a positive error.
+    steps : sequence of float
+        At least two.
+    """
+    h = as_finite(steps, "steps")
+    if h.ndim != 1 or len(h) < 2 or not (h > 0).all():
+        raise ArgumentError("steps", got=f"{steps!r}", wanted="at least two positive numbers")
+    errors = np.array([float(error(float(s))) for s in h])
+    if not (np.isfinite(errors) & (errors > 0)).all():
+        raise ArgumentError("errors", got=f"{errors}", wanted="positive numbers", remedy="use larger steps")
+    return float(np.polyfit(np.log(h), np.log(errors), 1)[0])

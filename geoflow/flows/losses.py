@@ -1,0 +1,163 @@
+"""Losses on R^d with closed-form gradients, and a uniform face for a user's own function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike
+from geoflow._validate import as_finite, as_points
+from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
+from geoflow.numerics import autodiff
+
+
+class Loss(Protocol):
+    """A user's loss: loss(w) or loss(w, t), scalar at one point w of shape=[d]; it may have a `gradient` of its own."""
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
+
+
+class LinearModelLoss:
+    """L(w) = l(Zw): a loss that sees w through n linear measurements.
+
+    Parameters
+    ----------
+    Z : array-like, shape=[n, d]
+    y : array-like, shape=[n]
+    """
+
+    def __init__(self, Z: ArrayLike, y: ArrayLike):
+        self.Z, self.y = as_finite(Z, "Z"), as_finite(y, "y")
+        if self.Z.ndim != 2 or self.y.shape != self.Z.shape[:1]:
+            raise ShapeError(
+                "data of the loss",
+                got=f"Z of shape {self.Z.shape}, y of shape {self.y.shape}",
+                wanted="Z of shape [n, d] and y of shape [n]",
+            )
+
+    @property
+    def dim(self) -> int:
+        return self.Z.shape[1]
+
+    def link(self, z: Array) -> Array:
+        """l(z): shape=[..., n] to shape=[...]."""
+        raise NotImplementedError
+
+    def link_gradient(self, z: Array) -> Array:
+        """grad l(z), shape=[..., n]."""
+        raise NotImplementedError
+
+    def link_hessian(self, z: Array) -> Array:
+        """Diagonal of hess l(z), shape=[..., n]."""
+        raise NotImplementedError
+
+    def __call__(self, w: ArrayLike) -> Array:
+        """L(w): shape=[..., d] to shape=[...]."""
+        return self.link(self._apply(w))
+
+    def gradient(self, w: ArrayLike) -> Array:
+        """grad L(w) = Z^T grad l(Zw), shape=[..., d]."""
+        return self.link_gradient(self._apply(w)) @ self.Z
+
+    def _apply(self, w: ArrayLike) -> Array:
+        return (w if autodiff.is_traced(w) else as_points(w, self.dim, "w")) @ self.Z.T
+
+
+class LeastSquares(LinearModelLoss):
+    """L(w) = |Zw - y|^2 / 2."""
+
+    def link(self, z: Array) -> Array:
+        return 0.5 * ((z - self.y) ** 2).sum(-1)
+
+    def link_gradient(self, z: Array) -> Array:
+        return z - self.y
+
+    def link_hessian(self, z: Array) -> Array:
+        return np.ones(np.shape(z))
+
+
+class LogisticLoss(LinearModelLoss):
+    """L(w) = mean_k log(1 + exp(-y_k <z_k, w>)), labels y_k in {-1, +1}."""
+
+    def __init__(self, Z: ArrayLike, y: ArrayLike):
+        super().__init__(Z, y)
+        if not np.isin(self.y, (-1.0, 1.0)).all():
+            raise ArgumentError(
+                "labels y", got=f"values {np.unique(self.y)[:6]}", wanted="-1 and +1", remedy="map {0, 1} by 2 y - 1"
+            )
+
+    def link(self, z: Array) -> Array:
+        return anp.mean(anp.logaddexp(0.0, -self.y * z), axis=-1)
+
+    def link_gradient(self, z: Array) -> Array:
+        from scipy.special import expit
+
+        return -self.y * expit(-self.y * z) / len(self.y)
+
+    def link_hessian(self, z: Array) -> Array:
+        from scipy.special import expit
+
+        return expit(z) * expit(-z) / len(self.y)
+
+
+class PointwiseLoss:
+    """A user's loss(w) or loss(w, t), called at one point at a time, with its gradient.
+
+    The gradient is the loss's own `gradient` where it has one, else automatic.
+    """
+
+    def __init__(self, loss: Loss, dim: int):
+        if not callable(loss):
+            raise ArgumentError("loss", got=type(loss).__name__, wanted="a callable loss(w) or loss(w, t)")
+        self.loss, self.dim = loss, dim
+        self.time_dependent = _takes_time(loss)
+        own = getattr(loss, "gradient", None)
+        self._own_gradient: Callable[..., ArrayLike] | None = own
+        self._own_takes_time = own is not None and _takes_time(own)
+        if isinstance(loss, LinearModelLoss) and loss.dim != dim:
+            raise ShapeError("loss", got=f"Z with {loss.dim} columns", wanted=f"{dim}, the dimension of w")
+
+    def require_scalar(self, w: Array, t: float) -> None:
+        """Refuse a loss that is no finite scalar at the starting point w, shape=[d]."""
+        with np.errstate(all="ignore"):
+            value = self.loss(w, t) if self.time_dependent else self.loss(w)
+        if np.shape(value) != ():
+            raise ShapeError(
+                "value of the loss",
+                got=f"shape {np.shape(value)} at one point w of shape {w.shape}",
+                wanted="a scalar",
+                remedy="sum over the last axis, for example np.sum(..., axis=-1)",
+            )
+        if not np.isfinite(value):
+            raise NotFiniteError("value of the loss", got=f"{value} at the starting point", wanted="a finite number")
+
+    def value(self, w: Array, t: float) -> Array:
+        """L_t(w), shape=[N, d] to shape=[N]."""
+        call = (lambda p: self.loss(p, t)) if self.time_dependent else self.loss
+        return np.array([float(call(point)) for point in w])
+
+    def gradient(self, w: Array, t: float) -> Array:
+        """grad L_t(w), shape=[N, d]."""
+        if self._own_gradient is not None:
+            if isinstance(self.loss, LinearModelLoss):
+                return self.loss.link_gradient(w @ self.loss.Z.T) @ self.loss.Z
+            own, time = self._own_gradient, (t,) if self._own_takes_time else ()
+            return np.stack([np.asarray(own(point, *time), dtype=float) for point in w])
+        call = (lambda p: self.loss(p, t)) if self.time_dependent else self.loss
+        return np.stack([autodiff.value_and_vjp(call, point)[1](1.0) for point in w])
+
+
+def _takes_time(function: Callable[..., Any]) -> bool:
+    """Whether a second positional argument is required."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len([p for p in positional if p.default is p.empty]) >= 2 or (
+        len(positional) >= 2 and positional[1].name == "t"
+    )

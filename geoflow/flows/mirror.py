@@ -1,0 +1,187 @@
+"""Mirror flow of a Legendre function, in the coordinates w, mu or nu, by scipy's integrators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike
+from geoflow._validate import as_times, require_type
+from geoflow.errors import ArgumentError, GeoflowError
+from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss
+from geoflow.flows.schedules import Schedule, as_schedule
+from geoflow.flows.trajectories import trajectory_of
+from geoflow.numerics.integrate import Solver, SolverOptions
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.regularized import RegularizedLegendreFunction
+from geoflow.results import Trajectory
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+COORDINATES = ("auto", "w", "mu", "nu")
+
+
+def mirror_flow(
+    loss: Loss,
+    R: LegendreFunction | RegularizedLegendreFunction,
+    w0: ArrayLike,
+    t: ArrayLike,
+    coordinates: str = "auto",
+    schedule: Schedule | None = None,
+    **solver: Unpack[SolverOptions],
+) -> Trajectory:
+    """Integrate mirror flow d/dt grad R(w) = -grad L_t(w) from w(0) = w0.
+
+    For a family R_a, of `regularized_mirror_map`, d/dt grad R_{a(t)}(w) = -grad L_t(w) with a' = alpha(t).
+
+    Parameters
+    ----------
+    loss : callable
+        As for `gradient_flow`.
+    R : LegendreFunction, or RegularizedLegendreFunction
+    w0 : array-like, shape=[..., d]
+    t : float or array-like, shape=[n_times]
+        As for `gradient_flow`.
+    coordinates : str
+        "w": w' = -H(w)^{-1} grad L. "mu": mu' = -grad L(grad Q(mu)). "nu": for L(w) = l(Zw), mu = mu0 - Z^T nu with
+        nu' = grad l(Z grad Q(mu)), n unknowns. "auto": "mu" where grad Q is known in closed form, else "w".
+    schedule : callable or float, optional
+        t to alpha(t) for a family R_a; 1 by default.
+    rtol, atol, method : optional
+        As for `geoflow.numerics.integrate.Solver`; tolerances are those of the integrated coordinates.
+
+    Returns
+    -------
+    Trajectory
+        `mu` is grad R(w).
+
+    Raises
+    ------
+    DomainError, ShapeError, ArgumentError, NotFiniteError
+        For bad input. A flow that leaves the domain or blows up does not raise: it stops with a status.
+    """
+    times, integrator = as_times(t), Solver(**solver)
+    regularized = isinstance(R, RegularizedLegendreFunction)
+    if not regularized:
+        require_type(R, LegendreFunction, "R")
+    alpha = as_schedule(schedule, regularized)
+    if coordinates not in COORDINATES:
+        raise ArgumentError("coordinates", got=repr(coordinates), wanted=f"one of {COORDINATES}")
+    mu0 = R(0.0).gradient(w0) if isinstance(R, RegularizedLegendreFunction) else R.gradient(w0)
+    w0 = np.asarray(w0, dtype=float)
+    pointwise = PointwiseLoss(loss, R.dim)
+    pointwise.require_scalar(w0.reshape(-1, R.dim)[0], 0.0)
+    run = _Run(pointwise, times, integrator, mu0)
+    if isinstance(R, RegularizedLegendreFunction):
+        return run.regularized(R, alpha)
+    if coordinates == "auto":
+        coordinates = "mu" if R.has_closed_conjugate else "w"
+    if coordinates == "w":
+        return run.primal(R, w0)
+    return run.dual(R) if coordinates == "mu" else run.linear(R)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One mirror flow: the loss, the output times, the integrator, and where mu starts, shape=[..., d]."""
+
+    loss: PointwiseLoss
+    times: Array
+    solver: Solver
+    mu0: Array
+
+    @property
+    def flat(self) -> Array:
+        """mu0, shape=[N, d]."""
+        return self.mu0.reshape(-1, self.loss.dim)
+
+    def like_start(self, values: Array) -> Array:
+        """States of shape=[..., N d] with the batch of the start."""
+        return values.reshape(*values.shape[:-1], *self.mu0.shape)
+
+    def primal(self, R: LegendreFunction, w0: Array) -> Trajectory:
+        """w' = -H(w)^{-1} grad L."""
+        cometric, flat = R.kernel.cometric_along(), w0.reshape(-1, R.dim)
+
+        def rhs(s: float, y: Array) -> Array:
+            w = y.reshape(flat.shape)
+            C = cometric(w)
+            if not np.isfinite(C).all():  # a trial step outside the domain: the integrator shortens it
+                return np.full(y.shape, np.nan)
+            return -np.einsum("nij,nj->ni", C, self.loss.gradient(w, s)).ravel()
+
+        solution = self.solver.integrate(rhs, flat.ravel(), self.times)
+        w = self.like_start(solution.y)
+        try:
+            mu = R.gradient(w)
+        except GeoflowError as error:  # the last point may lie on the boundary, where the flow ended
+            mu = np.full(w.shape, np.nan)
+            mu[:-1] = R.gradient(w[:-1]) if len(w) > 1 else mu[:-1]
+            solution.message += f" ({error.what} at the last point)"
+        return trajectory_of(solution, self.loss, self.like_start, mu)
+
+    def dual(self, R: LegendreFunction) -> Trajectory:
+        """mu' = -grad L(grad Q(mu))."""
+        primal = R.conjugate.kernel.gradient
+
+        def rhs(s: float, y: Array) -> Array:
+            return -self.loss.gradient(primal(y.reshape(self.flat.shape)), s).ravel()
+
+        def w_of(values: Array) -> Array:
+            return self.like_start(primal(values.reshape(-1, R.dim)).reshape(values.shape))
+
+        solution = self.solver.integrate(rhs, self.flat.ravel(), self.times)
+        return trajectory_of(solution, self.loss, w_of, self.like_start(solution.y))
+
+    def linear(self, R: LegendreFunction) -> Trajectory:
+        """mu = mu0 - Z^T nu, nu' = grad l(Z grad Q(mu)): n unknowns for each of the N flows."""
+        linear = self.loss.loss
+        if not isinstance(linear, LinearModelLoss):
+            raise ArgumentError(
+                "coordinates 'nu'",
+                got=f"a loss of type {type(linear).__name__}",
+                wanted="a loss of the form l(Zw), such as LeastSquares or LogisticLoss",
+                remedy="use coordinates='mu'",
+            )
+        Z, primal, flat = linear.Z, R.conjugate.kernel.gradient, self.flat
+
+        def mu_of(values: Array) -> Array:
+            nu = values.reshape(*values.shape[:-1], len(flat), len(Z))
+            return (flat - nu @ Z).reshape(*values.shape[:-1], *self.mu0.shape)
+
+        def rhs(s: float, y: Array) -> Array:
+            return linear.link_gradient(primal(mu_of(y).reshape(flat.shape)) @ Z.T).ravel()
+
+        def jacobian(s: float, y: Array) -> Array:
+            mu = mu_of(y).reshape(1, -1)
+            C = R.conjugate.kernel.hessian(mu)[0]
+            return -linear.link_hessian(primal(mu)[0] @ Z.T)[:, None] * (Z @ C @ Z.T)
+
+        def w_of(values: Array) -> Array:
+            mu = mu_of(values)
+            return primal(mu.reshape(-1, R.dim)).reshape(mu.shape)
+
+        jac = jacobian if R.has_closed_conjugate and len(flat) == 1 else None
+        solution = self.solver.integrate(rhs, np.zeros(len(flat) * len(Z)), self.times, jac)
+        return trajectory_of(solution, self.loss, w_of, mu_of(solution.y))
+
+    def regularized(self, R: RegularizedLegendreFunction, alpha: Schedule) -> Trajectory:
+        """(mu, a) moves by (-grad L, alpha)."""
+        primal, flat = R.local_inverse(), self.flat
+        assert callable(alpha)
+
+        def rhs(s: float, y: Array) -> Array:
+            w = primal(y[:-1].reshape(flat.shape), float(y[-1]))
+            if not np.isfinite(w).all():
+                return np.full(y.shape, np.nan)
+            return np.r_[-self.loss.gradient(w, s).ravel(), alpha(s)]
+
+        def w_of(values: Array) -> Array:
+            a = values[..., -1].reshape(*values.shape[:-1], *(1,) * (self.mu0.ndim - 1))
+            return R.inverse_gradient(self.like_start(values[..., :-1]), a)
+
+        solution = self.solver.integrate(rhs, np.r_[flat.ravel(), 0.0], self.times)
+        return trajectory_of(solution, self.loss, w_of, self.like_start(solution.y[..., :-1]))

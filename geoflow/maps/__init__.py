@@ -1,0 +1,1 @@
+"""w = G(x): parametrizations and what they induce."""

@@ -1,0 +1,120 @@
+"""Kernels of maps made from other maps: affine images and products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from geoflow._typing import Array, Bilinear, Map
+from geoflow.maps.kernel import MapKernel
+from geoflow.numerics import autodiff
+from geoflow.numerics.blocks import consecutive
+
+
+class AffineKernel(MapKernel):
+    """A G(x) + b.
+
+    Parameters
+    ----------
+    part : MapKernel
+    A : array, shape=[e, d]
+    b : array, shape=[e] or []
+    """
+
+    def __init__(self, part: MapKernel, A: Array, b: Array):
+        self.part, self.A, self.b = part, A, b
+        self.dim, self.codomain_dim = part.dim, len(A)
+
+    def value(self, x: Array) -> Array:
+        return autodiff.matmul(self.part.value(x), self.A.T) + self.b
+
+    def jacobian(self, x: Array) -> Array:
+        return np.einsum("ed,...dD->...eD", self.A, self.part.jacobian(x))
+
+    def gradients(self, x: Array) -> Array:
+        return np.einsum("ed,...dD->...eD", self.A, self.part.gradients(x))
+
+    def gradients_and_cometric(self, x: Array) -> tuple[Array, Array]:
+        rows, C = self.part.gradients_and_cometric(x)
+        return np.einsum("ed,...dD->...eD", self.A, rows), self.A @ C @ self.A.T
+
+    def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
+        return np.einsum("ed,...dD->...eD", self.A, self.part.derivative_of_gradients(x, directions))
+
+    def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
+        return self.A @ self.part.derivative_of_cometric(x, directions) @ self.A.T
+
+    def field(self, i: int) -> tuple[Map, Bilinear | None]:
+        functions, closed = zip(*(self.part.field(j) for j in range(self.part.codomain_dim)), strict=True)
+        row = self.A[i]
+
+        def gradient(x: Array) -> Array:
+            return sum(a * f(x) for a, f in zip(row, functions, strict=True))
+
+        if any(D is None for D in closed):
+            return gradient, None
+        return gradient, lambda x, v: sum(a * D(x, v) for a, D in zip(row, closed, strict=True))
+
+
+class ProductKernel(MapKernel):
+    """(G_1(x_1), G_2(x_2), ...): flat points are the parts' points, one after the other.
+
+    Parameters
+    ----------
+    parts : sequence of MapKernel
+    """
+
+    def __init__(self, parts: Sequence[MapKernel]):
+        self.parts = tuple(parts)
+        self._x, self._w = consecutive([p.dim for p in parts]), consecutive([p.codomain_dim for p in parts])
+        self.dim, self.codomain_dim = sum(p.dim for p in parts), sum(p.codomain_dim for p in parts)
+
+    def value(self, x: Array) -> Array:
+        return autodiff.concatenate([p.value(x[..., k]) for p, k in zip(self.parts, self._x, strict=True)], axis=-1)
+
+    def jacobian(self, x: Array) -> Array:
+        return self._diagonal([p.jacobian(x[..., k]) for p, k in zip(self.parts, self._x, strict=True)], self._x)
+
+    def gradients(self, x: Array) -> Array:
+        return self._diagonal([p.gradients(x[..., k]) for p, k in zip(self.parts, self._x, strict=True)], self._x)
+
+    def gradients_and_cometric(self, x: Array) -> tuple[Array, Array]:
+        both = [p.gradients_and_cometric(x[..., k]) for p, k in zip(self.parts, self._x, strict=True)]
+        return self._diagonal([b[0] for b in both], self._x), self._diagonal([b[1] for b in both], self._w)
+
+    def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
+        found = [
+            p.derivative_of_gradients(x[..., k], directions[..., k]) for p, k in zip(self.parts, self._x, strict=True)
+        ]
+        return self._diagonal(found, self._x)
+
+    def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
+        found = [
+            p.derivative_of_cometric(x[..., k], directions[..., k]) for p, k in zip(self.parts, self._x, strict=True)
+        ]
+        return self._diagonal(found, self._w)
+
+    def field(self, i: int) -> tuple[Map, Bilinear | None]:
+        n = next(k for k, block in enumerate(self._w) if i < block.stop)
+        block = self._x[n]
+        inner, closed = self.parts[n].field(i - self._w[n].start)
+
+        def padded(x: Array, part: Array) -> Array:
+            zeros = 0.0 * x
+            return autodiff.concatenate([zeros[..., : block.start], part, zeros[..., block.stop :]], axis=-1)
+
+        derivative: Bilinear | None = None
+        if closed is not None:
+
+            def derivative(x: Array, v: Array) -> Array:
+                return padded(x, closed(x[..., block], v[..., block]))
+
+        return lambda x: padded(x, inner(x[..., block])), derivative
+
+    def _diagonal(self, found: Sequence[Array], columns: Sequence[slice]) -> Array:
+        """Blocks on the diagonal: shape=[..., d_k, n_k] each to shape=[..., d, n]."""
+        out = np.zeros((*np.shape(found[0])[:-2], self.codomain_dim, columns[-1].stop))
+        for part, row, column in zip(found, self._w, columns, strict=True):
+            out[..., row, column] = part
+        return out

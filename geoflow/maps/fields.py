@@ -1,0 +1,134 @@
+"""Vector fields, their flows and Lie brackets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike, Bilinear, Map
+from geoflow._validate import as_finite
+from geoflow.errors import ArgumentError, ShapeError
+from geoflow.numerics import autodiff
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, unit_time_flow
+
+if TYPE_CHECKING:
+    from geomstats.geometry.manifold import Manifold
+
+
+class VectorField:
+    """A vector field X on (an open set or a submanifold of) R^D.
+
+    Parameters
+    ----------
+    function : callable
+        x of shape=[..., D] to X(x) of shape=[..., D], written with autograd.numpy.
+    name : str
+    derivative : callable, optional
+        Closed form of (x, v) -> DX(x).v; by default automatic.
+    space : geomstats manifold, optional
+        Where the field lives, by default R^D; its points may be matrices, shape=[..., n, m] in place of shape=[..., D].
+    """
+
+    def __init__(
+        self,
+        function: Map,
+        name: str = "X",
+        derivative: Bilinear | None = None,
+        space: Manifold | None = None,
+    ):
+        if not callable(function):
+            raise ArgumentError("vector field", got=type(function).__name__, wanted="a callable x -> X(x)")
+        self.function, self.name, self._closed_derivative = function, name, derivative
+        self.space = space
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """X(x), shape=[..., D]."""
+        x = x if autodiff.is_traced(x) else as_finite(x, f"point of {self.name}")
+        value = self.function(x)
+        if np.shape(value) != np.shape(x):
+            raise ShapeError(
+                f"value of the vector field {self.name}",
+                got=f"shape {np.shape(value)} at points of shape {np.shape(x)}",
+                wanted="the shape of the points",
+                remedy="return one tangent vector a point, coordinates on the last axis",
+            )
+        return value
+
+    def derivative(self, x: Array, v: Array) -> Array:
+        """DX(x).v, shape=[..., D]."""
+        if self._closed_derivative is not None:
+            return self._closed_derivative(x, v)
+        return autodiff.jvp(self.function, x, v)[1]
+
+    def flow(self, x: ArrayLike, t: ArrayLike, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL) -> Array:
+        """Time-t flow phi^t(x) of dx/dt = X(x).
+
+        Parameters
+        ----------
+        x : array-like, shape=[..., D]
+        t : array-like, shape=[...]
+            Time of each point, of either sign; a scalar serves all.
+        rtol, atol : float
+
+        Returns
+        -------
+        array, shape=[..., D]
+
+        Raises
+        ------
+        DomainError
+            When the flow ends before t; names the batch entry and the time.
+        """
+        x, t = as_finite(x, "point to flow from"), as_finite(t, "time t")
+        axes = 1 if self.space is None else len(self.space.shape)
+        shape = x.shape[x.ndim - axes :]
+        batch = np.broadcast_shapes(x.shape[: x.ndim - axes], t.shape)
+        start = np.broadcast_to(x, (*batch, *shape)).reshape(*batch, -1)
+
+        times = np.broadcast_to(t, batch).reshape(-1, 1)
+
+        def scaled(y: Array) -> Array:
+            return times * np.reshape(self.function(y.reshape(-1, *shape)), y.shape)
+
+        end = unit_time_flow(scaled, start, rtol, atol, "flow")
+        return end.reshape(*batch, *shape)
+
+    def __add__(self, other: VectorField) -> VectorField:
+        derivative: Bilinear | None = None
+        if self._closed_derivative is not None or other._closed_derivative is not None:
+
+            def derivative(x: Array, v: Array) -> Array:
+                return self.derivative(x, v) + other.derivative(x, v)
+
+        name = f"({self.name} + {other.name})"
+        return VectorField(lambda x: self.function(x) + other.function(x), name, derivative, self.space)
+
+    def __mul__(self, scalar: float) -> VectorField:
+        closed = self._closed_derivative
+        derivative = None if closed is None else lambda x, v: scalar * closed(x, v)
+        return VectorField(lambda x: scalar * self.function(x), f"{scalar:g} {self.name}", derivative, self.space)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> VectorField:
+        return -1.0 * self
+
+    def __sub__(self, other: VectorField) -> VectorField:
+        return self + (-1.0) * other
+
+    def __repr__(self) -> str:
+        return f"VectorField({self.name})"
+
+
+def lie_bracket(X: VectorField | Map, Y: VectorField | Map) -> VectorField:
+    """Lie bracket [X, Y] = DY.X - DX.Y of two vector fields, itself a vector field.
+
+    Parameters
+    ----------
+    X, Y : VectorField or callable
+        shape=[..., D] to shape=[..., D].
+    """
+    X = X if isinstance(X, VectorField) else VectorField(X, "X")
+    Y = Y if isinstance(Y, VectorField) else VectorField(Y, "Y")
+    return VectorField(lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", space=X.space)

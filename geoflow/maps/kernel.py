@@ -1,0 +1,167 @@
+"""The unchecked layer of a parametrization: G and its derivatives at flat points, for integrators and solvers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from geomstats.geometry.manifold import Manifold
+
+from geoflow._typing import Array, Bilinear, Map, Mask
+from geoflow.numerics import autodiff
+from geoflow.spaces.gradients import membership, riemannian_gradient
+
+
+class MapKernel(ABC):
+    """G on flat points, shape=[N, D], in and out: nothing is checked and nothing is raised; NaN where G is not defined.
+
+    A special map is a subclass of this, wrapped by `Parametrization.from_kernel`: it gives `value`, `gradients` and
+    `derivative_of_gradients`, and what of the rest has a better form.
+
+    Attributes
+    ----------
+    dim, codomain_dim : int
+        D and d.
+    """
+
+    dim: int
+    codomain_dim: int
+
+    @abstractmethod
+    def value(self, x: Array) -> Array:
+        """G(x), shape=[N, d]."""
+
+    @abstractmethod
+    def gradients(self, x: Array) -> Array:
+        """Riemannian gradients grad G_i, shape=[N, d, D]."""
+
+    @abstractmethod
+    def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
+        """D(grad G_i)(x).v_m for several tangent directions: shape=[N, m, D] to shape=[N, m, d, D].
+
+        On a manifold it is the derivative of the ambient components of the fields along M, whatever they are off M.
+        """
+
+    def jacobian(self, x: Array) -> Array:
+        """Euclidean derivative dG, whose rows are the gradients where M is flat; shape=[N, d, D]."""
+        return self.gradients(x)
+
+    def gradients_and_cometric(self, x: Array) -> tuple[Array, Array]:
+        """The gradients and their inner products: shape=[N, d, D] and shape=[N, d, d]."""
+        rows = self.gradients(x)
+        return rows, np.einsum("...iD,...jD->...ij", rows, rows)
+
+    def cometric(self, x: Array) -> Array:
+        """C_ij = g(grad G_i, grad G_j), shape=[N, d, d]."""
+        return self.gradients_and_cometric(x)[1]
+
+    def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
+        """DC(x).v_m for several tangent directions: shape=[N, m, D] to shape=[N, m, d, d]."""
+        half = np.einsum("...kaD,...bD->...kab", self.derivative_of_gradients(x, directions), self.gradients(x))
+        return half + np.swapaxes(half, -1, -2)
+
+    def pullback(self, x: Array, mu: Array) -> Array:
+        """sum_i mu_i grad G_i, the velocity that a covector gives a point: shape=[N, d] to shape=[N, D]."""
+        return np.einsum("...iD,...i->...D", np.asarray(self.gradients(x), dtype=float), mu)
+
+    def pushforward(self, x: Array, v: Array) -> Array:
+        """dG(x).v of tangent vectors, shape=[N, D] to shape=[N, d]."""
+        return np.einsum("...iD,...D->...i", np.asarray(self.jacobian(x), dtype=float), v)
+
+    def horizontal_lift(self, x: Array, dw: Array) -> tuple[Array, Array]:
+        """dx = sum_i dmu_i grad G_i and dmu = C^{-1} dw, so that dG.dx = dw; NaN where dG is singular."""
+        rows, gram = (np.array(part, dtype=float) for part in self.gradients_and_cometric(x))
+        dw = np.broadcast_to(dw, (len(x), self.codomain_dim))
+        size = np.einsum("nii->n", gram)
+        singular = ~(np.isfinite(size) & (size > 0))
+        gram[singular] = np.eye(self.codomain_dim)
+        try:
+            dmu = np.linalg.solve(gram, dw[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            return np.full_like(x, np.nan), np.full_like(dw, np.nan)
+        dmu[singular] = np.nan
+        return np.einsum("niD,ni->nD", rows, dmu), dmu
+
+    def field(self, i: int) -> tuple[Map, Bilinear | None]:
+        """grad G_i as a function of flat points, and its derivative (x, v) -> D(grad G_i)(x).v where that is closed."""
+
+        def derivative(x: Array, v: Array) -> Array:
+            x, v = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(v, dtype=float))
+            return self.derivative_of_gradients(x, v[..., None, :])[..., 0, i, :]
+
+        return lambda x: self.gradients(x)[..., i, :], derivative
+
+
+class FunctionKernel(MapKernel):
+    """A map given by a function, differentiated automatically, on a manifold with its own metric.
+
+    Parameters
+    ----------
+    function : callable
+        Flat points x of shape=[..., D] to G(x) of shape=[..., d], in autograd.numpy.
+    space : geomstats manifold
+    codomain_dim : int
+    jacobian : callable, optional
+        Closed form of the Euclidean derivative, shape=[..., d, D].
+    """
+
+    def __init__(self, function: Map, space: Manifold, codomain_dim: int, jacobian: Map | None = None):
+        self.dim, self.codomain_dim = int(np.prod(space.shape)), codomain_dim
+        self.function, self._closed_jacobian = function, jacobian
+        self._gradient, self._membership = riemannian_gradient(space), membership(space)
+        self._shape = tuple(space.shape)
+
+    def value(self, x: Array) -> Array:
+        if autodiff.is_traced(x):
+            return self.function(x)
+        with np.errstate(all="ignore"):
+            value = np.asarray(self.function(x), dtype=float)
+        outside = self._outside(x)
+        return value if outside is None else np.where(outside[..., None], np.nan, value)
+
+    def jacobian(self, x: Array) -> Array:
+        if self._closed_jacobian is not None and not autodiff.is_traced(x):
+            e = np.asarray(self._closed_jacobian(x), dtype=float)
+        else:
+            e = autodiff.jacobian(self.function)(x)
+        outside = None if autodiff.is_traced(x) else self._outside(x)
+        return e if outside is None else np.where(outside[..., None, None], np.nan, e)
+
+    def gradients(self, x: Array) -> Array:
+        return self._gradient(self.jacobian(x), x)
+
+    def gradients_and_cometric(self, x: Array) -> tuple[Array, Array]:
+        e = self.jacobian(x)
+        rows = self._gradient(e, x)
+        C = np.einsum("...iD,...jD->...ij", e, rows)  # g(grad G_i, grad G_j) = dG_i(grad G_j)
+        return rows, (C + np.swapaxes(C, -1, -2)) / 2
+
+    def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
+        def rows(y: Array) -> Array:
+            return self._gradient(autodiff.jacobian(self.function)(y), y)
+
+        return autodiff.directional_jacobian(rows, x, directions)
+
+    def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
+        def cometric(y: Array) -> Array:
+            e = autodiff.jacobian(self.function)(y)
+            return autodiff.einsum("...iD,...jD->...ij", e, self._gradient(e, y))
+
+        C = autodiff.directional_jacobian(cometric, x, directions)
+        return (C + np.swapaxes(C, -1, -2)) / 2
+
+    def field(self, i: int) -> tuple[Map, Bilinear | None]:
+        def gradient(x: Array) -> Array:
+            rows = autodiff.jacobian(lambda y: self.function(y)[..., i])(x)
+            return self._gradient(rows[..., None, :], x)[..., 0, :]
+
+        return gradient, None
+
+    def _outside(self, x: Array) -> Mask | None:
+        """Where x has left an open M; None where that cannot be: an integrator shortens its step there."""
+        if self._membership is None:
+            return None
+        flat = np.reshape(x, (-1, *self._shape))
+        inside = np.array(np.isfinite(flat).all(axis=tuple(range(1, flat.ndim))))
+        inside[inside] = self._membership(flat[inside])
+        return ~inside.reshape(np.shape(x)[:-1])

@@ -1,0 +1,370 @@
+"""Parametrization: a map G : M -> R^d, its gradient fields and the cometric it induces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from geomstats.geometry.euclidean import Euclidean
+from geomstats.geometry.manifold import Manifold
+
+from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._validate import as_finite, as_points, describe
+from geoflow.errors import (
+    ArgumentError,
+    NotOnManifoldError,
+    NotRegularError,
+    ShapeError,
+)
+from geoflow.maps.brackets import commuting_check, gradient_brackets, regular_check, require_finite
+from geoflow.maps.combined import AffineKernel
+from geoflow.maps.fields import VectorField
+from geoflow.maps.kernel import FunctionKernel, MapKernel
+from geoflow.maps.leaf import Leaf, LeafKernel
+from geoflow.maps.probes import probe_metric, probe_values
+from geoflow.numerics import autodiff
+from geoflow.results import Check
+from geoflow.spaces.domains import Region
+from geoflow.spaces.gradients import as_space, belongs, seeded_points
+from geoflow.spaces.metrics import CometricMetric
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+COMMUTING_TOL = 1e-9
+REGULAR_TOL = 1e-10
+
+
+class Parametrization:
+    """A map w = G(x) from a Riemannian manifold M to R^d, with the geometry it induces.
+
+    Its gradients are Riemannian: g(grad G_i, v) = dG_i(v) for the metric g that M is equipped with, or else inherits
+    from its ambient space. The cometric on R^d is C_ij = g(grad G_i, grad G_j).
+
+    Where M has matrix points, shape=[..., n, m] stands for shape=[..., D] below, D = n m.
+
+    Parameters
+    ----------
+    function : callable
+        x of shape=[..., D] to G(x) of shape=[..., d], any batch before the axes of a point, in autograd.numpy.
+    space : int or geomstats manifold
+        An int D means Euclidean R^D; a manifold gives the shape of its points, `to_tangent`, and its `metric`.
+    codomain_dim : int
+        d.
+    jacobian : callable, optional
+        Closed form of the Euclidean derivative of `function`, shape=[..., d, D].
+    name : str
+
+    Attributes
+    ----------
+    kernel : MapKernel
+        The map on flat points, unchecked: what integrators and solvers call.
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        When the map mixes batch entries, its values do not have `codomain_dim` components, or the manifold's metric
+        cannot be differentiated.
+
+    Reference
+    ---------
+    LWLA22, section 2.
+    """
+
+    commuting_tol = COMMUTING_TOL
+
+    def __init__(
+        self,
+        function: Map,
+        space: int | Manifold,
+        codomain_dim: int,
+        jacobian: Map | None = None,
+        name: str = "G",
+    ):
+        if not callable(function):
+            raise ArgumentError("parametrization", got=type(function).__name__, wanted="a callable x -> G(x)")
+        if isinstance(codomain_dim, bool) or not isinstance(codomain_dim, (int, np.integer)) or codomain_dim < 1:
+            raise ArgumentError("codomain_dim", got=repr(codomain_dim), wanted="an integer, at least 1")
+        self._place(as_space(space), name)
+        closed = None if jacobian is None else self._on_flat(jacobian)
+        self._adopt(FunctionKernel(self._on_flat(function), self.space, int(codomain_dim), closed))
+        points = self.generic_points()
+        finite = points is not None and probe_values(self._evaluate, points, name, self.point_shape)
+        if points is not None and finite and not self.is_euclidean:
+            probe_metric(self.kernel, self.space, points)
+
+    @classmethod
+    def from_kernel(
+        cls, kernel: MapKernel, space: int | Manifold, name: str = "G", commuting_tol: float = COMMUTING_TOL
+    ) -> Self:
+        """A parametrization by its kernel alone, which is believed.
+
+        Parameters
+        ----------
+        kernel : MapKernel
+        space : int or geomstats manifold
+        name : str
+        commuting_tol : float
+            What `check_commuting` asks by default.
+        """
+        G = cls.__new__(cls)
+        G._place(as_space(space), name)
+        G._adopt(kernel)
+        G.commuting_tol = commuting_tol
+        return G
+
+    # values ---------------------------------------------------------------------------------------------------------
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """G(x), shape=[..., d]."""
+        if autodiff.is_traced(x):
+            return self.kernel.value(self.flatten(x))
+        return self._finite(self._evaluate(self.flatten(self._as_points(x))), x, "value")
+
+    def jacobian(self, x: ArrayLike) -> Array:
+        """Euclidean derivative dG: row i is the derivative of G_i in the ambient coordinates; shape=[..., d, D]."""
+        x = self._as_points(x)
+        return self.unflatten(self._finite(self.kernel.jacobian(self.flatten(x)), x, "jacobian"))
+
+    def gradients(self, x: ArrayLike) -> Array:
+        """Riemannian gradients: row i is grad G_i, tangent to M; dG itself on R^D; shape=[..., d, D]."""
+        x = self._as_points(x)
+        return self.unflatten(self._finite(self.kernel.gradients(self.flatten(x)), x, "gradients"))
+
+    def cometric(self, x: ArrayLike) -> Array:
+        """Cometric C_ij = g(grad G_i, grad G_j) on R^d, dG dG^T in Euclidean space; shape=[..., d, d]."""
+        x = self._as_points(x)
+        return self._finite(self.kernel.cometric(self.flatten(x)), x, "cometric")
+
+    @property
+    def gradient_fields(self) -> tuple[VectorField, ...]:
+        """The fields grad G_1, ..., grad G_d."""
+
+        def field(i: int) -> VectorField:
+            flat, closed = self.kernel.field(i)
+            derivative = None
+            if closed is not None:
+
+                def derivative(x: Array, v: Array) -> Array:
+                    return self.unflatten(closed(self.flatten(np.asarray(x)), self.flatten(np.asarray(v))))
+
+            return VectorField(self._on_points(flat), f"grad {self.name}_{i + 1}", derivative, self.space)
+
+        return tuple(field(i) for i in range(self.codomain_dim))
+
+    def brackets(self, x: ArrayLike) -> Array:
+        """Lie brackets [grad G_i, grad G_j] = D(grad G_j).grad G_i - D(grad G_i).grad G_j; shape=[..., d, d, D]."""
+        x = self._as_points(x)
+        self.gradients(x)  # a typed error where they are not finite
+        return self.unflatten(self._finite(gradient_brackets(self.kernel, self.flatten(x)), x, "brackets"))
+
+    # maps from this one ---------------------------------------------------------------------------------------------
+
+    def affine(self, A: ArrayLike, b: ArrayLike = 0.0) -> Parametrization:
+        """A G(x) + b: commuting with G, and its Q is Q(A^T nu) + <b, nu>.
+
+        Parameters
+        ----------
+        A : array-like, shape=[e, d]
+            Of full row rank.
+        b : array-like, shape=[e]
+
+        Raises
+        ------
+        ShapeError, NotRegularError
+            When shapes do not fit, or A has dependent rows.
+        """
+        A, b = as_finite(A, "matrix A"), as_finite(b, "vector b")
+        if A.ndim != 2 or A.shape[1] != self.codomain_dim or b.shape not in {(), A.shape[:1]}:
+            raise ShapeError(
+                f"affine image of {self.name}",
+                got=f"A of shape {A.shape}, b of shape {b.shape}",
+                wanted=f"A of shape [e, {self.codomain_dim}] and b of shape [e]",
+            )
+        if np.linalg.matrix_rank(A) < len(A):
+            raise NotRegularError(
+                f"affine image of {self.name}",
+                got=f"a matrix of {len(A)} rows and rank {np.linalg.matrix_rank(A)}",
+                wanted="full row rank",
+                remedy="drop the dependent rows",
+            )
+        kernel = AffineKernel(self.kernel, A, b)
+        return Parametrization.from_kernel(kernel, self.space, f"A {self.name} + b", self.commuting_tol)
+
+    def precompose(self, isometry: Map, space: int | Manifold | None = None) -> Parametrization:
+        """G(phi(y)) for an isometry phi of `space` to M: the same R from y0 as from phi(y0).
+
+        Whether phi is an isometry is not assumed: gradients are computed on `space`, and another map changes R.
+
+        Parameters
+        ----------
+        isometry : callable
+            y of shape=[..., E] to points of M, in autograd.numpy.
+        space : int or geomstats manifold, optional
+            By default M itself.
+        """
+        if not callable(isometry):
+            raise ArgumentError("isometry", got=type(isometry).__name__, wanted="a callable y -> phi(y)")
+        domain = self.space if space is None else space
+        return Parametrization(
+            lambda y: self.kernel.value(self.flatten(isometry(y))), domain, self.codomain_dim,
+            name=f"{self.name} of an isometry",
+        )  # fmt: skip
+
+    def leaf(self, x0: ArrayLike) -> Leaf:
+        """The leaf through x0, to which w is lifted; regular and commuting are checked along every lift."""
+        start = self.flatten(self.require_point(x0, "x0"))
+
+        def watch(points: Array) -> None:
+            self.check_regular(self.unflatten(points)).unwrap()
+            self.check_commuting(self.unflatten(points)).unwrap()
+
+        return Leaf(self.kernel, start, watch, self.point_shape, self.name)
+
+    def on_leaf(self, x0: ArrayLike) -> Parametrization:
+        """G on the leaf through x0, in the coordinates w = G(x) of the leaf: the identity of its range with C^{-1}.
+
+        Parameters
+        ----------
+        x0 : array-like, shape=[D]
+
+        Raises
+        ------
+        NotRegularError, NotCommutingError
+            At x0; the lifts to the leaf check the rest.
+        """
+        leaf = self.leaf(x0)
+        leaf.watch(leaf.start[None])
+        kernel = LeafKernel(leaf)
+
+        def inside(w: ArrayLike) -> Mask:
+            return np.isfinite(leaf.lift_or_nan(np.asarray(w, dtype=float)).Q)
+
+        space = Region(self.codomain_dim, inside, leaf.w0, f"range of {self.name} from x0")
+        space.equip_with_metric(CometricMetric, cometric=kernel.cometric)
+        return Parametrization.from_kernel(kernel, space, f"{self.name} on a leaf", self.commuting_tol)
+
+    # checks ---------------------------------------------------------------------------------------------------------
+
+    def check_commuting(self, points: ArrayLike, tol: float | None = None) -> Check:
+        """Check [grad G_i, grad G_j] = 0 at the points, relative to the largest D(grad G_j).grad G_i term there.
+
+        Parameters
+        ----------
+        points : array-like, shape=[..., D]
+        tol : float, optional
+            By default `commuting_tol`: 1e-9, or what the accuracy of a numerical realization allows.
+
+        Returns
+        -------
+        Check
+            `unwrap` raises `NotCommutingError` with `defect`, `point` and `pair`.
+        """
+        x = self.flatten(self._as_points(points)).reshape(-1, self.dim)
+        tol = self.commuting_tol if tol is None else tol
+        return commuting_check(self.kernel, x, tol, self.name, self.point_shape)
+
+    def check_regular(self, points: ArrayLike, tol: float = REGULAR_TOL) -> Check:
+        """Check rank dG = d at the points: defect 0 if the smallest singular value exceeds `tol` x the largest.
+
+        Returns
+        -------
+        Check
+            `defect` is 1 - s_min / (tol s_max), at least 0; `unwrap` raises `NotRegularError`.
+        """
+        x = self.flatten(self._as_points(points)).reshape(-1, self.dim)
+        return regular_check(self.kernel, x, tol, self.name, self.point_shape, int(self.space.dim))
+
+    def require_points(self, x: ArrayLike, what: str = "point") -> Array:
+        """The points as an array, or a typed error: shape, finiteness, and membership in M."""
+        x = self._as_points(x, what)
+        if self.is_euclidean:
+            return x
+        batch = x.shape[: x.ndim - len(self.point_shape)]
+        inside = belongs(self.space, x.reshape(-1, self.dim)).reshape(batch)
+        if not inside.all():
+            index = tuple(int(i) for i in np.argwhere(~inside)[0])
+            raise NotOnManifoldError(
+                f"{what} not on the manifold",
+                got=describe(x[index]) + (f" at batch entry {index}" if index else ""),
+                wanted=f"a point of {type(self.space).__name__} to 1e-8",
+                remedy="project it first with space.projection(x)",
+                point=x[index],
+                index=index,
+            )
+        return x
+
+    def require_point(self, x: ArrayLike, what: str = "point") -> Array:
+        """One point of M, or a typed error."""
+        x = self.require_points(x, what)
+        if x.shape != self.point_shape:
+            raise ShapeError(what, got=f"shape {x.shape}", wanted=f"one point, shape {self.point_shape}")
+        return x
+
+    # shapes ---------------------------------------------------------------------------------------------------------
+
+    def flatten(self, x: Array) -> Array:
+        """Points of M to those of the kernel: shape=[..., *point_shape] to shape=[..., D]."""
+        return x if len(self.point_shape) == 1 else x.reshape((*np.shape(x)[: -len(self.point_shape)], self.dim))
+
+    def unflatten(self, x: Array) -> Array:
+        """shape=[..., D] to shape=[..., *point_shape]."""
+        return x if len(self.point_shape) == 1 else x.reshape((*np.shape(x)[:-1], *self.point_shape))
+
+    def generic_points(self) -> Array | None:
+        """Three flat points of M from a fixed seed, shape=[3, D]; None where M cannot sample."""
+        if self.is_euclidean:
+            return np.random.default_rng(0).uniform(0.5, 1.5, size=(3, self.dim))
+        points = seeded_points(self.space, 3)
+        return None if points is None else self.flatten(points)
+
+    def __repr__(self) -> str:
+        points = " x ".join(map(str, self.point_shape))
+        space = f"R^{points}" if self.is_euclidean else f"{type(self.space).__name__.lstrip('_')} in R^{points}"
+        return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim})"
+
+    # inside ---------------------------------------------------------------------------------------------------------
+
+    def _place(self, space: Manifold, name: str) -> None:
+        self.space, self.name = space, name
+        self.point_shape = tuple(int(n) for n in space.shape)
+        self.dim, self.is_euclidean = int(np.prod(self.point_shape)), isinstance(space, Euclidean)
+
+    def _adopt(self, kernel: MapKernel) -> None:
+        self.kernel, self.codomain_dim = kernel, kernel.codomain_dim
+
+    def _on_flat(self, function: Map) -> Map:
+        """A user's function of points, to shape=[..., d] or shape=[..., d, *point_shape], as one of flat points."""
+        if len(self.point_shape) == 1:
+            return function
+        axes = len(self.point_shape)
+
+        def flat(x: Array) -> Array:
+            value = function(self.unflatten(x))
+            return value if np.ndim(value) == np.ndim(x) else value.reshape((*np.shape(value)[:-axes], self.dim))
+
+        return flat
+
+    def _on_points(self, field: Map) -> Map:
+        """A field on flat points as one on points of M."""
+        if len(self.point_shape) == 1:
+            return field
+        return lambda x: self.unflatten(field(self.flatten(x)))
+
+    def _as_points(self, x: ArrayLike, what: str = "point") -> Array:
+        return as_points(x, self.point_shape, f"{what} of {self.name}")
+
+    def _evaluate(self, x: Array) -> Array:
+        """The kernel's value at flat points, its shape checked."""
+        value = self.kernel.value(x)
+        if value.shape != (*x.shape[:-1], self.codomain_dim):
+            raise ShapeError(
+                f"value of {self.name}",
+                got=f"shape {value.shape} at points of shape {self.unflatten(x).shape}",
+                wanted=f"shape {(*x.shape[:-1], self.codomain_dim)}, from codomain_dim = {self.codomain_dim}",
+                remedy="act on the last axis only (x[..., i]), and check codomain_dim",
+            )
+        return value
+
+    def _finite(self, value: Array, x: ArrayLike, what: str) -> Array:
+        return require_finite(value, np.asarray(x, dtype=float), len(self.point_shape), f"{what} of {self.name}")

@@ -1,0 +1,107 @@
+"""Where flows of the gradient fields from a point get: joint flows, chains of them, and random points they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike
+from geoflow._validate import as_points
+from geoflow.errors import ConvergenceError, DomainError
+from geoflow.maps.lifts import pushed
+from geoflow.maps.parametrization import Parametrization
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, unit_time_flow
+
+T = TypeVar("T")
+
+
+def joint_flow(
+    G: Parametrization, x0: ArrayLike, mu: ArrayLike, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL
+) -> Array:
+    """Joint flow psi(x0; mu): value at s = 1 of dx/ds = dG(x)^T mu, x(0) = x0.
+
+    Parameters
+    ----------
+    G : Parametrization
+    x0 : array-like, shape=[..., D]
+    mu : array-like, shape=[..., d]
+    rtol, atol : float
+
+    Returns
+    -------
+    array, shape=[..., D]
+
+    Raises
+    ------
+    DomainError
+        When a flow ends before s = 1: carries `index` (the batch entry), `s` and `point`.
+
+    Reference
+    ---------
+    LWLA22, section 4.
+    """
+    x0, mu = G.flatten(G.require_points(x0, "x0")), as_points(mu, G.codomain_dim, "mu")
+    batch = np.broadcast_shapes(x0.shape[:-1], mu.shape[:-1])
+    start = np.broadcast_to(x0, (*batch, G.dim))
+    covectors = np.broadcast_to(mu, (*batch, G.codomain_dim)).reshape(-1, G.codomain_dim)
+    return G.unflatten(unit_time_flow(pushed(G.kernel, covectors), start, rtol, atol, "joint flow"))
+
+
+def push_by(G: Parametrization, x0: Array, forces: Array, rtol: float = 1e-10, atol: float = 1e-12) -> Array:
+    """x where n flows with piecewise constant forces, shape=[K, n, d], end; shape=[n, D]."""
+    x = np.broadcast_to(x0, (forces.shape[1], *x0.shape))
+    for force in forces:
+        x = joint_flow(G, x, force, rtol=rtol, atol=atol)
+    return x
+
+
+def shrunk_until(attempt: Callable[[float], T], size: float, factor: float = 0.5, tries: int = 20) -> tuple[T, float]:
+    """attempt(size), the size multiplied by the factor until no flow of it ends early; and that size.
+
+    Raises
+    ------
+    DomainError
+        When flows end early at the smallest size too.
+    """
+    for _ in range(tries):
+        try:
+            return attempt(size), size
+        except (DomainError, ConvergenceError):
+            size *= factor
+    raise DomainError(
+        "x0", got=f"flows that end at once, at size {size:.1e}", wanted="a point inside the domain of the fields"
+    )
+
+
+def unit_forces(G: Parametrization, x0: Array, forces: Array) -> Array:
+    """Covectors of shape=[..., d] scaled so that each moves x0 at unit speed."""
+    speed = np.linalg.norm(forces @ G.flatten(G.gradients(x0)), axis=-1, keepdims=True)
+    return forces / speed
+
+
+def points_of_leaf(G: Parametrization, x0: Array, n: int = 8) -> Array:
+    """x0 and n points near it that flows of the gradient fields reach: a bracket may vanish by chance at x0 alone."""
+    directions = unit_forces(G, x0, np.random.default_rng(0).standard_normal((n, G.codomain_dim)))
+    # a point a little off a curved M has a bracket as large as its distance
+    rtol = 1e-6 if G.is_euclidean else min(1e-6, G.commuting_tol)
+    try:
+        found, _ = shrunk_until(
+            lambda size: joint_flow(G, x0, size * directions, rtol, 1e-3 * rtol), 0.3 * length_of(x0), factor=0.25
+        )
+    except DomainError:
+        return x0[None]
+    return np.concatenate([x0[None], found])
+
+
+def orbit_sample(G: Parametrization, x0: Array, size: float, n: int, rng: np.random.Generator) -> Array:
+    """n points that three random flows in a row reach from x0, each moving x by at most size |x0|; shape=[n, D]."""
+    forces = rng.standard_normal((3, n, G.codomain_dim))
+    forces = rng.uniform(0, 1, (3, n, 1)) * unit_forces(G, x0, forces)
+    return shrunk_until(lambda length: push_by(G, x0, length * forces), size * length_of(x0))[0]
+
+
+def length_of(x: Array) -> float:
+    """|x|, or 1 at the origin."""
+    return float(np.linalg.norm(x)) or 1.0

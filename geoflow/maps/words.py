@@ -1,0 +1,211 @@
+"""Iterated brackets of vector fields at a point, exactly, by Leibniz' rule from derivatives of the generators.
+
+A bracket is a word: (i, j, k) stands for the left-normed [X_i, [X_j, X_k]].
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from geoflow._typing import Array, Map
+from geoflow.numerics import autodiff
+
+RANK_TOL = 1e-10
+FLOOR = 1e-2
+MAX_TENSOR = 4_000_000
+Vectors = tuple[Array, ...]
+Word = tuple[int, ...]
+Directions = tuple[tuple[Array, float], ...]
+
+
+class Rank:
+    """A numerical rank, one vector at a time: new where its part outside the span exceeds RANK_TOL of its scale."""
+
+    def __init__(self, dim: int):
+        self.basis = np.zeros((0, dim))
+        self.smallest, self.largest, self.seen = 1.0, 0.0, 0
+
+    @property
+    def value(self) -> int:
+        return len(self.basis)
+
+    @property
+    def gap(self) -> tuple[float, float]:
+        return self.smallest, self.largest
+
+    def add(self, vector: Array, scale: float) -> bool:
+        self.seen += 1
+        if not scale > 0:
+            return False
+        rest = vector / scale
+        for _ in range(2):  # once more for what the first pass leaves by rounding
+            rest = rest - self.basis.T @ (self.basis @ rest)
+        size = float(np.linalg.norm(rest))
+        if size <= RANK_TOL or len(self.basis) == self.basis.shape[1]:
+            self.largest = max(self.largest, size)
+            return False
+        self.smallest = min(self.smallest, size)
+        self.basis = np.vstack([self.basis, rest / size])
+        return True
+
+
+class Generator:
+    """A field with its derivatives of every order: tensors where it is a polynomial, forward mode elsewhere."""
+
+    def __init__(self, function: Map, dim: int):
+        self.function, self.dim = function, dim
+        self.tensors = _polynomial(function, dim)
+        self.degree = None if self.tensors is None else len(self.tensors) - 1
+
+    def derivative(self, x: Array, vectors: Vectors) -> Array:
+        """D^m X(x)[v_1, ..., v_m], shape=[D]."""
+        if self.tensors is not None:
+            total, factorial = np.zeros(self.dim), 1.0
+            for order in range(len(vectors), len(self.tensors)):
+                value = self.tensors[order]
+                for v in (*vectors, *[x] * (order - len(vectors))):
+                    value = value @ v
+                total = total + value / factorial
+                factorial *= order - len(vectors) + 1
+            return total
+        f = self.function
+        for v in vectors:
+            f = _along(f, v)
+        return np.asarray(f(x), dtype=float)
+
+    def matrix(self) -> Array:
+        assert self.tensors is not None
+        M = np.zeros((self.dim + 1, self.dim + 1))
+        M[:-1, -1] = self.tensors[0]
+        if len(self.tensors) > 1:
+            M[:-1, :-1] = self.tensors[1]
+        return M
+
+
+def _along(f: Map, v: Array) -> Map:
+    return lambda y: autodiff.jvp(f, y, v)[1]
+
+
+def _polynomial(f: Map, D: int) -> list[Array] | None:
+    """Derivative tensors at 0 of a polynomial field of degree at most 3, by differences over a lattice; else None."""
+    with np.errstate(all="ignore"):
+        tensors = _tensors(f, D)
+    return tensors if tensors is not None and all(np.isfinite(T).all() for T in tensors) else None
+
+
+def _tensors(f: Map, D: int) -> list[Array] | None:
+    rng = np.random.default_rng(0)
+    x, v = rng.integers(-2, 3, size=(2, 4, D)).astype(float)
+    try:
+        line = np.stack([np.asarray(f(x + t * v), dtype=float) for t in range(-3, 4)])
+    except Exception:
+        return None
+    if not np.isfinite(line).all():
+        return None
+    size = np.abs(line).max() + 1e-300
+    degree = next((k for k in range(4) if np.abs(np.diff(line, n=k + 1, axis=0)).max() <= 1e-11 * size), None)
+    if degree is None or D ** (degree + 1) > MAX_TENSOR:
+        return None
+    eye, zero = np.eye(D), np.zeros((1, D))
+
+    def even(y: Array) -> Array:
+        return (np.asarray(f(y), dtype=float) + np.asarray(f(-y), dtype=float)) / 2
+
+    def odd(y: Array) -> Array:
+        return (np.asarray(f(y), dtype=float) - np.asarray(f(-y), dtype=float)) / 2
+
+    def cubic(y: Array) -> Array:
+        return (odd(2 * y) - 2 * odd(y)) / 6
+
+    tensors = [even(zero)[0]]
+    if degree > 0:
+        linear = odd(eye) - (cubic(eye) if degree > 2 else 0.0)
+        tensors.append(linear.T)
+    if degree > 1:
+        pairs = even((eye[:, None] + eye[None]).reshape(-1, D)).reshape(D, D, D)
+        single = even(eye)
+        tensors.append(np.moveaxis(pairs - single[:, None] - single[None] + tensors[0], -1, 0))
+    if degree > 2:
+        one = cubic(eye)
+        two = cubic((eye[:, None] + eye[None]).reshape(-1, D)).reshape(D, D, D)
+        sums = (eye[:, None, None] + eye[None, :, None] + eye[None, None]).reshape(-1, D)
+        three = cubic(sums).reshape(D, D, D, D)
+        three = three - two[:, :, None] - two[:, None] - two[None]
+        three = three + one[:, None, None] + one[None, :, None] + one[None, None]
+        tensors.append(np.moveaxis(three, -1, 0))
+    return tensors
+
+
+def _order(generators: list[Generator], word: Word) -> float:
+    """The degree of a bracket of polynomial fields; infinite where one is no polynomial."""
+    degrees = [generators[i].degree for i in word]
+    return np.inf if None in degrees else sum(d - 1 for d in degrees if d is not None) + 1
+
+
+def _derivative(generators: list[Generator], word: Word, x: Array, directions: Directions) -> tuple[Array, float]:
+    """D^m B(x)[v_1, ..., v_m] of the left-normed bracket B = [X_i, B'], by Leibniz' rule on DB'.X_i - DX_i.B'.
+
+    Beside it, the sum of the sizes of all terms that were added and may have cancelled.
+    """
+    g, rest = generators[word[0]], word[1:]
+    if not rest:
+        value = g.derivative(x, tuple(v for v, _ in directions))
+        return value, float(np.linalg.norm(value) * np.prod([ratio for _, ratio in directions]))
+    if len(directions) > _order(generators, word):
+        return np.zeros(len(x)), 0.0
+    total, size = np.zeros(len(x)), 0.0
+    for k in range(len(directions) + 1):
+        for chosen in combinations(range(len(directions)), k):
+            inside = tuple(directions[i] for i in chosen)
+            outside = tuple(v for i, v in enumerate(directions) if i not in chosen)
+            if g.degree is None or k <= g.degree:
+                along = _derivative(generators, word[:1], x, inside)
+                first, more = _derivative(generators, rest, x, (*outside, _direction(*along)))
+                total, size = total + first, size + more
+            if g.degree is None or k + 1 <= g.degree:
+                inner = _derivative(generators, rest, x, outside)
+                second, more = _derivative(generators, word[:1], x, (*inside, _direction(*inner)))
+                total, size = total - second, size + more
+    return total, size
+
+
+def _direction(value: Array, size: float) -> tuple[Array, float]:
+    """A vector with how much larger than it the terms are whose sum it is."""
+    norm = float(np.linalg.norm(value))
+    return value, max(size / norm, 1.0) if norm > 0 else 1.0
+
+
+def bracket_at(generators: list[Generator], word: Word, x: Array) -> tuple[Array, float]:
+    """A bracket at x, and the size of the terms whose sum it is; not less than where those are rounding themselves."""
+    value, size = _derivative(generators, word, x, ())
+    if len(word) > 1:
+        outer, inner = (np.linalg.norm(_derivative(generators, w, x, ())[0]) for w in (word[:1], word[1:]))
+        size = max(size, FLOOR * float(outer * inner) / (float(np.linalg.norm(x)) or 1.0))
+    return value, size
+
+
+def commutator_at(generators: list[Generator], one: Word, other: Word, x: Array) -> Array:
+    """[B, C] = DC.B - DB.C of two brackets."""
+    B, C = (_direction(*_derivative(generators, word, x, ())) for word in (one, other))
+    return _derivative(generators, other, x, (B,))[0] - _derivative(generators, one, x, (C,))[0]
+
+
+def matrix_levels(matrices: Array, depth: int | None) -> list[list[tuple[Array, float]]]:
+    """Matrices of brackets by length, each with the size of its terms, until no new one appears; [A, B] is BA - AB."""
+    rank = Rank(matrices[0].size)
+    levels: list[list[tuple[Array, float]]] = []
+    new = [(M, float(np.linalg.norm(M))) for M in matrices]
+    while new and (depth is None or len(levels) < depth):
+        kept = [(B, scale) for B, scale in new if rank.add(B.ravel(), scale)]
+        levels.append(kept)
+        new = []
+        for B, _ in kept:
+            for M in matrices:
+                first, second = B @ M, M @ B
+                size = max(
+                    np.linalg.norm(first) + np.linalg.norm(second), FLOOR * np.linalg.norm(B) * np.linalg.norm(M)
+                )
+                new.append((first - second, float(size)))
+    return levels

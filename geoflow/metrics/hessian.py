@@ -1,0 +1,326 @@
+"""Hessian metrics as geomstats Riemannian metrics: curvature, geodesics, distance and parallel transport."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from geomstats.geometry.riemannian_metric import RiemannianMetric
+from geomstats.numerics.geodesic import ExpODESolver, ExpSolver, LogSolver
+
+from geoflow._typing import Array
+from geoflow._validate import as_points
+from geoflow.errors import ArgumentError
+from geoflow.metrics.geodesics import BatchedIVP, ShootingLog, geodesic_ends
+from geoflow.metrics.isometries import isometry
+from geoflow.metrics.space_forms import Isometry
+from geoflow.numerics import autodiff
+from geoflow.numerics.integrate import Stop, integrate_batch
+from geoflow.potentials.legendre import LegendreFunction
+
+DIFFERENCE = 1e-3
+
+
+class HessianMetric(RiemannianMetric):
+    """The metric H = hess R on the domain of a Legendre function.
+
+    Its Christoffel symbols and its curvature need no derivative beyond T_ijk = d_i d_j d_k R:
+    Gamma_ijk = T_ijk / 2 and <R(e_i, e_j) e_k, e_l> = H^{pq} (T_ikp T_jlq - T_ilp T_jkq) / 4.
+
+    Geodesics are closed forms where the structure of R makes the metric that of a product of spheres, Euclidean and
+    hyperbolic spaces (attribute `isometry`); elsewhere one adaptive solve for a whole batch, and shooting for
+    logarithms. Assign geomstats' own solvers to `exp_solver` and `log_solver` to use those instead.
+
+    Parameters
+    ----------
+    space : ConvexDomain
+    potential : LegendreFunction
+    closed_forms : bool
+        Whether to use a known isometry to space forms.
+
+    Reference
+    ---------
+    Shima, The Geometry of Hessian Structures, 2007, section 2.
+    """
+
+    def __init__(self, space: Any, potential: LegendreFunction, closed_forms: bool = True):
+        super().__init__(space=space)
+        self.potential, self.domain = potential, space
+        self.isometry: Isometry | None = isometry(potential) if closed_forms else None
+        self.exp_solver: Any = ExpODESolver(space, BatchedIVP())
+        self.log_solver: Any = ShootingLog(self)
+        if self.isometry is not None:
+            self.exp_solver, self.log_solver = _ClosedExp(self), _ClosedLog(self)
+
+    # the metric -----------------------------------------------------------------------------------------------------
+
+    def metric_matrix(self, base_point: Any = None) -> Any:
+        """H(w), shape=[..., d, d]."""
+        return self.potential.hessian(base_point)
+
+    def cometric_matrix(self, base_point: Any = None) -> Any:
+        """H(w)^{-1}, shape=[..., d, d]."""
+        if autodiff.is_traced(base_point):
+            return anp.linalg.inv(self.potential.hessian(base_point))
+        return self.potential.cometric(base_point)
+
+    def inner_product_derivative_matrix(self, base_point: Any = None) -> Any:
+        """d_k H_ij = T_ijk; the index of the derivation is last, shape=[..., d, d, d]."""
+        return self.potential.third_derivative(base_point)
+
+    def christoffels(self, base_point: Any = None) -> Any:
+        """Gamma^k_ij = H^{kl} T_lij / 2; the contravariant index k is first, shape=[..., d, d, d]."""
+        return self._raise(self.potential.third_derivative(base_point), base_point) / 2
+
+    def christoffels_first_kind(self, base_point: Any = None) -> Any:
+        """Gamma_kij = T_kij / 2 = <nabla_{e_i} e_j, e_k>, shape=[..., d, d, d]."""
+        return self.potential.third_derivative(base_point) / 2
+
+    # curvature ------------------------------------------------------------------------------------------------------
+
+    def riemann_tensor(self, base_point: Any = None) -> Any:
+        """R_ijk^l with R(e_j, e_k) e_i = R_ijk^l e_l: geomstats' index order, l last; shape=[..., d, d, d, d]."""
+        T = self.potential.third_derivative(base_point)
+        S = self._raise(T, base_point)
+        first = anp.einsum("...ljp,...pki->...ijkl", S, S)
+        return (anp.einsum("...ijkl->...ikjl", first) - first) / 4
+
+    def curvature(self, tangent_vec_a: Any, tangent_vec_b: Any, tangent_vec_c: Any, base_point: Any = None) -> Any:
+        """R(a, b) c, shape=[..., d]."""
+        S = self._raise(self.potential.third_derivative(base_point), base_point)
+
+        def act(u: Any, v: Any) -> Any:
+            return anp.einsum("...kij,...i,...j->...k", S, u, v)
+
+        a, b, c = tangent_vec_a, tangent_vec_b, tangent_vec_c
+        return (act(b, act(a, c)) - act(a, act(b, c))) / 4
+
+    def sectional_curvature(self, tangent_vec_a: Any, tangent_vec_b: Any, base_point: Any = None) -> Any:
+        """<R(a, b) b, a> / (|a|^2 |b|^2 - <a, b>^2), shape=[...]; NaN never: dependent vectors are an error.
+
+        Raises
+        ------
+        ArgumentError
+            When a and b do not span a plane.
+        """
+        w = self.potential.domain.require(base_point, "base_point")
+        a, b = (as_points(v, self.potential.dim, "tangent vector") for v in (tangent_vec_a, tangent_vec_b))
+        L = np.linalg.cholesky(self.potential.hessian(w))
+        pair = np.stack(np.broadcast_arrays(a, b), axis=-1)
+        # in coordinates where H = I, an orthonormal basis of the plane: what cancels there cancels to rounding
+        frame, size = np.linalg.qr(np.swapaxes(L, -1, -2) @ pair)
+        if not np.all(np.abs(size[..., 1, 1]) > 1e-12 * np.linalg.norm(size[..., :, 1], axis=-1)):
+            raise ArgumentError(
+                "plane of a sectional curvature",
+                got="tangent vectors that are zero or linearly dependent",
+                wanted="two independent vectors at every point",
+            )
+        lower = np.linalg.inv(L)
+        plane = np.swapaxes(frame, -1, -2) @ lower
+        T = np.einsum("...ijk,...ai,...bj,...ck->...abc", self.potential.third_derivative(w), plane, plane, lower,
+                       optimize=True)  # fmt: skip
+        return ((T[..., 0, 1, :] ** 2).sum(-1) - (T[..., 0, 0, :] * T[..., 1, 1, :]).sum(-1)) / 4
+
+    def ricci_tensor(self, base_point: Any = None) -> Any:
+        """Ric_jk = R_ijk^i of R(e_i, e_j) e_k, positive on spheres, shape=[..., d, d]."""
+        S = self._raise(self.potential.third_derivative(base_point), base_point)
+        trace = anp.einsum("...iip->...p", S)
+        return (anp.einsum("...ijp,...pik->...jk", S, S) - anp.einsum("...p,...pjk->...jk", trace, S)) / 4
+
+    # geodesics ------------------------------------------------------------------------------------------------------
+
+    def geodesic_equation(self, state: Any) -> Any:
+        """(v, -H^{-1} T(v, v) / 2) of (w, v), shape=[..., 2, d]; NaN outside the domain, for an integrator."""
+        w, v = state[..., 0, :], state[..., 1, :]
+        acceleration = self._transport_rate(w, v, v)
+        return anp.stack([anp.broadcast_to(v, anp.shape(acceleration)), acceleration], axis=-2)
+
+    def exp(self, tangent_vec: Any, base_point: Any) -> Any:
+        """End at time 1 of the geodesic from base_point with velocity tangent_vec; shape=[..., d].
+
+        Raises
+        ------
+        DomainError
+            When the base point is outside the domain, or the geodesic leaves it before time 1.
+        """
+        if autodiff.is_traced(tangent_vec) or autodiff.is_traced(base_point):
+            return self._traced_exp(*_same_batch(tangent_vec, base_point))
+        v = as_points(tangent_vec, self.potential.dim, "tangent vector")
+        v, w = np.broadcast_arrays(v, self.potential.domain.require(base_point, "base_point"))
+        return self.exp_solver.exp(v, w)
+
+    def log(self, point: Any, base_point: Any) -> Any:
+        """Velocity at base_point of the geodesic that reaches point at time 1; shape=[..., d].
+
+        Raises
+        ------
+        DomainError
+            When a point is outside the domain.
+        ConvergenceError
+            When no geodesic was found.
+        """
+        y, w = self.potential.domain.require(point, "point"), self.potential.domain.require(base_point, "base_point")
+        return self.log_solver.log(*np.broadcast_arrays(y, w))
+
+    def squared_dist(self, point_a: Any, point_b: Any) -> Any:
+        """Squared geodesic distance, shape=[...]."""
+        if autodiff.is_traced(point_a) or autodiff.is_traced(point_b):
+            return self._traced_squared_dist(*_same_batch(point_a, point_b))
+        return self.squared_norm(self.log(point_b, point_a), point_a)
+
+    def dist(self, point_a: Any, point_b: Any) -> Any:
+        """Geodesic distance, shape=[...]."""
+        return anp.sqrt(self.squared_dist(point_a, point_b))
+
+    def parallel_transport(
+        self, tangent_vec: Any, base_point: Any, direction: Any = None, end_point: Any = None
+    ) -> Any:
+        """Levi-Civita parallel transport along the geodesic with velocity `direction`, or to `end_point`.
+
+        Parameters
+        ----------
+        tangent_vec, base_point, direction, end_point : array-like, shape=[..., d]
+
+        Returns
+        -------
+        array, shape=[..., d]
+
+        Raises
+        ------
+        ArgumentError
+            When neither or both of `direction` and `end_point` are given.
+        """
+        if (direction is None) == (end_point is None):
+            raise ArgumentError(
+                "parallel transport", got="neither or both of direction and end_point", wanted="exactly one of them"
+            )
+        w = self.potential.domain.require(base_point, "base_point")
+        v = self.log(end_point, w) if direction is None else as_points(direction, self.potential.dim, "direction")
+        u = as_points(tangent_vec, self.potential.dim, "tangent vector")
+        u, v, w = np.broadcast_arrays(u, v, w)
+        if self.isometry is not None:
+            end = self.isometry.exp(v, w, self.potential.domain) if direction is not None else end_point
+            return self.isometry.transport(u, v, w, np.broadcast_to(np.asarray(end, dtype=float), w.shape))
+        return self._integrate(w, v, u)[..., 2 * w.shape[-1] :]
+
+    def shoot(self, v: Array, w: Array) -> Array:
+        """exp by integration, unchecked; shape=[N, d]; NaN where a geodesic leaves the domain."""
+        d, alive, end = w.shape[1], np.arange(len(w)), np.full(w.shape, np.nan)
+        while len(alive):
+            found, stop = self._solve(np.concatenate([w, v], axis=1)[alive], min_step=1e-6)
+            if stop is None:
+                end[alive] = found[:, :d]
+                break
+            # all that are about to leave, and at least the one that stopped the solve
+            ahead = stop.state[:, :d] + 0.01 * stop.state[:, d:]
+            leaving = ~np.asarray(self.potential.domain.belongs(ahead))
+            leaving[stop.entry] = True
+            alive = alive[~leaving]
+        return end
+
+    # inside ---------------------------------------------------------------------------------------------------------
+
+    def _raise(self, T: Any, base_point: Any) -> Any:
+        """H^{kl} T_lij, k first."""
+        d = self.potential.dim
+        flat = anp.linalg.solve(self.potential.hessian(base_point), anp.reshape(T, (*anp.shape(T)[:-2], d * d)))
+        return anp.reshape(flat, anp.shape(T))
+
+    def _transport_rate(self, w: Any, v: Any, u: Any) -> Any:
+        """-Gamma(v, u) = -H^{-1} T(v, u) / 2; NaN outside the domain unless it is being differentiated."""
+        kernel = self.potential.kernel
+        if autodiff.is_traced(w) or autodiff.is_traced(v):
+            pair = anp.einsum("...ijk,...j,...k->...i", kernel.derivative(3, w), v, u)
+            return -anp.linalg.solve(kernel.derivative(2, w), pair[..., None])[..., 0] / 2
+        w = np.asarray(w, dtype=float)
+        H, T = kernel.hessian(w), kernel.third_derivative(w)
+        with np.errstate(all="ignore"):
+            pair = np.matmul(np.matmul(T, v[..., None, :, None])[..., 0], u[..., :, None])
+            bad = ~(np.isfinite(H).all((-1, -2)) & np.isfinite(pair).all((-1, -2)))
+            H = np.where(bad[..., None, None], np.eye(w.shape[-1]), H)
+            try:
+                rate = -np.linalg.solve(H, pair)[..., 0] / 2
+            except np.linalg.LinAlgError:
+                return np.full(w.shape, np.nan)
+        return np.where(bad[..., None], np.nan, rate)
+
+    def _integrate(self, w: Array, *vectors: Array) -> Array:
+        """(w, v, u, ...) at time 1: the geodesic with velocity v, and u, ... transported along it; shape=[..., k d]."""
+        start = np.concatenate([w, *vectors], axis=-1)
+        end, stop = self._solve(start.reshape(-1, start.shape[-1]))
+        if stop is not None:
+            raise geodesic_ends(stop, w.shape[:-1], w.shape[-1])
+        return end.reshape(start.shape)
+
+    def _solve(self, start: Array, **options: float) -> tuple[Array, Stop | None]:
+        d = self.potential.dim
+
+        def field(s: float, y: Array) -> Array:
+            at, v = y[:, :d], y[:, d : 2 * d]
+            rates = [self._transport_rate(at, v, y[:, k : k + d]) for k in range(d, y.shape[1], d)]
+            return np.concatenate([v, *rates], axis=1)
+
+        return integrate_batch(field, start, **options)
+
+    @cached_property
+    def _traced_exp(self) -> Any:
+        """exp for whoever differentiates through it: its derivatives by differences of order four, in one batch."""
+
+        def derivatives(v: Array, w: Array) -> tuple[Array, Array]:
+            d = w.shape[-1]
+            shifts = DIFFERENCE * np.concatenate([k * np.eye(2 * d) for k in (2, 1, -1, -2)])
+            ends = self.exp(v[..., None, :] + shifts[:, :d], w[..., None, :] + shifts[:, d:])
+            far, near, back, behind = np.split(ends, 4, axis=-2)
+            J = np.swapaxes(8 * (near - back) - (far - behind), -1, -2) / (12 * DIFFERENCE)
+            return J[..., :d], J[..., d:]
+
+        return autodiff.with_derivative(self.exp, derivatives)
+
+    @cached_property
+    def _traced_squared_dist(self) -> Any:
+        """d(a, b)^2 with its derivatives -2 H(a) log_a(b) and -2 H(b) log_b(a)."""
+
+        def derivatives(a: Array, b: Array) -> tuple[Array, Array]:
+            def one(p: Array, q: Array) -> Array:
+                return -2 * np.einsum("...ij,...j->...i", self.metric_matrix(p), self.log(q, p))
+
+            return one(a, b), one(b, a)
+
+        return autodiff.with_derivative(self.squared_dist, derivatives)
+
+
+def metric_of(R: LegendreFunction) -> HessianMetric:
+    """The metric hess R, on a copy of the domain of R that carries it."""
+    space = copy.copy(R.domain)
+    space.equip_with_metric(HessianMetric, potential=R)
+    metric: HessianMetric = space.metric
+    return metric
+
+
+class _ClosedExp(ExpSolver):
+    def __init__(self, metric: HessianMetric):
+        super().__init__(solves_ivp=False)
+        self._metric = metric
+
+    def exp(self, tangent_vec: Any, base_point: Any) -> Array:
+        assert self._metric.isometry is not None
+        return self._metric.isometry.exp(tangent_vec, base_point, self._metric.potential.domain)
+
+
+class _ClosedLog(LogSolver):
+    def __init__(self, metric: HessianMetric):
+        super().__init__(solves_bvp=False)
+        self._metric = metric
+
+    def log(self, point: Any, base_point: Any) -> Array:
+        assert self._metric.isometry is not None
+        return self._metric.isometry.log(point, base_point)
+
+
+def _same_batch(a: Any, b: Any) -> tuple[Any, Any]:
+    """Two arrays with one batch shape, by operations that can be differentiated."""
+    shape = np.broadcast_shapes(anp.shape(a), anp.shape(b))
+    return a + anp.zeros(shape), b + anp.zeros(shape)

@@ -1,0 +1,210 @@
+"""Hessian metrics that are isometric to products of spheres, Euclidean and hyperbolic spaces: by structure."""
+
+from __future__ import annotations
+
+from functools import partial, singledispatch
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, Map
+from geoflow.metrics.space_forms import Isometry, SpaceForm
+from geoflow.numerics import autodiff
+from geoflow.numerics.blocks import consecutive
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.profiles import PROFILES, Profile
+from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Tilted
+
+INVERSION_STEPS = 200
+
+
+def isometry(R: LegendreFunction) -> Isometry | None:
+    """An isometry of (int dom R, hess R) to a product of space forms, read off the structure of R; None if unknown."""
+    direct = isometry_of(R.structure, R)
+    Q = R.known_conjugate
+    if direct is not None or Q is None:
+        return direct
+    other = isometry_of(Q.structure, Q)  # the same manifold in its other chart
+    if other is None:
+        return None
+    forward, inverse, jacobian = other.forward, other.inverse, other.jacobian
+    return Isometry(
+        other.forms,
+        lambda w: forward(R.gradient(w)),
+        lambda y: Q.kernel.gradient(inverse(y)),
+        lambda w: jacobian(R.gradient(w)) @ R.hessian(w),
+    )
+
+
+@singledispatch
+def isometry_of(structure: object, R: LegendreFunction) -> Isometry | None:
+    """The isometry of a Legendre function R of this structure; register a new structure here."""
+    return None
+
+
+@isometry_of.register
+def _(structure: Scaled, R: LegendreFunction) -> Isometry | None:
+    """Lengths multiplied by the root of the factor, curvatures divided by the factor."""
+    part, root = _part(structure.part), float(np.sqrt(structure.factor))
+    if part is None:
+        return None
+    forward, inverse, jacobian = part.forward, part.inverse, part.jacobian
+    return Isometry(
+        tuple(SpaceForm(f.curvature / root**2, f.ambient_dim) for f in part.forms),
+        lambda w: root * forward(w),
+        lambda y: inverse(y / root),
+        lambda w: root * jacobian(w),
+    )
+
+
+@isometry_of.register
+def _(structure: Tilted, R: LegendreFunction) -> Isometry | None:
+    return _part(structure.part)
+
+
+@isometry_of.register
+def _(structure: Affine, R: LegendreFunction) -> Isometry | None:
+    A, b, inner = structure.matrix, structure.b, _part(structure.part)
+    if inner is None or A.shape[0] != A.shape[1]:
+        return None
+    inverse_A = np.linalg.inv(A)
+    return Isometry(
+        inner.forms,
+        lambda w: inner.forward(w @ A.T + b),
+        lambda y: (inner.inverse(y) - b) @ inverse_A.T,
+        lambda w: inner.jacobian(w @ A.T + b) @ A,
+    )
+
+
+def _part(part: object) -> Isometry | None:
+    return isometry(part) if isinstance(part, LegendreFunction) else None
+
+
+@isometry_of.register
+def _(structure: Product, R: LegendreFunction) -> Isometry | None:
+    found = [_part(p) for p in structure.parts]
+    parts = [p for p in found if p is not None]
+    if len(parts) < len(found):
+        return None
+    blocks = structure.blocks
+    images = consecutive([sum(f.ambient_dim for f in p.forms) for p in parts])
+
+    def jacobian(w: Array) -> Array:
+        J = np.zeros((*np.shape(w)[:-1], images[-1].stop, structure.dim))
+        for p, block, image in zip(parts, blocks, images, strict=True):
+            J[..., image, block] = p.jacobian(w[..., block])
+        return J
+
+    return Isometry(
+        tuple(f for p in parts for f in p.forms),
+        lambda w: np.concatenate([p.forward(w[..., b]) for p, b in zip(parts, blocks, strict=True)], axis=-1),
+        lambda y: np.concatenate([p.inverse(y[..., i]) for p, i in zip(parts, images, strict=True)], axis=-1),
+        jacobian,
+    )
+
+
+@isometry_of.register
+def _(structure: Ridges, R: LegendreFunction) -> Isometry | None:
+    """D = d ridges are flat; d + 1 entropies whose arguments add up to c are the sphere of radius 2 sqrt(c)."""
+    s = structure
+    a, b = s.directions, s.offsets
+    m, d = a.shape
+    sphere = m == d + 1 and all(p is PROFILES["entropy"] for p in s.profiles) and np.abs(a.sum(0)).max() < 1e-14
+    if not (sphere or m == d):
+        return None
+    form = SpaceForm(1 / (4 * b.sum()), m) if sphere else SpaceForm(0.0, m)
+    back = np.linalg.pinv(a)
+
+    def columns(which: str, w: Array) -> Array:
+        args = w @ a.T + b
+        return np.stack([getattr(p, which)(args[..., k]) for k, p in enumerate(s.profiles)], axis=-1)
+
+    def inverse(y: Array) -> Array:
+        y = np.asarray(y, dtype=float)
+        args = np.stack([_invert(p, y[..., k]) for k, p in enumerate(s.profiles)], axis=-1)
+        return (args - b) @ back.T
+
+    return Isometry(
+        (form,),
+        lambda w: columns("root_integral", w),
+        inverse,
+        lambda w: columns("root_curvature", w)[..., None] * a,
+    )
+
+
+def _invert(profile: Profile, y: Array) -> Array:
+    """The s with phi(s) = y, phi = int sqrt(r'') increasing, by Newton with bisection; NaN where there is none."""
+    lower, upper = profile.domain
+    s = np.full(y.shape, 0.5 * (lower + upper) if np.isfinite(lower + upper) else _inside(lower, upper))
+    if profile is PROFILES["entropy"]:
+        return np.where(y > 0, y**2 / 4, np.nan)
+    low, high = np.full(y.shape, lower), np.full(y.shape, upper)
+    with np.errstate(all="ignore"):
+        for _ in range(INVERSION_STEPS):
+            gap = profile.root_integral(s) - y
+            low, high = np.where(gap < 0, s, low), np.where(gap > 0, s, high)
+            step = s - gap / profile.root_curvature(s)
+            fallback = np.where(
+                np.isfinite(low) & np.isfinite(high),
+                (low + high) / 2,
+                np.where(np.isfinite(low), 2 * s - low + 1, np.where(np.isfinite(high), 2 * s - high - 1, step)),
+            )
+            moved = np.where((step > low) & (step < high), step, fallback)
+            done = np.abs(moved - s) <= 4e-16 * np.abs(s) + 1e-300
+            s = moved
+            if done.all() or not (np.abs(s) < 1e150).all():
+                break
+        return np.where(np.abs(profile.root_integral(s) - y) <= 1e-10 * (1 + np.abs(y)), s, np.nan)
+
+
+def _inside(lower: float, upper: float) -> float:
+    if np.isfinite(lower):
+        return lower + 1.0
+    return upper - 1.0 if np.isfinite(upper) else 0.0
+
+
+@isometry_of.register
+def _(structure: Pullback, R: LegendreFunction) -> Isometry | None:
+    """The hyperbolic plane du^2 + cosh(u)^2 dv^2 is (cosh u cosh v, cosh u sinh v, sinh u), here of curvature -1/2."""
+    s = structure
+    from_charts = s.inverse
+    if from_charts is None:
+        return None
+    root = np.sqrt(2.0)
+    forms, maps, inverses, start = [], [], [], 0
+    for model, chart in s.pieces:
+        size = int(np.shape(chart(R.domain.interior_point()))[-1])
+        if model == "euclidean":
+            forms.append(SpaceForm(0.0, size))
+            maps.append(chart)
+            inverses.append((slice(start, start + size), None))
+            start += size
+        else:
+            forms.append(SpaceForm(-0.5, 3))
+            maps.append(partial(_scaled_hyperboloid, chart))
+            inverses.append((slice(start, start + 3), root))
+            start += 3
+
+    def forward(w: Array) -> Array:
+        return anp.concatenate([f(w) for f in maps], axis=-1)
+
+    def inverse(y: Array) -> Array:
+        charts = []
+        for block, radius in inverses:
+            part = y[..., block]
+            if radius is not None:
+                u = np.arcsinh(part[..., 2] / radius)
+                part = np.stack([u, np.arcsinh(part[..., 1] / (radius * np.cosh(u)))], axis=-1)
+            charts.append(part)
+        return from_charts(*charts)
+
+    return Isometry(tuple(forms), forward, inverse, autodiff.jacobian(forward))
+
+
+def _scaled_hyperboloid(chart: Map, w: Array) -> Array:
+    return np.sqrt(2.0) * _hyperboloid(chart(w))
+
+
+def _hyperboloid(c: Array) -> Array:
+    u, v = c[..., 0], c[..., 1]
+    return anp.stack([anp.cosh(u) * anp.cosh(v), anp.cosh(u) * anp.sinh(v), anp.sinh(u)], axis=-1)

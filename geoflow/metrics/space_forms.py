@@ -1,0 +1,163 @@
+"""Spaces of constant curvature in closed form, and isometries to products of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoflow._typing import Array, Map
+from geoflow._validate import describe
+from geoflow.errors import DomainError
+from geoflow.numerics.blocks import consecutive
+from geoflow.spaces.domains import ConvexDomain
+
+
+@dataclass(frozen=True)
+class SpaceForm:
+    """A complete space of constant curvature in R^m: {<x, x> = 1 / curvature}, or R^m itself where it is 0.
+
+    For negative curvature the first coordinate is timelike, <x, y> = -x_1 y_1 + x_2 y_2 + ...
+
+    Parameters
+    ----------
+    curvature : float
+    ambient_dim : int
+    """
+
+    curvature: float
+    ambient_dim: int
+
+    @property
+    def signature(self) -> Array:
+        """Signs of the ambient inner product, shape=[m]."""
+        signs = np.ones(self.ambient_dim)
+        if self.curvature < 0:
+            signs[0] = -1.0
+        return signs
+
+    def inner(self, u: Array, v: Array) -> Array:
+        """<u, v>, shape=[...]."""
+        return np.einsum("...i,...i,i->...", u, v, self.signature)
+
+    def norm(self, u: Array) -> Array:
+        """Length of tangent vectors, shape=[...]."""
+        return np.sqrt(np.maximum(self.inner(u, u), 0.0))
+
+    def exp(self, u: Array, x: Array) -> Array:
+        """End at time 1 of the geodesic from x with velocity u, shape=[..., m]."""
+        k = self.curvature
+        if k == 0:
+            return x + u
+        angle = np.sqrt(abs(k)) * self.norm(u)[..., None]
+        if k > 0:
+            return np.cos(angle) * x + np.sinc(angle / np.pi) * u
+        ratio = np.where(angle < 1e-4, 1 + angle**2 / 6, np.sinh(angle) / np.where(angle < 1e-4, 1.0, angle))
+        return np.cosh(angle) * x + ratio * u
+
+    def log(self, y: Array, x: Array) -> Array:
+        """The shortest u with exp(u, x) = y, shape=[..., m]."""
+        k = self.curvature
+        if k == 0:
+            return y - x
+        across = y - k * self.inner(x, y)[..., None] * x
+        # the angle from the chord: arccos would lose half the digits of close points
+        half = np.sqrt(abs(k)) * self.norm(y - x) / 2
+        angle = 2 * (np.arcsin(np.minimum(half, 1.0)) if k > 0 else np.arcsinh(half))
+        length = np.sqrt(abs(k)) * self.norm(across)
+        ratio = np.where(length > 1e-12, angle / np.where(length > 1e-12, length, 1.0), 1.0)
+        return ratio[..., None] * across
+
+    def transport(self, t: Array, u: Array, x: Array) -> Array:
+        """Parallel transport of t along the geodesic from x with velocity u, to its end; shape=[..., m]."""
+        k = self.curvature
+        if k == 0:
+            return t
+        y, square = self.exp(u, x), self.inner(u, u)
+        angle = np.sqrt(abs(k) * np.maximum(square, 0.0))[..., None]
+        along = self.inner(t, u) / np.where(square > 0, square, 1.0)
+        arrival = np.cos(angle) * u - k * square[..., None] * np.sinc(angle / np.pi) * x
+        if k < 0:
+            ratio = np.where(angle < 1e-4, 1 + angle**2 / 6, np.sinh(angle) / np.where(angle < 1e-4, 1.0, angle))
+            arrival = np.cosh(angle) * u - k * square[..., None] * ratio * x
+        moved = t + along[..., None] * (arrival - u)
+        # tangent at y to rounding
+        return moved - k * self.inner(moved, y)[..., None] * y
+
+
+@dataclass(frozen=True)
+class Isometry:
+    """An isometry Phi of a Hessian manifold onto an open, geodesically convex part of a product of space forms.
+
+    Attributes
+    ----------
+    forms : tuple of SpaceForm
+    forward : callable
+        w to Phi(w), shape=[..., d] to [..., m], m the sum of the ambient dimensions; in autograd.numpy.
+    inverse : callable
+        Phi(w) to w; outside the image, anything or NaN.
+    jacobian : callable
+        dPhi, shape=[..., m, d].
+    """
+
+    forms: tuple[SpaceForm, ...]
+    forward: Map
+    inverse: Map
+    jacobian: Map
+
+    def each(self, what: str, *arrays: Array) -> Array:
+        """A map of the space forms, block by block."""
+        blocks = consecutive([f.ambient_dim for f in self.forms])
+        parts = [getattr(f, what)(*(a[..., k] for a in arrays)) for f, k in zip(self.forms, blocks, strict=True)]
+        return np.concatenate(parts, axis=-1)
+
+    @property
+    def signature(self) -> Array:
+        return np.concatenate([f.signature for f in self.forms])
+
+    def push(self, v: Array, w: Array) -> Array:
+        """dPhi(w).v, shape=[..., m]."""
+        return np.einsum("...Di,...i->...D", self.jacobian(w), v)
+
+    def pull(self, u: Array, w: Array) -> Array:
+        """The v with dPhi(w).v = u, shape=[..., d]."""
+        J = self.jacobian(w)
+        dual = np.einsum("...Di,D->...iD", J, self.signature)
+        return np.linalg.solve(dual @ J, np.einsum("...iD,...D->...i", dual, u)[..., None])[..., 0]
+
+    def exp(self, v: Array, w: Array, domain: ConvexDomain) -> Array:
+        """End of the geodesic from w with velocity v, or `DomainError` where it leaves the domain."""
+        x, u = np.asarray(self.forward(w)), self.push(v, w)
+        y = self.each("exp", u, x)
+        with np.errstate(all="ignore"):
+            end = np.asarray(self.inverse(y), dtype=float)
+            inside = np.asarray(domain.belongs(end))
+            back = np.asarray(self.forward(np.where(inside[..., None], end, w)))
+        ok = inside & (np.abs(back - y).max(-1) <= 1e-7 * (1 + np.abs(y).max(-1)))
+        # the image is convex, but a great circle that leaves it comes back after half a turn
+        start = 0
+        for f in self.forms:
+            if f.curvature > 0:
+                ok &= np.sqrt(f.curvature) * f.norm(u[..., start : start + f.ambient_dim]) < np.pi
+            start += f.ambient_dim
+        if not ok.all():
+            index = tuple(int(i) for i in np.argwhere(~ok)[0])
+            raise DomainError(
+                "geodesic leaves the domain",
+                got=f"tangent vector {describe(v[index])} at {describe(w[index])}"
+                + (f", batch entry {index}" if index else ""),
+                wanted=f"a geodesic that stays in {domain} to t = 1",
+                remedy="scale the tangent vector down",
+                index=index,
+                point=w[index],
+            )
+        return end
+
+    def log(self, y: Array, w: Array) -> Array:
+        """The v with exp(v, w) = y, shape=[..., d]."""
+        return self.pull(self.each("log", np.asarray(self.forward(y)), np.asarray(self.forward(w))), w)
+
+    def transport(self, t: Array, v: Array, w: Array, end: Array) -> Array:
+        """Parallel transport of t from w along the geodesic with velocity v to its end; shape=[..., d]."""
+        moved = self.each("transport", self.push(t, w), self.push(v, w), np.asarray(self.forward(w)))
+        return self.pull(moved, end)

@@ -1,0 +1,36 @@
+"""Steps that are shortened, entry by entry, until each is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from geoflow._typing import Array, Mask
+
+
+def halve(accept: Callable[[Array, float], Mask], todo: Array, tries: int, factor: float = 0.5) -> Array:
+    """Offer the entries of a batch the fractions 1, factor, factor^2, ... of their steps until each accepts one.
+
+    Parameters
+    ----------
+    accept : callable
+        (indices, fraction) to truth values: which of these entries take that fraction; it keeps what it accepts.
+    todo : array of int, shape=[n]
+        Indices of the entries that move.
+    tries : int
+    factor : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    array of int
+        The entries that accepted nothing.
+    """
+    fraction = 1.0
+    for _ in range(tries):
+        if len(todo) == 0:
+            break
+        todo = todo[~np.asarray(accept(todo, fraction), dtype=bool)]
+        fraction *= factor
+    return todo

@@ -1,0 +1,1 @@
+"""R(w): Legendre functions, given or induced by a map."""

@@ -1,0 +1,162 @@
+"""The direct theorem: a commuting parametrization G induces a Legendre function R, computed from G alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._validate import as_points, require_type
+from geoflow.errors import DomainError
+from geoflow.maps.leaf import Leaf
+from geoflow.maps.parametrization import Parametrization
+from geoflow.maps.reach import joint_flow, points_of_leaf
+from geoflow.potentials.kernel import SolvedKernel
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.spaces.domains import Region
+
+
+def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
+    """Return the Legendre function R whose mirror flow is the gradient flow of every loss through G from x0.
+
+    R = Q* with grad Q(mu) = G(psi(x0; mu)); normalised by R(G(x0)) = 0 and grad R(G(x0)) = 0.
+
+    Parameters
+    ----------
+    G : Parametrization
+        Regular and commuting; both are checked at x0, around it on its leaf, and along every lift.
+    x0 : array-like, shape=[D]
+
+    Returns
+    -------
+    InducedLegendreFunction
+
+    Raises
+    ------
+    NotRegularError, NotCommutingError
+        With `defect` and the witness `point`; the latter with the `pair` of fields.
+    NotOnManifoldError
+        When x0 is not on M.
+
+    Reference
+    ---------
+    LWLA22, theorem 4.8.
+    """
+    require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
+    x0 = G.require_point(x0, "x0")
+    G(x0)  # a typed error where G itself is not defined
+    G.check_regular(x0).unwrap()
+    G.check_commuting(points_of_leaf(G, x0)).unwrap()
+    return InducedLegendreFunction(G, x0)
+
+
+class LiftFormula:
+    """R(w) = <w, mu> - Q(mu) and its derivatives, at the lift x(w) = psi(x0; mu); NaN where w has none.
+
+    grad R = mu, hess R = C^{-1} at x(w), and T_ijk = -H_ia (d_k C_ab) H_bj, C differentiated along the lift
+    dx/dw_k = grad G^T H e_k.
+
+    Parameters
+    ----------
+    leaf : Leaf
+    """
+
+    def __init__(self, leaf: Leaf):
+        self.leaf = leaf
+
+    def derivative(self, order: int, w: Array) -> Array:
+        found, kernel = self.leaf.lift_or_nan(np.asarray(w, dtype=float)), self.leaf.kernel
+        if order == 0:
+            return np.einsum("...i,...i->...", w, found.mu) - found.Q
+        if order == 1:
+            return found.mu
+        if order == 2:
+            return np.linalg.inv(kernel.cometric(found.x))
+        rows, C = kernel.gradients_and_cometric(found.x)
+        H = np.linalg.inv(C)
+        dC = kernel.derivative_of_cometric(found.x, np.einsum("...aD,...ak->...kD", rows, H))
+        return -np.einsum("...ia,...kab,...bj->...ijk", H, dC, H)
+
+
+class LiftKernel(SolvedKernel):
+    """R by lifting to a leaf.
+
+    Parameters
+    ----------
+    leaf : Leaf
+    region : Region
+        The range of G from x0.
+    """
+
+    def __init__(self, leaf: Leaf, region: Region):
+        super().__init__(LiftFormula(leaf), region)
+        self.leaf = leaf
+
+    def cometric(self, w: Array) -> Array:
+        return self.leaf.kernel.cometric(self.leaf.lift_or_nan(np.asarray(w, dtype=float)).x)
+
+    def cometric_along(self) -> Map:
+        follow = self.leaf.follower()
+        return lambda w: self.leaf.kernel.cometric(follow(w))
+
+
+class InducedLegendreFunction(LegendreFunction):
+    """The Legendre function that a commuting parametrization induces from a point, by lifting; see `mirror_map`.
+
+    Values at w come from the lift x(w) = psi(x0; mu), G(x(w)) = w: grad R = mu, hess R = (dG dG^T)^{-1} at x(w).
+
+    Attributes
+    ----------
+    parametrization : Parametrization
+    x0 : array, shape=[D]
+    w0 : array, shape=[d]
+    leaf : Leaf
+    """
+
+    def __init__(self, parametrization: Parametrization, x0: Array):
+        self.parametrization, self.x0, self.w0 = parametrization, x0, parametrization(x0)
+        self.leaf = parametrization.leaf(x0)
+        region = Region(
+            parametrization.codomain_dim, self._reachable, self.w0, f"range of {parametrization.name} from x0"
+        )
+        self._adopt(LiftKernel(self.leaf, region), f"R induced by {parametrization.name}")
+
+    def lift(self, w: ArrayLike) -> Array:
+        """The point x(w) of the leaf through x0 with G(x(w)) = w; shape=[..., d] to shape=[..., D].
+
+        Raises
+        ------
+        DomainError
+            When w is out of reach from x0: carries `s`, how far along the segment from G(x0) the lift got, and `index`.
+        NotCommutingError, NotRegularError
+            When G fails to commute or to be regular along the lift.
+        """
+        return self.parametrization.unflatten(self.leaf.lift(as_points(w, self.dim, f"point of {self.name}")).x)
+
+    def inverse_gradient(self, mu: ArrayLike, start: ArrayLike | None = None) -> Array:
+        """grad Q(mu) = G(psi(x0; mu)), by the joint flow; shape=[..., d]."""
+        return self.parametrization(joint_flow(self.parametrization, self.x0, mu))
+
+    def _evaluate(self, order: int, w: ArrayLike) -> Array:
+        # a lift that does not arrive is the domain check, and says how far it got: no second lift to ask first
+        w = as_points(w, self.dim, f"point of {self.name}")
+        self.leaf.lift(w)
+        return self.kernel.derivative(order, w)
+
+    def _primal(self, mu: Array) -> Array:
+        try:
+            return self.inverse_gradient(mu)
+        except DomainError:
+            if mu.ndim == 1:
+                return np.full(mu.shape, np.nan)
+            return np.stack([self._primal(m) for m in mu])
+
+    def _reachable(self, w: ArrayLike) -> Mask:
+        w = np.asarray(w, dtype=float)
+        inside = np.zeros(w.shape[:-1], dtype=bool)
+        for index in np.ndindex(inside.shape):
+            try:
+                self.leaf.lift(w[index])
+                inside[index] = True
+            except DomainError:
+                pass
+        return inside

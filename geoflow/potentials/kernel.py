@@ -1,0 +1,113 @@
+"""The unchecked layer of a Legendre function: R and its derivatives at points, for integrators and solvers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from geoflow._typing import Array, Map, Mask
+from geoflow.numerics import autodiff
+from geoflow.spaces.domains import ConvexDomain
+
+
+class Formula(Protocol):
+    """R and its derivatives as formulas, good inside the domain of R, that can be differentiated further."""
+
+    def derivative(self, order: int, w: Array) -> Array:
+        """The derivative of order 0 to 3: shape=[...], [..., d], [..., d, d] or [..., d, d, d]."""
+        ...
+
+
+class ClosedFormula:
+    """R by its value, and by closed forms of its derivatives where there are any; the rest is automatic.
+
+    Parameters
+    ----------
+    potential : callable
+        shape=[..., d] to shape=[...], in autograd.numpy.
+    closed : sequence of callable or None
+        grad R, hess R and the third derivative.
+    """
+
+    def __init__(self, potential: Map, closed: Sequence[Map | None]):
+        automatic: tuple[Callable[[Map], Map], ...] = (
+            autodiff.jacobian, autodiff.hessian, autodiff.third_derivative
+        )  # fmt: skip
+        rest = (given or make(potential) for given, make in zip(closed, automatic, strict=True))
+        self._levels = (potential, *rest)
+
+    def derivative(self, order: int, w: Array) -> Array:
+        return self._levels[order](w)
+
+
+class LegendreKernel:
+    """R on points of shape=[N, d]: nothing is checked and nothing is raised; NaN outside the domain.
+
+    Parameters
+    ----------
+    formula : Formula
+    domain : ConvexDomain
+    """
+
+    def __init__(self, formula: Formula, domain: ConvexDomain):
+        self.formula, self.domain = formula, domain
+
+    def value(self, w: Array) -> Array:
+        """R(w), shape=[N]."""
+        return self._masked(0, w)
+
+    def gradient(self, w: Array) -> Array:
+        """grad R(w), shape=[N, d]."""
+        return self._masked(1, w)
+
+    def hessian(self, w: Array) -> Array:
+        """hess R(w), shape=[N, d, d]."""
+        return self._masked(2, w)
+
+    def third_derivative(self, w: Array) -> Array:
+        """T_ijk, shape=[N, d, d, d]."""
+        return self._masked(3, w)
+
+    def derivative(self, order: int, w: Array) -> Array:
+        """The derivative of order 0 to 3 by its formula, at points that are known to be inside."""
+        if autodiff.is_traced(w):
+            return self.formula.derivative(order, w)
+        with np.errstate(all="ignore"):
+            return np.asarray(self.formula.derivative(order, w), dtype=float)
+
+    def cometric(self, w: Array) -> Array:
+        """H(w)^{-1}, shape=[N, d, d]; NaN also where H is singular."""
+        H = self.hessian(w)
+        if autodiff.is_traced(H):
+            return autodiff.inv(H)
+        try:
+            return np.linalg.inv(H)
+        except np.linalg.LinAlgError:
+            return np.full(H.shape, np.nan)
+
+    def cometric_along(self) -> Map:
+        """`cometric` for an integrator, whose points are close to one another; it may remember the last ones."""
+        return self.cometric
+
+    def inside(self, w: Array) -> Mask:
+        """Which points are in the domain, shape=[N]."""
+        return np.asarray(self.domain.belongs(w))
+
+    def _masked(self, order: int, w: Array) -> Array:
+        if autodiff.is_traced(w):
+            return self.formula.derivative(order, w)
+        w = np.asarray(w, dtype=float)
+        inside = self.inside(w)
+        if inside.all():
+            return self.derivative(order, w)
+        value = self.derivative(order, np.where(inside[..., None], w, self.domain.interior_point()))
+        return np.where(inside.reshape(*inside.shape, *[1] * order), value, np.nan)
+
+
+class SolvedKernel(LegendreKernel):
+    """A kernel whose formulas solve for what they need, and give NaN of themselves where there is no solution."""
+
+    def _masked(self, order: int, w: Array) -> Array:
+        return self.derivative(order, w)

@@ -1,0 +1,342 @@
+"""Legendre functions: potentials, their conjugates and Bregman divergences."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from geomstats.geometry.manifold import Manifold
+
+from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._validate import as_finite, as_points, describe
+from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
+from geoflow.numerics import autodiff
+from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
+from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel
+from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
+from geoflow.spaces.domains import Region, as_domain
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from geoflow.metrics.hessian import HessianMetric
+
+
+class LegendreFunction:
+    """A Legendre function R on an open convex set: strictly convex, with a gradient that blows up at the boundary.
+
+    Parameters
+    ----------
+    potential : callable
+        R: shape=[..., d] to shape=[...], in autograd.numpy.
+    domain : int or ConvexDomain
+        Interior of dom R; an int d means R^d.
+    gradient, hessian, third_derivative : callable, optional
+        Closed forms, to shape=[..., d], [..., d, d], [..., d, d, d]; what is missing is differentiated automatically.
+    conjugate : LegendreFunction or callable, optional
+        Closed form of Q = R*, mu of shape=[..., d] to shape=[...].
+    name : str
+
+    Attributes
+    ----------
+    kernel : LegendreKernel
+        R and its derivatives, unchecked: what integrators and solvers call.
+    structure : object, or None
+        How R is built from others, a class of `geoflow.potentials.structure`. It has the Hessian of R; `realize` builds
+        its exact embedding from it, and the certificate checks that, so that it is never believed.
+    has_closed_conjugate : bool
+        Whether grad Q needs no solve.
+
+    Reference
+    ---------
+    Rockafellar, Convex Analysis, section 26.
+    """
+
+    def __init__(
+        self,
+        potential: Map,
+        domain: int | Manifold,
+        *,
+        gradient: Map | None = None,
+        hessian: Map | None = None,
+        third_derivative: Map | None = None,
+        conjugate: LegendreFunction | Map | None = None,
+        name: str = "R",
+    ):
+        if not callable(potential):
+            raise ArgumentError("potential", got=type(potential).__name__, wanted="a callable w -> R(w)")
+        formula = ClosedFormula(potential, (gradient, hessian, third_derivative))
+        self._adopt(LegendreKernel(formula, as_domain(domain)), name)
+        if conjugate is not None:
+            self._link(conjugate if isinstance(conjugate, LegendreFunction) else self._closed_conjugate(conjugate))
+            self.has_closed_conjugate = self.conjugate.has_closed_conjugate = True
+
+    @classmethod
+    def from_kernel(cls, kernel: LegendreKernel, name: str = "R") -> LegendreFunction:
+        """A Legendre function by its kernel alone, which is believed."""
+        R = LegendreFunction.__new__(LegendreFunction)
+        R._adopt(kernel, name)
+        return R
+
+    @classmethod
+    def composed(cls, structure: Structure) -> LegendreFunction:
+        """The Legendre function of a structure, which is its formula, its domain and its name."""
+        R = LegendreFunction.from_kernel(LegendreKernel(structure, structure.domain), structure.name)
+        R.structure, R.has_closed_conjugate = structure, structure.has_closed_conjugate
+        return R
+
+    # values ---------------------------------------------------------------------------------------------------------
+
+    def __call__(self, w: ArrayLike) -> Array:
+        """R(w), shape=[...].
+
+        Raises
+        ------
+        DomainError
+            Where a point is outside the domain.
+        """
+        return self._evaluate(0, w)
+
+    def gradient(self, w: ArrayLike) -> Array:
+        """Mirror coordinates mu = grad R(w), shape=[..., d]."""
+        return self._evaluate(1, w)
+
+    def hessian(self, w: ArrayLike) -> Array:
+        """Hessian metric H(w), shape=[..., d, d]."""
+        return self._evaluate(2, w)
+
+    def third_derivative(self, w: ArrayLike) -> Array:
+        """T_ijk = d_i d_j d_k R(w), shape=[..., d, d, d]."""
+        return self._evaluate(3, w)
+
+    def cometric(self, w: ArrayLike) -> Array:
+        """Cometric H(w)^{-1} = hess Q(grad R(w)), shape=[..., d, d]."""
+        try:
+            return np.linalg.inv(self.hessian(w))
+        except np.linalg.LinAlgError:
+            raise NotLegendreError(
+                f"Hessian of {self.name}",
+                got="a singular matrix",
+                wanted="a positive definite Hessian",
+                remedy="stay away from the boundary of the domain",
+            ) from None
+
+    def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
+        """D_R(w, v) = R(w) - R(v) - <grad R(v), w - v>, shape=[...]."""
+        w, v = self.domain.require(w, "w"), self.domain.require(v, "v")
+        return self(w) - self(v) - np.einsum("...i,...i->...", self.gradient(v), w - v)
+
+    @property
+    def potential(self) -> Map:
+        """R as a bare function, in autograd.numpy."""
+        return partial(self.kernel.formula.derivative, 0)
+
+    # composition ----------------------------------------------------------------------------------------------------
+
+    def with_structure(self, structure: object) -> Self:
+        """This function, told how it is built: a structure with its Hessian, for exact embeddings and geodesics."""
+        self.structure = structure
+        return self
+
+    def __add__(self, other: object) -> LegendreFunction:
+        """R1 + R2, on the intersection of the domains."""
+        if not isinstance(other, LegendreFunction):
+            return NotImplemented
+        parts = [p for R in (self, other) for p in (R.structure.parts if isinstance(R.structure, Sum) else (R,))]
+        dims = sorted({p.dim for p in parts})
+        if len(dims) > 1:
+            raise ShapeError(
+                "sum of Legendre functions",
+                got=f"dimensions {dims}",
+                wanted="one dimension",
+                remedy="for R1(w1) + R2(w2) on separate coordinates use gf.product(R1, R2)",
+            )
+        return LegendreFunction.composed(Sum(tuple(parts)))
+
+    def __rmul__(self, factor: float) -> LegendreFunction:
+        """c R, for c > 0."""
+        if isinstance(factor, bool) or not isinstance(factor, (int, float, np.floating, np.integer)):
+            raise ArgumentError("factor of a Legendre function", got=type(factor).__name__, wanted="a positive number")
+        c = float(factor)
+        if not 0 < c < np.inf:
+            raise NotLegendreError(
+                f"{c:g} times {self.name}", got=f"factor {c:g}", wanted="a positive factor: the result has to be convex"
+            )
+        return LegendreFunction.composed(Scaled(c, self))
+
+    __mul__ = __rmul__
+
+    def compose_affine(self, A: ArrayLike, b: ArrayLike = 0.0) -> LegendreFunction:
+        """R(A w + b), for A of shape=[d, n] with full column rank and b of shape=[d]; a function of w in R^n.
+
+        A number for A stands for that multiple of the identity.
+
+        Raises
+        ------
+        ShapeError
+        NotLegendreError
+            When A is not of full column rank.
+        DomainError
+            When no A w + b is in the domain.
+        """
+        A, b = as_finite(A, "matrix A"), as_finite(b, "vector b")
+        if A.ndim not in (0, 2) or (A.ndim == 2 and len(A) != self.dim) or b.shape not in {(), (self.dim,)}:
+            raise ShapeError(
+                f"affine change of {self.name}",
+                got=f"A of shape {A.shape}, b of shape {b.shape}",
+                wanted=f"A of shape [{self.dim}, n] and b of shape [{self.dim}]",
+            )
+        b = np.array(np.broadcast_to(b, self.dim))
+        rank, columns = (int(A != 0), 1) if A.ndim == 0 else (np.linalg.matrix_rank(A), A.shape[1])
+        if rank < columns:
+            raise NotLegendreError(
+                f"affine change of {self.name}",
+                got=f"a matrix of rank {rank} with {columns} columns",
+                wanted="full column rank: otherwise R(A w + b) is constant along the kernel of A",
+                remedy="drop the dependent coordinates of w",
+            )
+        return LegendreFunction.composed(Affine(self, float(A) if A.ndim == 0 else A, b))
+
+    def add_affine(self, slope: ArrayLike = 0.0, offset: float = 0.0) -> LegendreFunction:
+        """R(w) + <slope, w> + offset: the same metric, and grad R moved by a constant.
+
+        Parameters
+        ----------
+        slope : array-like, shape=[d], or a number for every coordinate
+        offset : float
+        """
+        slope = as_finite(slope, "slope")
+        if slope.shape not in {(), (self.dim,)}:
+            raise ShapeError("slope", got=f"shape {slope.shape}", wanted=f"shape [{self.dim}]")
+        return LegendreFunction.composed(Tilted(self, np.array(np.broadcast_to(slope, self.dim)), float(offset)))
+
+    def tilt(self, w0: ArrayLike) -> LegendreFunction:
+        """D_R(., w0): R minus its affine part at w0, so that value and gradient vanish there; mirror flow is the same.
+
+        Parameters
+        ----------
+        w0 : array-like, shape=[d]
+        """
+        w0 = self.domain.require(w0, "w0")
+        if w0.shape != (self.dim,):
+            raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({self.dim},)")
+        slope = self.gradient(w0)
+        return self.add_affine(-slope, float(slope @ w0 - self(w0)))
+
+    # duality --------------------------------------------------------------------------------------------------------
+
+    @property
+    def conjugate(self) -> LegendreFunction:
+        """Convex conjugate Q(mu) = sup_w <w, mu> - R(w); the conjugate of the conjugate is R itself."""
+        if self.known_conjugate is None:
+            built = conjugate_of(self.structure)
+            self._link(built if isinstance(built, LegendreFunction) else self._numerical_conjugate())
+        assert self.known_conjugate is not None
+        return self.known_conjugate
+
+    def inverse_gradient(self, mu: ArrayLike, start: ArrayLike | None = None) -> Array:
+        """The w with grad R(w) = mu, that is grad Q(mu): closed form where known, else damped Newton.
+
+        Parameters
+        ----------
+        mu : array-like, shape=[..., d]
+        start : array-like, shape=[..., d], optional
+            Where Newton starts; the interior point of the domain by default.
+
+        Raises
+        ------
+        DomainError
+            When mu is not in the range of grad R.
+        NotLegendreError
+            When the Hessian is not positive definite where Newton went.
+        """
+        if self.has_closed_conjugate:
+            return self.conjugate.gradient(mu)
+        mu = as_points(mu, self.dim, "mu")
+        w, residual = self.newton.solve(mu, start)
+        bad = ~(residual <= RESIDUAL_TOL)
+        if bad.any():
+            index = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise DomainError(
+                "mu outside the range of the gradient",
+                got=f"mu = {describe(mu[index])}"
+                + (f" at batch entry {index}" if index else "")
+                + f", residual {residual[index]:.1e} relative after Newton",
+                wanted=f"mu = grad R(w) for some w of {self.domain}",
+                remedy="choose mu in the domain of the conjugate, or pass a better `start`",
+                point=mu[index],
+                index=index,
+                defect=float(residual[index]),
+            )
+        return w
+
+    @property
+    def metric(self) -> HessianMetric:
+        """The Hessian metric, as a geomstats metric on the domain."""
+        from geoflow.metrics.hessian import metric_of
+
+        return metric_of(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name} on {self.domain})"
+
+    # inside ---------------------------------------------------------------------------------------------------------
+
+    def _adopt(self, kernel: LegendreKernel, name: str) -> None:
+        self.kernel, self.domain, self.name = kernel, kernel.domain, name
+        self.dim = int(kernel.domain.dim)
+        self.newton = Newton(self)
+        self.structure: object = None
+        self.has_closed_conjugate = False
+        self.known_conjugate: LegendreFunction | None = None
+
+    def _link(self, other: LegendreFunction) -> None:
+        self.known_conjugate, other.known_conjugate = other, self
+
+    def _evaluate(self, order: int, w: ArrayLike) -> Array:
+        if autodiff.is_traced(w):  # the value at the point itself was checked outside
+            return self.kernel.derivative(order, w)
+        w = self.domain.require(w, f"point of {self.name}")
+        value = self.kernel.derivative(order, w)
+        wanted = (*w.shape[:-1], *(self.dim,) * order)
+        if value.shape != wanted:
+            raise ShapeError(
+                f"value of {self.name}",
+                got=f"shape {value.shape} at points of shape {w.shape}",
+                wanted=f"shape {wanted}",
+                remedy="act on the last axis only, for example np.sum(..., axis=-1)",
+            )
+        if not np.isfinite(value).all():
+            index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0][: w.ndim - 1])
+            raise NotFiniteError(
+                f"value of {self.name}",
+                got=f"NaN or infinity at w = {describe(w[index])}",
+                wanted="finite values inside the domain",
+                remedy="give the domain on which the potential is finite",
+                point=w[index],
+            )
+        return value
+
+    def _dual_region(self, inside: Map) -> Region:
+        interior = self.kernel.derivative(1, self.domain.interior_point())
+        return Region(self.dim, inside, interior, f"range of grad {self.name}")
+
+    def _closed_conjugate(self, function: Map) -> LegendreFunction:
+        """Q from its formula; mu is in its domain where grad R(grad Q(mu)) gives mu back."""
+        region = self._dual_region(range_test(self.kernel, function))
+        return LegendreFunction(function, region, name=f"conjugate of {self.name}")
+
+    def _numerical_conjugate(self) -> LegendreFunction:
+        def inside(mu: ArrayLike) -> Mask:
+            return np.isfinite(self._primal(np.asarray(mu, dtype=float))).all(axis=-1)
+
+        kernel = SolvedKernel(ConjugateFormula(self.kernel, self._primal), self._dual_region(inside))
+        result = LegendreFunction.from_kernel(kernel, f"conjugate of {self.name}")
+        result.has_closed_conjugate = True  # its conjugate is self, whose gradient needs no solve
+        return result
+
+    def _primal(self, mu: Array) -> Array:
+        """The w with grad R(w) = mu, NaN where there is none; shape=[..., d]."""
+        w, residual = self.newton.solve(mu)
+        return np.where((residual <= RESIDUAL_TOL)[..., None], w, np.nan)

@@ -1,0 +1,192 @@
+"""Convex functions of one variable, the profiles of ridge sums, with the integral of the root of their curvature.
+
+A ridge r(<a, w> + b) contributes r'' a a^T to a Hessian metric, and phi(<a, w> + b) with phi = int sqrt(r'') to its
+isometric embedding.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._validate import describe
+from geoflow.errors import ArgumentError, NotLegendreError
+from geoflow.numerics import autodiff
+from geoflow.numerics.chebyshev import Antiderivative
+
+
+class Profile:
+    """A convex function r on an open interval.
+
+    Parameters
+    ----------
+    function : callable
+        r(s), entry by entry, in autograd.numpy.
+    domain : tuple of float, optional
+        The interval; by default found by probing where r is finite.
+    derivatives : sequence of callables, optional
+        Closed forms of r', r'', r'''; what is missing is differentiated automatically.
+    root_integral : callable, optional
+        Closed form of phi(s) = int sqrt(r''); computed from Chebyshev panels to 1e-14 where it is missing.
+    name : str
+    """
+
+    def __init__(
+        self,
+        function: Map,
+        domain: tuple[float, float] | None = None,
+        derivatives: tuple[Map, ...] = (),
+        root_integral: Map | None = None,
+        name: str = "r",
+    ):
+        if not callable(function):
+            raise ArgumentError("profile", got=type(function).__name__, wanted="a name or a callable r(s)")
+        self.name, self._levels = name, [function, *derivatives]
+        self.domain = _finite_interval(function) if domain is None else (float(domain[0]), float(domain[1]))
+        if not self.domain[0] < self.domain[1]:
+            raise ArgumentError("domain of a profile", got=repr(self.domain), wanted="(lower, upper), lower < upper")
+        self.has_closed_integral = root_integral is not None
+        self._integral = root_integral
+
+    def __call__(self, s: Array) -> Array:
+        """r(s), entry by entry."""
+        return self._levels[0](s)
+
+    def derivative(self, order: int, s: Array) -> Array:
+        """The derivative of r of an order up to 3, entry by entry."""
+        while len(self._levels) <= order:
+            self._levels.append(_derivative(self._levels[-1]))
+        return self._levels[order](s)
+
+    def root_integral(self, s: ArrayLike) -> Array:
+        """phi(s) = int sqrt(r''), up to a constant; entry by entry.
+
+        Raises
+        ------
+        NotLegendreError
+            Where r'' is not positive.
+        """
+        if self._integral is None:
+            centre = _interior(self.domain)
+            self._integral = Antiderivative(self.root_curvature, centre, self.name)
+        return np.asarray(self._integral(np.asarray(s, dtype=float)))
+
+    def root_curvature(self, s: ArrayLike) -> Array:
+        """sqrt(r''(s)), the derivative of `root_integral`."""
+        with np.errstate(all="ignore"):
+            curvature = np.asarray(self.derivative(2, np.asarray(s, dtype=float)), dtype=float)
+        bad = ~(curvature >= 0)
+        if bad.any():
+            where = np.asarray(s, dtype=float)[bad].ravel()[0]
+            raise NotLegendreError(
+                f"profile {self.name} is not convex",
+                got=f"r'' = {curvature[bad].ravel()[0]:.3g} at s = {where:.6g}",
+                wanted="r'' > 0 on the domain of the profile",
+                remedy="check the profile, or give its domain",
+                point=where,
+            )
+        return np.sqrt(curvature)
+
+    def __repr__(self) -> str:
+        return f"Profile({self.name} on ({self.domain[0]:g}, {self.domain[1]:g}))"
+
+
+#: a profile, its name, or a function r(s)
+ProfileLike: TypeAlias = Profile | str | Map
+
+
+def as_profile(profile: ProfileLike) -> Profile:
+    """A Profile as given, by name, or from a callable."""
+    if isinstance(profile, Profile):
+        return profile
+    if isinstance(profile, str):
+        if profile not in PROFILES:
+            raise ArgumentError("profile", got=repr(profile), wanted=f"one of {', '.join(PROFILES)}, or a callable")
+        return PROFILES[profile]
+    return Profile(profile, name=getattr(profile, "__name__", "r").replace("<lambda>", "r"))
+
+
+def _derivative(f: Map) -> Map:
+    df = autodiff.jacobian(lambda s: f(s[..., 0]))
+    return lambda s: df(s[..., None])[..., 0]
+
+
+def _interior(domain: tuple[float, float]) -> float:
+    low, high = domain
+    if np.isfinite(low) and np.isfinite(high):
+        return (low + high) / 2
+    return low + 1 if np.isfinite(low) else high - 1 if np.isfinite(high) else 0.0
+
+
+def _finite_interval(f: Map) -> tuple[float, float]:
+    """The largest interval about a probe point on which r is finite, its ends by bisection."""
+
+    def finite(s: ArrayLike) -> Mask:
+        with np.errstate(all="ignore"):
+            return np.isfinite(np.asarray(f(np.asarray(s, dtype=float)), dtype=float))
+
+    size = np.geomspace(1e-3, 100.0, 41)
+    probes = np.concatenate([-size[::-1], [0.0], size])
+    inside = finite(probes)
+    if inside.shape != probes.shape or not inside.any():
+        raise ArgumentError(
+            "profile",
+            got=f"no finite value at {describe(probes)}",
+            wanted="a function r(s), entry by entry, finite somewhere in [-100, 100]",
+            remedy="give its interval: gf.Profile(r, domain=(lower, upper))",
+        )
+    first = int(np.argmax(inside))
+    last = first + int(np.argmin(inside[first:])) if not inside[first:].all() else len(probes)
+
+    def end(good: float, bad: float) -> float:
+        for _ in range(200):
+            middle = (good + bad) / 2
+            good, bad = (middle, bad) if finite(middle) else (good, middle)
+        nearest = float(np.round(bad, 9))
+        return nearest if abs(nearest - bad) < 1e-12 else bad
+
+    low = end(probes[first], probes[first - 1]) if first > 0 else -np.inf
+    high = end(probes[last - 1], probes[last]) if last < len(probes) else np.inf
+    return low, high
+
+
+def _hyperbolic_integral(s: Array) -> Array:
+    from scipy.special import hyp2f1
+
+    return s * hyp2f1(0.25, 0.5, 1.5, -np.square(s))
+
+
+def _sech(s: Array) -> Array:
+    e = anp.exp(-anp.abs(s))
+    return 2 * e / (1 + e * e)
+
+
+_R = (-np.inf, np.inf)
+PROFILES: dict[str, Profile] = {
+    p.name: p
+    for p in (
+        Profile(lambda s: s * s / 2, _R,
+                (lambda s: s, lambda s: anp.ones(anp.shape(s)), lambda s: anp.zeros(anp.shape(s))),
+                lambda s: s, "quadratic"),
+        Profile(lambda s: s * anp.log(s) - s, (0.0, np.inf), (anp.log, lambda s: 1 / s, lambda s: -1 / s**2),
+                lambda s: 2 * np.sqrt(s), "entropy"),
+        Profile(lambda s: -anp.log(s), (0.0, np.inf), (lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3),
+                np.log, "log_barrier"),
+        Profile(lambda s: s * anp.log(s) + (1 - s) * anp.log(1 - s), (0.0, 1.0),
+                (lambda s: anp.log(s) - anp.log1p(-s), lambda s: 1 / (s * (1 - s)),
+                 lambda s: (2 * s - 1) / (s * (1 - s)) ** 2), lambda s: 2 * np.arcsin(np.sqrt(s)), "fermi_dirac"),
+        Profile(lambda s: s * anp.arcsinh(s) - anp.sqrt(1 + s**2), _R,
+                (anp.arcsinh, lambda s: 1 / anp.sqrt(1 + s**2), lambda s: -s / (1 + s**2) ** 1.5),
+                _hyperbolic_integral, "hyperbolic_entropy"),
+        Profile(lambda s: anp.logaddexp(0.0, s), _R,
+                (lambda s: (1 + anp.tanh(s / 2)) / 2, lambda s: _sech(s / 2) ** 2 / 4,
+                 lambda s: -_sech(s / 2) ** 2 * anp.tanh(s / 2) / 4),
+                lambda s: 2 * np.arctan(np.tanh(s / 4)), "softplus"),
+        Profile(anp.exp, _R, (anp.exp, anp.exp, anp.exp), lambda s: 2 * np.exp(s / 2), "exp"),
+        Profile(lambda s: s**4 / 4 + s**2 / 2, _R, (lambda s: s**3 + s, lambda s: 3 * s**2 + 1, lambda s: 6 * s),
+                lambda s: s * np.sqrt(1 + 3 * s**2) / 2 + np.arcsinh(np.sqrt(3) * s) / (2 * np.sqrt(3)), "quartic"),
+    )
+}  # fmt: skip

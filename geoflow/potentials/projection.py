@@ -1,0 +1,166 @@
+"""Bregman projection: where a mirror flow converges to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike, Mask
+from geoflow._validate import as_finite, require_converged, require_type
+from geoflow.errors import GeoflowError, InfeasibleError, ShapeError
+from geoflow.numerics.halving import halve
+from geoflow.potentials.legendre import LegendreFunction
+
+DUAL_STEPS = 500
+PATIENCE = 12
+
+
+def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: ArrayLike, tol: float = 1e-10) -> Array:
+    """Bregman projection of w0 onto an affine subspace: argmin { D_R(w, w0) : Z w = y }.
+
+    The optimum has grad R(w) = grad R(w0) + Z^T nu; nu maximises the concave dual <y, nu> - Q(grad R(w0) + Z^T nu).
+
+    Parameters
+    ----------
+    R : LegendreFunction
+    Z : array-like, shape=[n, d]
+    y : array-like, shape=[n]
+    w0 : array-like, shape=[d]
+    tol : float
+        Bound on |Zw - y| relative to |y|, recomputed from the answer.
+
+    Returns
+    -------
+    array, shape=[d]
+
+    Raises
+    ------
+    InfeasibleError
+        When Zw = y has no solution in the domain of R.
+    ConvergenceError
+        When the constraint is not met to `tol`.
+
+    Reference
+    ---------
+    LWLA22, theorem 4.17.
+    """
+    require_type(R, LegendreFunction, "R")
+    Z, y = as_finite(Z, "Z"), as_finite(y, "y")
+    if Z.ndim != 2 or Z.shape[1] != R.dim or y.shape != Z.shape[:1]:
+        raise ShapeError(
+            "constraint Z w = y",
+            got=f"Z of shape {Z.shape}, y of shape {y.shape}",
+            wanted=f"Z of shape [n, {R.dim}] and y of shape [n]",
+        )
+    w0 = as_finite(w0, "w0")
+    if w0.shape != (R.dim,):
+        raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({R.dim},)")
+    mu0 = R.gradient(w0)
+    A, b = _independent_rows(Z, y)
+    _require_feasible(R, A, b)
+    w, defect = _dual_newton(R, A, b, w0, mu0)
+    scale = np.abs(b).max(initial=0.0) + np.abs(A @ w0).max(initial=0.0) + 1e-300
+    if not np.isfinite(defect) or defect > 1e-3 * scale:
+        raise InfeasibleError(
+            "constraint Z w = y",
+            got=f"|Zw - y| = {defect:.2e} where the dual iteration stops shrinking it",
+            wanted="a solution in the domain of R",
+            remedy="check that Zw = y meets the domain",
+            defect=defect,
+        )
+    require_converged(defect / scale, tol, "Bregman projection", "rescale Z and y, or raise tol")
+    return w
+
+
+def _independent_rows(Z: Array, y: Array) -> tuple[Array, Array]:
+    """Orthonormal rows with the same solutions, or an error where Zw = y has none at all."""
+    U, s, Vt = np.linalg.svd(Z, full_matrices=False)
+    rank = int((s > s.max(initial=0.0) * max(Z.shape) * 1e-15 * 8).sum())
+    missing = np.linalg.norm(y - U[:, :rank] @ (U[:, :rank].T @ y))
+    if missing > 1e-9 * (np.linalg.norm(y) + 1e-300):
+        raise InfeasibleError(
+            "constraint Z w = y",
+            got=f"y at distance {missing:.2e} from the range of Z (rank {rank})",
+            wanted="y in the range of Z",
+            remedy="drop contradictory rows, or project y on the range of Z",
+            defect=float(missing),
+        )
+    return Vt[:rank], (U[:, :rank].T @ y) / s[:rank]
+
+
+def _require_feasible(R: LegendreFunction, A: Array, b: Array) -> None:
+    """A polyhedral domain that {Aw = b} does not meet is found by a linear program."""
+    halfspaces, bound = getattr(R.domain, "A", None), getattr(R.domain, "b", None)
+    if halfspaces is None or bound is None or len(bound) == 0:
+        return
+    from scipy.optimize import linprog
+
+    d = R.dim
+    # widest margin of the half-spaces over the constraint set, capped so that unbounded sets have an answer
+    result = linprog(
+        np.r_[np.zeros(d), -1.0],
+        A_ub=np.c_[halfspaces, np.ones(len(bound))],
+        b_ub=bound,
+        A_eq=np.c_[A, np.zeros(len(A))],
+        b_eq=b,
+        bounds=[(None, None)] * d + [(None, 1.0)],
+    )
+    if result.status == 2 or (result.status == 0 and result.x[-1] <= 0):
+        margin = f"widest margin {result.x[-1]:.2e}" if result.status == 0 else "no solution"
+        raise InfeasibleError(
+            "constraint Z w = y",
+            got=f"a constraint set that misses the domain {R.domain} ({margin})",
+            wanted="a solution inside the domain",
+            remedy="choose y = Z w for some w of the domain",
+        )
+
+
+def _dual_newton(R: LegendreFunction, A: Array, b: Array, w0: Array, mu0: Array) -> tuple[Array, float]:
+    """Maximise <b, nu> - Q(mu0 + A^T nu) by damped Newton; returns w = grad Q(mu0 + A^T nu) and |Aw - b|."""
+    nu, w = np.zeros(len(b)), w0
+
+    def primal(trial: Array, near: Array) -> Array | None:
+        try:
+            with np.errstate(all="ignore"):
+                value = R.inverse_gradient(mu0 + A.T @ trial, start=near)
+            return value if np.isfinite(value).all() else None
+        except GeoflowError:
+            return None
+
+    def shortened(nu: Array, w: Array, step: Array, gain: float) -> tuple[Array, Array] | None:
+        """nu and w after the step, halved until the dual grows: as long as its slope along the step is positive."""
+        found: list[tuple[Array, Array]] = []
+
+        def accept(index: Array, fraction: float) -> Mask:
+            trial = primal(nu + fraction * step, w)
+            if trial is None or not float((b - A @ trial) @ step) >= -0.5 * gain:
+                return np.array([False])
+            found.append((nu + fraction * step, trial))
+            return np.array([True])
+
+        halve(accept, np.array([0]), tries=60)
+        return found[0] if found else None
+
+    best, history = (w, np.inf), []
+    for _ in range(DUAL_STEPS):
+        missing = b - A @ w
+        defect = float(np.abs(missing).max(initial=0.0))
+        if defect < best[1]:
+            best = w, defect
+        history.append(best[1])
+        if len(history) > PATIENCE and history[-1] > 0.9 * history[-PATIENCE]:
+            break  # an infeasible constraint: the dual grows for ever while its gradient stays away from zero
+        if defect <= 4e-16 * (np.abs(b).max(initial=0.0) + np.abs(w).max()):
+            break
+        try:
+            C = R.conjugate.hessian(mu0 + A.T @ nu) if R.has_closed_conjugate else R.cometric(w)
+        except GeoflowError:
+            break
+        step = np.linalg.lstsq(A @ C @ A.T, missing, rcond=1e-15)[0]
+        gain = float(missing @ step)
+        mu = mu0 + A.T @ nu
+        t = min(1.0, 10 * (1 + np.abs(mu).max()) / (np.abs(A.T @ step).max() + 1e-300))  # no step far beyond mu itself
+        moved = shortened(nu, w, t * step, gain)
+        if moved is None:
+            break
+        nu, w = moved
+    return best

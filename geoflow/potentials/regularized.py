@@ -1,0 +1,157 @@
+"""Explicit regularization: the time-dependent Legendre function of a commuting pair (G, h)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike, Map
+from geoflow._validate import as_finite
+from geoflow.errors import ArgumentError, NotCommutingError, ShapeError
+from geoflow.maps.lifts import pushed
+from geoflow.maps.parametrization import Parametrization
+from geoflow.maps.reach import joint_flow, points_of_leaf
+from geoflow.numerics.integrate import integrate_batch
+from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
+
+
+def with_regularizer(G: Parametrization, h: Map, x0: Array) -> Parametrization:
+    """The map (G, h) to R^{d+1}, after a look at the values of h.
+
+    Raises
+    ------
+    ArgumentError, ShapeError
+        When h is not callable, or not scalar.
+    """
+    if not callable(h):
+        raise ArgumentError("regularizer", got=type(h).__name__, wanted="a callable x -> h(x), scalar")
+    batch = np.stack([x0, x0])
+    value = np.shape(h(batch))
+    if value != (2,):
+        raise ShapeError(
+            "value of the regularizer",
+            got=f"shape {value} at points of shape {batch.shape}",
+            wanted="shape (2,), one number a point",
+            remedy="sum over the axes of a point, for example np.sum(x**2, axis=-1) / 2",
+        )
+    joint = Parametrization(
+        lambda x: anp.concatenate([G.kernel.value(G.flatten(x)), h(x)[..., None]], axis=-1),
+        G.space,
+        G.codomain_dim + 1,
+        name=f"({G.name}, h)",
+    )
+    joint.commuting_tol = G.commuting_tol
+    return joint
+
+
+def regularized_mirror_map(G: Parametrization, x0: ArrayLike, regularizer: Map) -> RegularizedLegendreFunction:
+    """Return the family R_a of gradient flow of L_t(G(x)) + alpha(t) h(x) from x0, a the integral of alpha.
+
+    Parameters
+    ----------
+    G : Parametrization
+        As for `mirror_map`.
+    x0 : array-like, shape=[D]
+    regularizer : callable
+        x to h(x), scalar, whose gradient commutes with the fields of G.
+
+    Raises
+    ------
+    NotRegularError, NotCommutingError
+        As `mirror_map`; the latter also when grad h does not commute with the fields of G.
+    """
+    induced = mirror_map(G, x0)
+    return RegularizedLegendreFunction(G, regularizer, induced.x0)
+
+
+class RegularizedLegendreFunction:
+    """The Legendre functions R_a that a commuting pair (G, h) induces from x0.
+
+    Gradient flow of L_t(G(x)) + alpha(t) h(x) is mirror flow of R_a, a = int alpha: d/dt grad R_a(w) = -grad L_t(w).
+    R_a = (Q(., -a))* is the function that G induces from phi_h^{-a}(x0), phi_h the flow of grad h.
+
+    Parameters
+    ----------
+    parametrization : Parametrization
+    regularizer : callable
+        x of shape=[..., D] to h(x) of shape=[...], in autograd.numpy.
+    x0 : array, shape=[D]
+
+    Raises
+    ------
+    NotCommutingError
+        When grad h does not commute with the fields of G; carries `pair`, `defect` and `point`.
+
+    Reference
+    ---------
+    Jacobs, Zhou, Burkholz, arXiv:2504.12883, 2025.
+    """
+
+    def __init__(self, parametrization: Parametrization, regularizer: Map, x0: Array):
+        self.parametrization, self.regularizer, self.x0 = parametrization, regularizer, x0
+        self.dim = parametrization.codomain_dim
+        self.joint = with_regularizer(parametrization, regularizer, x0)
+        check = self.joint.check_commuting(points_of_leaf(self.joint, x0))
+        if not check:
+            i, j = check.evidence["pair"]
+            other = "h" if j == self.dim else f"{parametrization.name}_{j + 1}"
+            raise NotCommutingError(
+                f"regularizer does not commute with {parametrization.name}",
+                got=f"[grad {parametrization.name}_{i + 1}, grad {other}] of relative size {check.defect:.1e}",
+                wanted=f"at most {check.tol:.0e}",
+                remedy="choose h whose gradient flow permutes with those of G, or use gradient_flow alone",
+                defect=check.defect,
+                point=check.witness,
+                pair=(i, j),
+            )
+
+    def __call__(self, a: float) -> InducedLegendreFunction:
+        """R_a, an ordinary Legendre function.
+
+        Parameters
+        ----------
+        a : float
+            Integral of the regularization strength so far.
+
+        Raises
+        ------
+        DomainError
+            When the flow of grad h does not reach -a.
+        """
+        a = float(as_finite(a, "a"))
+        return InducedLegendreFunction(self.parametrization, self._flow(np.zeros(self.dim), np.array(a)))
+
+    def inverse_gradient(self, mu: ArrayLike, a: ArrayLike) -> Array:
+        """grad Q_a(mu) = G(psi(x0; mu, -a)); mu of shape=[..., d] and a of shape=[...] to shape=[..., d]."""
+        return self.parametrization(self._flow(np.asarray(mu, dtype=float), np.asarray(a, dtype=float)))
+
+    def local_inverse(self) -> Callable[[Array, float], Array]:
+        """A function (mu, a) -> grad Q_a(mu) for an integrator: each flow continues from one not far away."""
+        anchor: tuple[Array, Array] | None = None
+
+        def inverse(mu: Array, a: float) -> Array:
+            nonlocal anchor
+            goal = np.concatenate([mu, np.full((len(mu), 1), -a)], axis=1)
+            if anchor is None:
+                anchor = np.zeros_like(goal), np.tile(self.parametrization.flatten(self.x0), (len(mu), 1))
+            way, push = goal - anchor[0], pushed(self.joint.kernel, goal - anchor[0])
+            x, stop = integrate_batch(lambda s, x: push(x), anchor[1], first_step=1.0)
+            if stop is not None:
+                return np.full_like(mu, np.nan)
+            if np.abs(way).max() > 0.02 * (1 + np.abs(goal).max()):
+                anchor = goal, x
+            return self.parametrization.kernel.value(x)
+
+        return inverse
+
+    def _flow(self, mu: Array, a: Array) -> Array:
+        batch = np.broadcast_shapes(mu.shape[:-1], a.shape)
+        times = np.concatenate(
+            [np.broadcast_to(mu, (*batch, self.dim)), np.broadcast_to(-a, batch)[..., None]], axis=-1
+        )
+        return joint_flow(self.joint, self.x0, times)
+
+    def __repr__(self) -> str:
+        return f"RegularizedLegendreFunction({self.parametrization.name}, h)"

@@ -1,0 +1,171 @@
+"""Realization: an embedding, what is certified of it, and the parametrization it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from os import PathLike
+
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike, Mask
+from geoflow._validate import as_points, describe
+from geoflow.errors import DomainError
+from geoflow.maps.parametrization import Parametrization
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.realization.certificate import FRESH_POINTS, Certificate, certify, relative_metric_error
+from geoflow.realization.embedding import Embedding
+from geoflow.realization.files import write
+from geoflow.realization.methods import Stage
+from geoflow.realization.nearest import NearestPoint
+from geoflow.realization.submanifold import NearestPointKernel, Submanifold
+from geoflow.realization.target import Target
+from geoflow.spaces.domains import Box, ConvexDomain
+
+
+class Realization:
+    """An isometric embedding F of a metric H on a region: dF^T dF = H, certified at fresh points; see `realize`.
+
+    Attributes
+    ----------
+    dim, ambient_dim : int
+        d and D.
+    target : Target
+        The metric that was asked for, the region where F is certified, and R where the metric is its Hessian.
+    method : str
+        "exact", "twist" or "spectral".
+    reason : str
+        Why that method, and what it took.
+    certificate : Certificate
+    stages : list of Stage
+        What a numerical solver reached, stage by stage.
+    map : Embedding
+        F and its derivatives, without checks.
+    """
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        target: Target,
+        method: str,
+        reason: str,
+        certificate: Certificate,
+        stages: Sequence[Stage] = (),
+    ):
+        self.map, self.target, self.method, self.reason = embedding, target, method, reason
+        self.dim, self.ambient_dim = embedding.dim, embedding.ambient_dim
+        self.certificate, self.stages = certificate, list(stages)
+
+    @property
+    def region(self) -> ConvexDomain:
+        """Where F is certified."""
+        return self.target.region
+
+    @property
+    def potential(self) -> LegendreFunction | None:
+        """R, where the metric is its Hessian."""
+        return self.target.potential
+
+    # the embedding --------------------------------------------------------------------------------------------------
+
+    @property
+    def exact(self) -> bool:
+        """Whether F is a closed form, good on all of dom R, rather than the answer of a solver on a box."""
+        return self.method == "exact"
+
+    def embedding(self, w: ArrayLike) -> Array:
+        """F(w), shape=[..., d] to shape=[..., D].
+
+        Raises
+        ------
+        DomainError
+            Where a point is outside the region (or, for an exact F, outside dom R).
+        """
+        return self._evaluate(w, 0)
+
+    __call__ = embedding
+
+    def jacobian(self, w: ArrayLike) -> Array:
+        """dF(w), shape=[..., D, d]."""
+        return self._evaluate(w, 1)
+
+    def metric_matrix(self, w: ArrayLike) -> Array:
+        """The metric that was asked for, H(w), shape=[..., d, d]."""
+        w = self._require(w)
+        return self.target.metric(w.reshape(-1, self.dim)).reshape(*w.shape, self.dim)
+
+    def metric_error(self, w: ArrayLike) -> Array:
+        """Relative metric error || L^{-1} dF^T dF L^{-T} - I ||_2, H = L L^T, at each point; shape=[...]."""
+        w = self._require(w)
+        flat = w.reshape(-1, self.dim)
+        return relative_metric_error(self.map.jacobian(flat), self.target.metric(flat)).reshape(w.shape[:-1])
+
+    @cached_property
+    def parametrization(self) -> Parametrization:
+        """G = F^{-1} on M = F(region), extended to R^D by the nearest point; commuting exactly when H is Hessian."""
+        nearest = NearestPoint(self.map, self.usable, lambda n: self.target.sample(n, np.random.default_rng(1)))
+        space = Submanifold(self.map, nearest, self.target.sample)
+        # brackets are derivatives of the metric, and cannot be smaller than its error allows
+        tol = max(1e-6, 30 * self.certificate.metric_error)
+        return Parametrization.from_kernel(
+            NearestPointKernel(self.map, nearest), space, f"G of {self.target.name}", tol
+        )
+
+    def certify(self, tol: float, n_points: int = FRESH_POINTS, seed: int = 0) -> Certificate:
+        """Measure F again at `n_points` random points of the region, from a seed."""
+        return certify(self.map, self.target, tol, n_points, seed, self.exact)
+
+    def save(self, file: str | PathLike[str]) -> None:
+        """Write to an .npz file that `load_realization` reads.
+
+        An exact realization is saved as the request it answers: reading it back needs the potential.
+        """
+        write(self, file)
+
+    def __str__(self) -> str:
+        return f"F: {self.region} -> R^{self.ambient_dim}, {self.method} ({self.reason}); {self.certificate}"
+
+    def __repr__(self) -> str:
+        return f"Realization(R^{self.dim} -> R^{self.ambient_dim}, {self.method}, {self.certificate.metric_error:.1e})"
+
+    # inside ---------------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, w: ArrayLike, order: int) -> Array:
+        w = self._require(w)
+        flat = w.reshape(-1, self.dim)
+        value = self.map.value(flat) if order == 0 else self.map.jet(flat)[order]
+        if not np.isfinite(value).all():
+            index = int(np.argwhere(~np.isfinite(value))[0][0])
+            raise DomainError(
+                "point where the embedding is not finite",
+                got=describe(flat[index]),
+                wanted=f"a point of {self.region}",
+                point=flat[index],
+            )
+        return value.reshape(*w.shape[:-1], *value.shape[1:])
+
+    def _require(self, w: ArrayLike) -> Array:
+        w = as_points(w, self.dim, "point of the realization")
+        inside = self.usable(w.reshape(-1, self.dim))
+        if not inside.all():
+            point = w.reshape(-1, self.dim)[int(np.argmin(inside))]
+            raise DomainError(
+                "point outside the realized region",
+                got=describe(point),
+                wanted=f"a point of {self.region}",
+                remedy="realize on a larger box",
+                point=point,
+            )
+        return w
+
+    def usable(self, w: Array) -> Mask:
+        """Where F may be used, shape=[N]: an exact one on dom R, a solver's on its box and a millionth beyond."""
+        if self.exact and self.potential is not None:
+            dual = self.potential.known_conjugate
+            if dual is not None and not dual.has_closed_conjugate:
+                return np.isfinite(w).all(axis=-1)  # its domain is known only by the solve that F makes anyway
+            return np.asarray(self.potential.domain.belongs(w))
+        assert isinstance(self.region, Box)
+        room = 1e-6 * (self.region.upper - self.region.lower)
+        with np.errstate(invalid="ignore"):
+            return np.all((w >= self.region.lower - room) & (w <= self.region.upper + room), axis=-1)

@@ -1,0 +1,163 @@
+"""The converse theorem, run: realize a potential, and compare flows on M with mirror flow in w."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike
+from geoflow.catalog.registry import potentials
+from geoflow.errors import ArgumentError, GeoflowError, RealizationError
+from geoflow.flows.gradient import gradient_flow
+from geoflow.flows.losses import LeastSquares, LogisticLoss, Loss
+from geoflow.flows.mirror import mirror_flow
+from geoflow.potentials.induced import mirror_map
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.realization.construct import realize
+from geoflow.realization.realized import Realization
+from geoflow.realization.rules import exact_embedding
+from geoflow.results import Row, Trajectory
+from geoflow.spaces.domains import Box, ConvexDomain
+from geoflow.theorems.direct import TIME
+
+
+def converse_losses(F: Realization, w0: Array, rng: np.random.Generator) -> dict[str, Loss]:
+    """A quadratic, a logistic and a time-dependent loss whose mirror flows from w0 stay in the region."""
+    R = F.potential
+    assert R is not None
+    d, H = F.dim, R.hessian(w0)
+    reach = 0.5 * np.ones(d)
+    if isinstance(F.region, Box) and F.region.bounded:
+        reach = 0.25 * (F.region.upper - F.region.lower)
+    else:
+        while not np.all(R.domain.belongs(w0 + 2 * reach * np.concatenate([np.eye(d), -np.eye(d)]))):
+            reach = reach / 2
+    target = w0 + reach * rng.uniform(0.5, 1.0, size=d) * np.where(rng.uniform(size=d) < 0.5, -1, 1) / np.sqrt(d)
+    # forces of a size that moves w about one reach in the time span, whatever the scale of the metric
+    force = np.linalg.norm(H @ (target - w0)) / TIME
+    data = rng.standard_normal((4 * d, d)) / np.sqrt(d) * force
+    half = target + (w0 - target) / 2
+
+    def moving(w: Array, t: float) -> Array:
+        goal = half + (target - half) * np.sin(3 * t)
+        return stiffness * anp.sum((w - goal) ** 2) / 2
+
+    stiffness = force / np.linalg.norm(target - w0)
+    Z = np.sqrt(stiffness) * np.eye(d)
+    labels = np.where(rng.uniform(size=4 * d) < 0.5, -1.0, 1.0)
+    return {"quadratic": LeastSquares(Z, Z @ target), "logistic": LogisticLoss(data, labels), "time-dependent": moving}
+
+
+def converse_figures(F: Realization, seed: int = 0, round_trip: bool = True) -> dict[str, float]:
+    """The converse theorem, run on a realization: flows on M against mirror flow in w, brackets, and the round trip.
+
+    Returns
+    -------
+    dict of str to float
+        "gap": largest |w_GF - w_MF| over three losses, relative to the size of the path; "distance": of the flow to
+        M; "bracket": relative, at points of the flows; "round trip": grad of the induced R against grad R, relative.
+    """
+    if F.potential is None:
+        raise ArgumentError("realization", got="one of a bare metric", wanted="one of a Legendre function")
+    R, G, rng = F.potential, F.parametrization, np.random.default_rng(seed)
+    w0 = F.region.interior_point()
+    times = np.linspace(0, TIME, 31)
+    figures = {"metric": F.certificate.metric_error, "gap": 0.0, "distance": 0.0}
+    visited = []
+    for loss in converse_losses(F, w0, rng).values():
+        flow = gradient_flow(loss, G, F.embedding(w0), times).unwrap()
+        mirror = mirror_flow(loss, R, w0, times, rtol=1e-11, atol=1e-14).unwrap()
+        size = np.abs(mirror.w - w0).max() + 1e-300
+        figures["gap"] = max(figures["gap"], float(np.abs(flow.w - mirror.w).max() / size))
+        figures["distance"] = max(figures["distance"], float(np.max(G.space.distance_to(flow.x))))
+        visited.append((flow.w, flow.x))
+    points = np.concatenate([x for _, x in visited])
+    figures["bracket"] = G.check_commuting(points[:: max(1, len(points) // 30)]).defect
+    if round_trip:
+        w = visited[0][0][[10, 30]]
+        induced, closed = mirror_map(G, F.embedding(w0)).gradient(w), R.gradient(w) - R.gradient(w0)
+        figures["round trip"] = float(np.abs(induced - closed).max() / np.abs(closed).max())
+    return figures
+
+
+def converse_tolerances(F: Realization) -> dict[str, float]:
+    """What each figure of `converse_figures` has to meet, given the certified metric error."""
+    error = F.certificate.metric_error
+    return {
+        "metric": F.certificate.tol,
+        "gap": max(1e-6, 10 * error),
+        "distance": max(1e-7, 10 * error),
+        "bracket": max(1e-6, 30 * error),
+        "round trip": max(1e-6, 10 * error),
+    }
+
+
+def verify_potential(
+    name: str,
+    R: LegendreFunction,
+    box: ConvexDomain | Sequence[ArrayLike] | None = None,
+    largest_round_trip: int = 99,
+    **options: Any,
+) -> Row:
+    """Realize R and run the converse theorem on the result; options are those of `realize`.
+
+    The round trip through `mirror_map` is left out where D exceeds `largest_round_trip`. The row carries the
+    realization as `results["realization"]`.
+
+    Without a box, a potential that has no exact rule is realized on the largest cube about its interior point, of
+    half-width at most 1, whose double is inside its domain.
+    """
+    try:
+        F = realize(R, _default_box(R) if box is None else box, **options)
+        round_trip = F.ambient_dim <= largest_round_trip
+        return converse_row(name, F, converse_figures(F, round_trip=round_trip))
+    except RealizationError as error:
+        found = error.evidence.get("realization")
+        return Row(name, error=str(error)) if found is None else converse_row(name, found, {}, str(error))
+    except GeoflowError as error:
+        return Row(name, error=f"{type(error).__name__}: {error}")
+
+
+def converse_row(name: str, F: Realization, figures: dict[str, float], error: str = "") -> Row:
+    """A row with the figures of a realization and what they have to meet."""
+    details = {"d": F.dim, "D": F.ambient_dim, "method": f"{F.method} ({F.reason})"}
+    return Row(name, dict(figures), converse_tolerances(F), error, details, {"realization": F})
+
+
+def _default_box(R: LegendreFunction) -> Box | None:
+    if exact_embedding(R) is not None:
+        return None
+    centre, half = R.domain.interior_point(), 1.0
+    corners = np.stack(np.meshgrid(*[[-2.0, 2.0]] * R.dim, indexing="ij"), axis=-1).reshape(-1, R.dim)
+    while not np.all(R.domain.belongs(centre + half * corners)):
+        half /= 2
+    return Box(centre - half, centre + half)
+
+
+def converse_demo(advance: Callable[[str, str], None] = lambda subject, what: None) -> list[Row]:
+    """The converse theorem over the catalogue: exact rules where there are, and both solvers on a black box."""
+    rows = []
+    for name, entry in potentials.items():
+        advance(name, "realization")
+        rows.append(verify_potential(name, entry(), largest_round_trip=5))
+    lse = potentials["log_sum_exp"](2)
+    black_box = LegendreFunction(
+        lse.potential, lse.domain, hessian=partial(lse.kernel.derivative, 2), name="log-sum-exp, as a black box"
+    )
+    for method in ("spectral", "twist"):
+        advance("log_sum_exp", f"{method} on a black box")
+        rows.append(verify_potential(f"log_sum_exp, {method}", black_box, Box([-1, -1], [1, 1]), 5, method=method))
+    return rows
+
+
+def converse_example(F: Realization) -> tuple[Trajectory, Trajectory]:
+    """Gradient flow on M and mirror flow in w of a quadratic loss, for a picture."""
+    assert F.potential is not None
+    w0, times = F.region.interior_point(), np.linspace(0, TIME, 41)
+    loss = converse_losses(F, w0, np.random.default_rng(0))["quadratic"]
+    flow = gradient_flow(loss, F.parametrization, F.embedding(w0), times)
+    return flow, mirror_flow(loss, F.potential, w0, times, rtol=1e-11, atol=1e-14)

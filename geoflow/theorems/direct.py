@@ -1,0 +1,160 @@
+"""The direct theorem, run: over the catalogue, or over a user's own map, as rows of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike
+from geoflow.catalog.registry import Case, Entry
+from geoflow.errors import DomainError, GeoflowError, NotCommutingError
+from geoflow.flows.losses import LeastSquares, LogisticLoss, Loss
+from geoflow.maps.parametrization import Parametrization
+from geoflow.maps.reach import joint_flow, shrunk_until
+from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
+from geoflow.results import Row
+from geoflow.theorems.equivalence import verify_equivalence
+from geoflow.theorems.laws import LAWS
+
+TIME = 2.0
+
+#: what each figure of a row has to meet: of the laws, and of what is measured beside them
+TOLERANCES = {
+    **{law.figure: law.tol for law in LAWS.values() if law.figure},
+    "bracket": LAWS["gradients_commute"].tol,
+    "regular": LAWS["regular"].tol,
+    "gap": LAWS["equivalence_gap"].tol,
+    "lift gap": LAWS["dual_coordinate_is_loss_integral"].tol,
+    "dual gap": LAWS["dual_coordinate_is_loss_integral"].tol,
+    "grad Q": LAWS["induced_gradient_matches"].tol,
+}
+
+
+def standard_losses(case: Case, rng: np.random.Generator) -> dict[str, Loss]:
+    """A quadratic, a logistic and a time-dependent loss whose flows from x0 stay in reach."""
+    G = case.parametrization
+    d, w0 = G.codomain_dim, G(case.x0)
+    mu = case.mu_bound * rng.uniform(0.5, 1.0, size=d) * np.where(rng.uniform(size=d) < 0.5, -1, 1)
+    target = G(joint_flow(G, case.x0, mu))  # well away from w0, so that relative gaps mean something
+    Z = np.eye(d) + 0.3 * rng.standard_normal((d, d)) / np.sqrt(d)
+    data = rng.uniform(-1, 1, size=(4 * d, d)) * case.mu_bound / TIME  # so that |mu(t)| stays below mu_bound
+
+    def moving(w: Array, t: float) -> Array:
+        goal = w0 + (target - w0) * (1 + np.sin(3 * t)) / 2
+        return anp.sum((w - goal) ** 2) / 2
+
+    return {
+        "quadratic": LeastSquares(Z, Z @ target),
+        "logistic": LogisticLoss(data, np.where(rng.uniform(size=4 * d) < 0.5, -1.0, 1.0)),
+        "time-dependent": moving,
+    }
+
+
+def verify_case(name: str, case: Case, seed: int = 0, advance: Callable[[str], None] = lambda what: None) -> Row:
+    """Run the laws of the direct theorem on one case.
+
+    Parameters
+    ----------
+    name : str
+    case : Case
+    seed : int
+        Of the points and losses.
+    advance : callable
+        Told the name of every step as it begins, for a progress display.
+    """
+    rng, G = np.random.default_rng(seed), case.parametrization
+    details = {
+        "d": G.codomain_dim, "refused": False, "source": "induced" if case.legendre is None else "closed form",
+        "laws": ["gradients_commute", "regular", "equivalence_gap", "dual_coordinate_is_loss_integral"],
+    }  # fmt: skip
+    row = Row(name, tolerances=dict(TOLERANCES), details=details)
+    try:
+        advance("brackets")
+        row.figures["bracket"] = G.check_commuting(case.sample(100, rng)).defect
+        induced = mirror_map(G, case.x0)
+        row.figures["regular"] = G.check_regular(case.sample(100, rng)).defect
+        advance("lift")
+        _verify_induced(row, case, induced, rng)
+        for loss_name, loss in standard_losses(case, rng).items():
+            advance(f"flows, {loss_name} loss")
+            report = verify_equivalence(loss, G, case.x0, np.linspace(0, TIME, 41), case.legendre)
+            report.gradient_flow.unwrap()
+            report.mirror_flow.unwrap()
+            row.results[loss_name] = report
+            for key, value in (("gap", report.gap), ("lift gap", report.lift_gap), ("dual gap", report.dual_gap)):
+                row.figures[key] = max(row.figures.get(key) or 0.0, value)
+                row.figures[f"{key}, {loss_name}"] = value
+    except NotCommutingError as error:
+        row.details["refused"], row.error = True, str(error)
+        row.figures["bracket"] = float(error.evidence.get("defect", np.nan))
+    except GeoflowError as error:
+        row.error = f"{type(error).__name__}: {error}"
+    return row
+
+
+def _verify_induced(row: Row, case: Case, induced: InducedLegendreFunction, rng: np.random.Generator) -> None:
+    """Laws of the map and of the lift, and closed forms where there are any, at points the flows do not visit."""
+    G, w = case.parametrization, case.reach(8, rng)
+    arguments: dict[str, tuple[Any, ...]] = {"map": (G, case.x0), "induced": (induced, w), "potential": (induced, w)}
+    if case.legendre is not None:
+        arguments["closed form"] = induced, case.legendre, w
+    own = {"flows_commute": (G, case.x0, case.mu_bound / 4),
+           "lift_is_path_independent": (induced, _corner_reachable(case, w[:2]))}  # fmt: skip
+    for name, law in LAWS.items():
+        if law.figure and law.domain in arguments:
+            row.figures[law.figure] = law.relative(*own.get(name, arguments[law.domain]))
+            row.details["laws"].append(name)
+    if case.legendre is None and case.dual is not None:
+        value = case.dual.gradient(induced.gradient(w))
+        row.figures["grad Q"] = float(np.abs(value - w).max()) / float(np.abs(w).max())
+
+
+def _corner_reachable(case: Case, w: Array) -> Array:
+    """Points close enough to w0 that a path by way of a corner stays in the range."""
+    w0 = case.parametrization(case.x0)
+    return w0 + 0.3 * (w - w0)
+
+
+def verify_refusal(entry: Entry[Case]) -> Row:
+    """A map that does not commute has to be refused; the row carries the bracket's defect."""
+    case = entry()
+    row = Row(entry.name, details={"d": case.parametrization.codomain_dim, "refused": False, "expected": "refusal"})
+    try:
+        mirror_map(case.parametrization, case.x0)
+        row.error = "accepted"
+    except NotCommutingError as error:
+        row.details.update(refused=True, seen=error.got)
+        row.figures["bracket"] = float(error.evidence["defect"])
+    except GeoflowError as error:
+        row.error = f"{type(error).__name__}: {error}"
+    return row
+
+
+def case_of(G: Parametrization, x0: ArrayLike | None = None, seed: int = 0) -> Case:
+    """A case for a user's own parametrization: how far flows from x0 may go is found by trying.
+
+    Parameters
+    ----------
+    G : Parametrization
+    x0 : array-like, shape=[D], optional
+        By default a random point of the space; for R^D, coordinates between 0.5 and 1.5.
+    seed : int
+    """
+    if x0 is None:
+        points = G.generic_points()
+        x0 = np.random.default_rng(seed).uniform(0.5, 1.5, size=G.dim) if points is None else points[0]
+        x0 = G.unflatten(x0)
+    start, d = G.require_points(x0, "x0"), G.codomain_dim
+    corners = np.concatenate([np.eye(d), -np.eye(d), np.ones((1, d)), -np.ones((1, d))])
+    try:
+        bound = shrunk_until(lambda size: joint_flow(G, start, 1.5 * size * corners, rtol=1e-6, atol=1e-9), 0.5)[1]
+    except DomainError:
+        bound = 0.5**21
+
+    def sample(n: int, rng: np.random.Generator) -> Array:
+        return joint_flow(G, start, rng.uniform(-bound, bound, size=(n, d)))
+
+    return Case(G, start, None, sample, mu_bound=bound)

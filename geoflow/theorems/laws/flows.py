@@ -1,0 +1,71 @@
+"""Laws of flows: where they end, how fast, and in what time they are mirror flows."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.integrate import cumulative_simpson
+
+from geoflow._typing import ArrayLike, Map
+from geoflow.errors import DomainError
+from geoflow.flows.gradient import gradient_flow
+from geoflow.flows.losses import Loss, PointwiseLoss
+from geoflow.flows.mirror import mirror_flow
+from geoflow.flows.rate import check_rate_bound
+from geoflow.flows.schedules import Schedule
+from geoflow.maps.parametrization import Parametrization
+from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.regularized import regularized_mirror_map
+from geoflow.results import Trajectory
+from geoflow.theorems.laws import cases
+from geoflow.theorems.laws.law import Defect, compare, law, size_of
+from geoflow.theorems.obstruction import time_warp
+
+
+@law("projection", 1e-9, cases.projected, lambda: (*cases.projected()[:4], cases.projected()[3]))
+def projection_is_optimal(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: ArrayLike, w: ArrayLike) -> Defect:
+    """Zw = y, and grad R(w) - grad R(w0) in range(Z^T); each relative to its own size."""
+    Z, y, w = np.asarray(Z, dtype=float), np.asarray(y, dtype=float), np.asarray(w, dtype=float)
+    force = R.gradient(w) - R.gradient(w0)
+    outside = force - Z.T @ np.linalg.lstsq(Z.T, force, rcond=None)[0]
+    feasible = size_of(Z @ w - y) / max(size_of(y), 1e-300)
+    return max(feasible, size_of(outside) / max(size_of(force), 1e-300)), 1.0
+
+
+@law("trajectory", 0.0, cases.rate, lambda: cases.rate(100.0))
+def rate_is_bounded(R: LegendreFunction, trajectory: Trajectory, loss: Loss, w_star: ArrayLike) -> Defect:
+    """L(w(t)) - L(w*) <= D_R(w*, w0) / t for a convex loss; the defect is the excess over the bound."""
+    check = check_rate_bound(R, trajectory, loss, w_star)
+    return check.defect, 1.0
+
+
+@law("trajectory", 1e-9, cases.descending, cases.moving_away)
+def bregman_decreases(R: LegendreFunction, trajectory: Trajectory, w_star: ArrayLike) -> Defect:
+    """t -> D_R(w*, w(t)) is nonincreasing when w* is a minimiser of a convex loss."""
+    divergence = R.bregman_divergence(np.broadcast_to(w_star, trajectory.w.shape), trajectory.w)
+    if not divergence[0] > 0:
+        raise DomainError("w*", got=f"D_R(w*, w0) = {divergence[0]:.2e}", wanted="w* away from w(0)")
+    return float(np.maximum(np.diff(divergence), 0.0).max(initial=0.0)), float(divergence[0])
+
+
+@law("flow", 1e-7, lambda: cases.regularized(True), lambda: cases.regularized(False))
+def regularized_flow_is_mirror_flow(
+    loss: Loss, G: Parametrization, h: Map, x0: ArrayLike, t: ArrayLike, schedule: Schedule
+) -> Defect:
+    """Gradient flow of L_t(G(x)) + alpha(t) h(x) is mirror flow of R_a, a = int alpha; relative to the way w goes."""
+    flow = gradient_flow(loss, G, x0, t, rtol=1e-11, atol=1e-13, regularizer=h, schedule=schedule).unwrap()
+    R = regularized_mirror_map(G, x0, h)
+    mirror = mirror_flow(loss, R, G(x0), t, rtol=1e-11, atol=1e-13, schedule=schedule).unwrap()
+    return size_of(flow.w - mirror.w), max(size_of(flow.w - flow.w[0]), np.finfo(float).tiny)
+
+
+@law("flow", 1e-7, lambda: cases.warped("neuron"), lambda: cases.warped("matrix_square"))
+def warped_flow_is_mirror_flow(loss: Loss, G: Parametrization, x0: ArrayLike, t: float) -> Defect:
+    """grad R(w(t)) = -int s grad L dt where s C^{-1} = hess R: mirror flow in the time of rate s, by Simpson's rule."""
+    times = np.linspace(0, t, 801)
+    flow = gradient_flow(loss, G, x0, times, rtol=1e-11, atol=1e-13).unwrap()
+    warp = time_warp(G, x0, flow.w[1:])
+    factor = np.r_[1.0, warp.factor]
+    pointwise = PointwiseLoss(loss, G.codomain_dim)
+    force = -np.concatenate([pointwise.gradient(w[None], float(s)) for w, s in zip(flow.w, times, strict=True)])
+    integral = cumulative_simpson(factor[:, None] * force, x=times, axis=0)
+    return compare(warp.mu[1::2], integral[1::2])

@@ -1,0 +1,88 @@
+"""What a law is: a function to (defect, scale), the tolerance it is asked to meet, and a case that must break it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ParamSpec
+
+import numpy as np
+
+from geoflow._typing import ArrayLike
+from geoflow.errors import ArgumentError
+
+Defect = tuple[float, float]
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Law:
+    """A statement that can be measured.
+
+    Attributes
+    ----------
+    function : callable
+        Arguments to (defect, scale); the law holds where defect <= tol * scale.
+    domain : str
+        What it is a law of: "map" takes (G, x), "potential" (R, w), "induced" (R, w) with R of `mirror_map`,
+        "closed form" (induced R, R, w); anything else has arguments of its own.
+    tol : float
+    holds, broken : callable
+        No arguments to the law's arguments: a case of the theory, and a case made to break it.
+    figure : str
+        Its name in a row of `verify`, which runs the laws that have one.
+    """
+
+    function: Callable[..., Defect]
+    domain: str
+    tol: float
+    holds: Callable[[], tuple[Any, ...]]
+    broken: Callable[[], tuple[Any, ...]]
+    figure: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def statement(self) -> str:
+        return (self.function.__doc__ or "").splitlines()[0]
+
+    def relative(self, *arguments: Any) -> float:
+        """defect / scale."""
+        defect, scale = self.function(*arguments)
+        return defect / scale
+
+
+#: every law, by name
+LAWS: dict[str, Law] = {}
+
+
+def law(
+    domain: str,
+    tol: float,
+    holds: Callable[[], tuple[Any, ...]],
+    broken: Callable[[], tuple[Any, ...]],
+    figure: str = "",
+) -> Callable[[Callable[P, Defect]], Callable[P, Defect]]:
+    """Register a function as a law; see `Law`."""
+
+    def register(function: Callable[P, Defect]) -> Callable[P, Defect]:
+        entry = Law(function, domain, tol, holds, broken, figure)
+        if entry.name in LAWS:
+            raise ArgumentError("law", got=f"a second one named {entry.name!r}", wanted="a new name")
+        LAWS[entry.name] = entry
+        return function
+
+    return register
+
+
+def size_of(value: ArrayLike) -> float:
+    """The largest entry in absolute value; 0 of nothing."""
+    return float(np.abs(value).max(initial=0.0)) if np.size(value) else 0.0
+
+
+def compare(value: ArrayLike, reference: ArrayLike) -> Defect:
+    """Largest difference, and the largest entry of the reference."""
+    value, reference = np.asarray(value, dtype=float), np.asarray(reference, dtype=float)
+    return size_of(value - reference), max(size_of(reference), float(np.finfo(float).tiny))
