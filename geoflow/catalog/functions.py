@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import autograd.numpy as anp
@@ -13,85 +14,17 @@ from geoflow.numerics import autodiff
 from geoflow.potentials.composition import RidgeSum
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES
-from geoflow.potentials.structure import Pullback, Ridges
-from geoflow.spaces.domains import Box, Orthant, Region, Simplex
+from geoflow.potentials.structure import Pullback, Ridges, Separable
+from geoflow.spaces.domains import Box, Region, Simplex
 
 
-def _separable(profile: str, d: int) -> Ridges:
-    """The structure sum_i r(w_i)."""
-    return Ridges(np.eye(d), np.zeros(d), (PROFILES[profile],) * d)
+def separable(profile: str, name: str) -> Callable[[int], LegendreFunction]:
+    """d to the sum of a named profile over the coordinates."""
+    return lambda d: LegendreFunction.composed(Separable(PROFILES[profile], d, name))
 
 
 def _entropy(p: Array) -> Array:
     return anp.sum(p * anp.log(p), axis=-1)
-
-
-def _negative_entropy(d: int) -> LegendreFunction:
-    structure = _separable("entropy", d)
-    return LegendreFunction(
-        lambda w: _entropy(w) - anp.sum(w, axis=-1),
-        Orthant(d),
-        gradient=anp.log,
-        hessian=lambda w: np.eye(d) / w[..., None],
-        conjugate=LegendreFunction(
-            lambda mu: anp.sum(anp.exp(mu), axis=-1),
-            d,
-            gradient=anp.exp,
-            name="sum exp",
-            hessian=lambda mu: anp.exp(mu)[..., None] * np.eye(d),
-        ),
-        name="negative entropy",
-        third_derivative=partial(structure.derivative, 3),
-    ).with_structure(structure)
-
-
-def _burg(d: int) -> LegendreFunction:
-    dual = LegendreFunction(
-        lambda mu: -anp.sum(anp.log(-mu), axis=-1) - d,
-        Box(-np.inf, np.zeros(d)),
-        gradient=lambda mu: -1 / mu,
-        hessian=lambda mu: (1 / mu**2)[..., None] * np.eye(d),
-    )
-    structure = _separable("log_barrier", d)
-    return LegendreFunction(
-        lambda w: -anp.sum(anp.log(w), axis=-1),
-        Orthant(d),
-        gradient=lambda w: -1 / w,
-        conjugate=dual,
-        name="Burg entropy",
-        third_derivative=partial(structure.derivative, 3),
-    ).with_structure(structure)
-
-
-def _fermi_dirac(d: int) -> LegendreFunction:
-    dual = LegendreFunction(
-        lambda mu: anp.sum(anp.logaddexp(0.0, mu), axis=-1),
-        d,
-        gradient=lambda mu: (1 + anp.tanh(mu / 2)) / 2,
-        hessian=lambda mu: (1 / (4 * anp.cosh(mu / 2) ** 2))[..., None] * np.eye(d),
-    )
-    structure = _separable("fermi_dirac", d)
-    return LegendreFunction(
-        lambda w: _entropy(w) + _entropy(1 - w),
-        Box(np.zeros(d), np.ones(d)),
-        gradient=lambda w: anp.log(w) - anp.log1p(-w),
-        conjugate=dual,
-        name="Fermi-Dirac entropy",
-        third_derivative=partial(structure.derivative, 3),
-    ).with_structure(structure)
-
-
-def _hyperbolic_entropy(d: int) -> LegendreFunction:
-    dual = LegendreFunction(lambda mu: anp.sum(anp.cosh(mu), axis=-1), d, gradient=anp.sinh)
-    structure = _separable("hyperbolic_entropy", d)
-    return LegendreFunction(
-        lambda w: anp.sum(w * anp.arcsinh(w) - anp.sqrt(1 + w**2), axis=-1),
-        d,
-        gradient=anp.arcsinh,
-        conjugate=dual,
-        name="hyperbolic entropy",
-        third_derivative=partial(structure.derivative, 3),
-    ).with_structure(structure)
 
 
 def _with_zero(w: Array) -> Array:
@@ -282,17 +215,6 @@ def _quadratic_form(d: int) -> LegendreFunction:
     ).with_structure(structure)
 
 
-def _power(d: int) -> LegendreFunction:
-    return LegendreFunction(
-        lambda w: anp.sum(anp.abs(w) ** 4, axis=-1) / 4 + anp.sum(w**2, axis=-1) / 2,
-        d,
-        gradient=lambda w: w**3 + w,
-        hessian=lambda w: (3 * w**2 + 1)[..., None] * np.eye(d),
-        third_derivative=lambda w: (6 * w)[..., None, None] * np.eye(d)[:, :, None] * np.eye(d)[:, None, :],
-        name="power 4",
-    ).with_structure(_separable("quartic", d))
-
-
 def _soft_max_affine(d: int) -> LegendreFunction:
     """Log-sum-exp of 3 d random affine functions, plus |w|^2 / 20."""
     rng = np.random.default_rng(3)
@@ -305,10 +227,24 @@ def _soft_max_affine(d: int) -> LegendreFunction:
 
 
 for _entry in [
-    Entry("negative_entropy", "potential", "sum w log w - w", "w > 0", "", _negative_entropy),
-    Entry("burg", "potential", "-sum log w", "w > 0", "", _burg),
-    Entry("fermi_dirac", "potential", "sum w log w + (1-w) log(1-w)", "0 < w < 1", "", _fermi_dirac),
-    Entry("hyperbolic_entropy", "potential", "sum w arsinh w - sqrt(1+w^2)", "R^d", "", _hyperbolic_entropy),
+    Entry("negative_entropy", "potential", "sum w log w - w", "w > 0", "", separable("entropy", "negative entropy")),
+    Entry("burg", "potential", "-sum log w", "w > 0", "", separable("log_barrier", "Burg entropy")),
+    Entry(
+        "fermi_dirac",
+        "potential",
+        "sum w log w + (1-w) log(1-w)",
+        "0 < w < 1",
+        "",
+        separable("fermi_dirac", "Fermi-Dirac entropy"),
+    ),
+    Entry(
+        "hyperbolic_entropy",
+        "potential",
+        "sum w arsinh w - sqrt(1+w^2)",
+        "R^d",
+        "",
+        separable("hyperbolic_entropy", "hyperbolic entropy"),
+    ),
     Entry("log_sum_exp", "potential", "log(1 + sum exp w)", "R^d", "", lambda d: _simplex_pair(d)[1]),
     Entry(
         "simplex_entropy", "potential", "sum w log w over d + 1 entries", "simplex", "", lambda d: _simplex_pair(d)[0]
@@ -327,7 +263,7 @@ for _entry in [
     Entry("log_det_spd", "potential", "-log(a c - b^2)", "SPD(2)", "", _log_det_spd, dims=(3,)),
     Entry("quartic", "potential", "|w|^2/2 + |w|^4/4", "R^d", "", _quartic),
     Entry("quadratic_form", "potential", "w^T A w / 2", "R^d", "", _quadratic_form),
-    Entry("power", "potential", "sum |w|^4/4 + |w|^2/2", "R^d", "", _power),
+    Entry("power", "potential", "sum |w|^4/4 + |w|^2/2", "R^d", "", separable("quartic", "power 4")),
     Entry("soft_max_affine", "potential", "log sum exp(A w + b) + |w|^2/20", "R^d", "", _soft_max_affine),
 ]:
     potentials.add(_entry)

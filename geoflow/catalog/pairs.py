@@ -6,11 +6,13 @@ import autograd.numpy as anp
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
-from geoflow.catalog.coordinatewise import power_legendre, separable_legendre
+from geoflow.catalog.coordinatewise import power_legendre
 from geoflow.catalog.registry import Case, Entry, around, parametrizations
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.spaces.domains import Box, WholeSpace
+from geoflow.potentials.profiles import Profile
+from geoflow.potentials.structure import Separable
+from geoflow.spaces.domains import Box
 
 
 def hypentropy(
@@ -30,22 +32,12 @@ def hypentropy(
     Ghai, Hazan, Singer, Exponentiated gradient meets gradient descent, 2020.
     """
     w0, b = np.asarray(w0, dtype=float), np.asarray(width, dtype=float)
-    d = len(w0)
-    return separable_legendre(
-        w0,
-        WholeSpace(d),
-        antiderivative=lambda w: (w * anp.arcsinh(w / b) - anp.sqrt(w**2 + b**2)) / rate,
-        mirror=lambda w: anp.arcsinh(w / b) / rate,
-        second=lambda w: 1 / (rate * anp.sqrt(w**2 + b**2)),
-        third=lambda w: -w / (rate * (w**2 + b**2) ** 1.5),
-        conjugate=(
-            lambda m: b * anp.cosh(rate * m) / rate,
-            lambda m: b * anp.sinh(rate * m),
-            lambda m: rate * b * anp.cosh(rate * m),
-        ),
-        conjugate_domain=WholeSpace(d),
-        name=name,
-    )
+    r = Profile(
+        lambda w: w * anp.arcsinh(w / b) - anp.sqrt(w**2 + b**2), (-np.inf, np.inf),
+        (lambda w: anp.arcsinh(w / b), lambda w: 1 / anp.sqrt(w**2 + b**2), lambda w: -w / (w**2 + b**2) ** 1.5),
+    )  # fmt: skip
+    dual = Profile(lambda m: b * anp.cosh(m), (-np.inf, np.inf), (lambda m: b * anp.sinh(m), lambda m: b * anp.cosh(m)))
+    return (1 / rate * LegendreFunction.composed(Separable(r.dual_to(dual), len(w0), name, uniform=False))).tilt(w0)
 
 
 def _pair_jacobian(du: Array, dv: Array) -> Array:

@@ -13,7 +13,7 @@ from geoflow.numerics import autodiff
 from geoflow.numerics.blocks import consecutive
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
-from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Tilted
+from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Tilted
 
 INVERSION_STEPS = 200
 
@@ -101,6 +101,11 @@ def _(structure: Product, R: LegendreFunction) -> Isometry | None:
         lambda y: np.concatenate([p.inverse(y[..., i]) for p, i in zip(parts, images, strict=True)], axis=-1),
         jacobian,
     )
+
+
+@isometry_of.register
+def _(structure: Separable, R: LegendreFunction) -> Isometry | None:
+    return isometry_of(structure.ridges, R) if structure.uniform else None
 
 
 @isometry_of.register

@@ -122,4 +122,4 @@ def product(*parts: LegendreFunction | Parametrization) -> LegendreFunction | Pa
         return product_of_maps(*parts)
     for part in parts:
         require_type(part, LegendreFunction, "factor of a product")
-    return LegendreFunction.composed(Product(parts))
+    return LegendreFunction.composed(Product(*parts))

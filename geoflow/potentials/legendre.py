@@ -152,7 +152,7 @@ class LegendreFunction:
                 wanted="one dimension",
                 remedy="for R1(w1) + R2(w2) on separate coordinates use gf.product(R1, R2)",
             )
-        return LegendreFunction.composed(Sum(tuple(parts)))
+        return LegendreFunction.composed(Sum(*parts))
 
     def __rmul__(self, factor: float) -> LegendreFunction:
         """c R, for c > 0."""
@@ -231,6 +231,8 @@ class LegendreFunction:
         """Convex conjugate Q(mu) = sup_w <w, mu> - R(w); the conjugate of the conjugate is R itself."""
         if self.known_conjugate is None:
             built = conjugate_of(self.structure)
+            if isinstance(built, Structure):
+                built = LegendreFunction.composed(built)
             self._link(built if isinstance(built, LegendreFunction) else self._numerical_conjugate())
         assert self.known_conjugate is not None
         return self.known_conjugate

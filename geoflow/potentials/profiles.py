@@ -48,6 +48,7 @@ class Profile:
         self.domain = _finite_interval(function) if domain is None else (float(domain[0]), float(domain[1]))
         if not self.domain[0] < self.domain[1]:
             raise ArgumentError("domain of a profile", got=repr(self.domain), wanted="(lower, upper), lower < upper")
+        self.conjugate: Profile | None = None
         self.has_closed_integral = root_integral is not None
         self._integral = root_integral
 
@@ -89,6 +90,11 @@ class Profile:
                 point=where,
             )
         return np.sqrt(curvature)
+
+    def dual_to(self, other: Profile) -> Profile:
+        """This profile, told that the other is its convex conjugate."""
+        self.conjugate, other.conjugate = other, self
+        return self
 
     def __repr__(self) -> str:
         return f"Profile({self.name} on ({self.domain[0]:g}, {self.domain[1]:g}))"
@@ -185,8 +191,16 @@ PROFILES: dict[str, Profile] = {
                 (lambda s: (1 + anp.tanh(s / 2)) / 2, lambda s: _sech(s / 2) ** 2 / 4,
                  lambda s: -_sech(s / 2) ** 2 * anp.tanh(s / 2) / 4),
                 lambda s: 2 * np.arctan(np.tanh(s / 4)), "softplus"),
+        Profile(lambda s: -1 - anp.log(-s), (-np.inf, 0.0),
+                (lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3), lambda s: -np.log(-s), "dual_log_barrier"),
+        Profile(anp.cosh, _R, (anp.sinh, anp.cosh, anp.sinh), None, "cosh"),
         Profile(anp.exp, _R, (anp.exp, anp.exp, anp.exp), lambda s: 2 * np.exp(s / 2), "exp"),
         Profile(lambda s: s**4 / 4 + s**2 / 2, _R, (lambda s: s**3 + s, lambda s: 3 * s**2 + 1, lambda s: 6 * s),
                 lambda s: s * np.sqrt(1 + 3 * s**2) / 2 + np.arcsinh(np.sqrt(3) * s) / (2 * np.sqrt(3)), "quartic"),
     )
 }  # fmt: skip
+for _name, _dual in [
+    ("quadratic", "quadratic"), ("entropy", "exp"), ("log_barrier", "dual_log_barrier"), ("fermi_dirac", "softplus"),
+    ("hyperbolic_entropy", "cosh"),
+]:  # fmt: skip
+    PROFILES[_name].dual_to(PROFILES[_dual])

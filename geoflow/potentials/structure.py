@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +18,7 @@ from geoflow.numerics.blocks import consecutive
 from geoflow.potentials.kernel import LegendreKernel
 from geoflow.potentials.profiles import Profile
 from geoflow.spaces.algebra import intersection, polytope, preimage, product_of_domains
-from geoflow.spaces.domains import ConvexDomain, WholeSpace
+from geoflow.spaces.domains import Box, ConvexDomain, Orthant, WholeSpace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,42 +35,34 @@ class Part(Protocol):
 
     @property
     def conjugate(self) -> Self: ...
-    @classmethod
-    def composed(cls, structure: Structure) -> Self: ...
     def compose_affine(self, A: ArrayLike, b: ArrayLike = 0.0) -> Self: ...
     def add_affine(self, slope: ArrayLike = 0.0, offset: float = 0.0) -> Self: ...
     def __rmul__(self, factor: float) -> Self: ...
 
 
-class Structure(Protocol):
+class Structure:
     """A formula that knows its domain and its name: all that makes a `LegendreFunction`."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def domain(self) -> ConvexDomain: ...
-    @property
-    def has_closed_conjugate(self) -> bool: ...
-
-    def derivative(self, order: int, w: Array) -> Array: ...
-
-
-@dataclass(frozen=True)
-class Ridges:
-    """sum_k r_k(<a_k, w> + b_k): directions a of shape=[m, d], offsets b of shape=[m]."""
-
-    directions: Array
-    offsets: Array
-    profiles: tuple[Profile, ...]
-    name: str = "ridge sum"
+    name: str
+    domain: ConvexDomain
     has_closed_conjugate = False
 
+    def derivative(self, order: int, w: Array) -> Array:
+        """The derivative of order 0 to 3: shape=[...], [..., d], [..., d, d] or [..., d, d, d]."""
+        raise NotImplementedError
+
+
+class Ridges(Structure):
+    """sum_k r_k(<a_k, w> + b_k): directions a of shape=[m, d], offsets b of shape=[m]."""
+
+    def __init__(self, directions: Array, offsets: Array, profiles: tuple[Profile, ...], name: str = "ridge sum"):
+        self.directions, self.offsets, self.profiles, self.name = directions, offsets, profiles, name
+
     @property
-    def domain(self) -> ConvexDomain:
+    def domain(self) -> ConvexDomain:  # type: ignore[override]
         """Where lower_k < <a_k, w> + b_k < upper_k."""
         a, b = self.directions, self.offsets
-        lower = np.array([r.domain[0] for r in self.profiles])
-        upper = np.array([r.domain[1] for r in self.profiles])
+        lower, upper = np.array([r.domain for r in self.profiles]).T
         low, high = np.isfinite(lower), np.isfinite(upper)
         if not (low.any() or high.any()):
             return WholeSpace(a.shape[1])
@@ -89,103 +81,91 @@ class Ridges:
         )
 
 
-@dataclass(frozen=True)
-class Sum:
+class Separable(Structure):
+    """r(w_1) + ... + r(w_d), with the conjugate of r where it is known.
+
+    Parameters
+    ----------
+    profile : Profile
+        r, entry by entry.
+    dim : int
+    name : str
+    uniform : bool
+        Whether r is the same function in every coordinate: else it is one of whole vectors, and has no exact embedding.
+    """
+
+    def __init__(self, profile: Profile, dim: int, name: str, uniform: bool = True):
+        self.profile, self.dim, self.name, self.uniform = profile, dim, name, uniform
+        self.has_closed_conjugate = profile.conjugate is not None
+        lower, upper = profile.domain
+        whole: dict[tuple[float, float], ConvexDomain] = {
+            (-np.inf, np.inf): WholeSpace(dim), (0.0, np.inf): Orthant(dim)
+        }  # fmt: skip
+        self.domain = whole.get(profile.domain) or Box(np.full(dim, lower), np.full(dim, upper))
+
+    @property
+    def ridges(self) -> Ridges:
+        """The same as ridges along the axes."""
+        return Ridges(np.eye(self.dim), np.zeros(self.dim), (self.profile,) * self.dim, self.name)
+
+    def derivative(self, order: int, w: Array) -> Array:
+        value, eye = self.profile.derivative(order, w), np.eye(self.dim)
+        if order < 2:
+            return value if order else anp.sum(value, axis=-1)
+        return value[..., None] * eye if order == 2 else value[..., None, None] * eye[:, :, None] * eye[:, None, :]
+
+
+class Sum(Structure):
     """R_1(w) + R_2(w) + ..."""
 
-    parts: tuple[Part, ...]
-    has_closed_conjugate = False
-
-    @property
-    def domain(self) -> ConvexDomain:
-        return intersection([p.domain for p in self.parts])
-
-    @property
-    def name(self) -> str:
-        return " + ".join(p.name for p in self.parts)
+    def __init__(self, *parts: Part):
+        self.parts, self.name = parts, " + ".join(p.name for p in parts)
+        self.domain = intersection([p.domain for p in parts])
 
     def derivative(self, order: int, w: Array) -> Array:
         return sum(p.kernel.derivative(order, w) for p in self.parts)
 
 
-@dataclass(frozen=True)
-class Scaled:
+class Scaled(Structure):
     """c R(w), c > 0."""
 
-    factor: float
-    part: Part
-
-    @property
-    def domain(self) -> ConvexDomain:
-        return self.part.domain
-
-    @property
-    def name(self) -> str:
-        return f"{self.factor:g} ({self.part.name})"
-
-    @property
-    def has_closed_conjugate(self) -> bool:
-        return self.part.has_closed_conjugate
+    def __init__(self, factor: float, part: Part):
+        self.factor, self.part, self.name, self.domain = factor, part, f"{factor:g} ({part.name})", part.domain
+        self.has_closed_conjugate = part.has_closed_conjugate
 
     def derivative(self, order: int, w: Array) -> Array:
         return self.factor * self.part.kernel.derivative(order, w)
 
 
-@dataclass(frozen=True)
-class Affine:
+class Affine(Structure):
     """R(A w + b): A of shape=[e, d], or a number for a multiple of the identity; b of shape=[e]."""
 
-    part: Part
-    A: Array | float
-    b: Array
-
-    @property
-    def matrix(self) -> Array:
-        """A, shape=[e, d]."""
-        return self.A * np.eye(self.part.dim) if np.ndim(self.A) == 0 else np.asarray(self.A)
-
-    @property
-    def domain(self) -> ConvexDomain:
-        return preimage(self.part.domain, self.matrix, self.b)
-
-    @property
-    def name(self) -> str:
-        return f"{self.part.name} of A w + b"
-
-    @property
-    def has_closed_conjugate(self) -> bool:
-        square = np.ndim(self.A) == 0 or len(np.asarray(self.A)) == np.shape(self.A)[1]
-        return self.part.has_closed_conjugate and square
+    def __init__(self, part: Part, A: Array | float, b: Array):
+        self.part, self.A, self.b, self.name = part, A, b, f"{part.name} of A w + b"
+        self.matrix = A * np.eye(part.dim) if np.ndim(A) == 0 else np.asarray(A)
+        self.domain = preimage(part.domain, self.matrix, b)
+        self.has_closed_conjugate = part.has_closed_conjugate and self.matrix.shape[0] == self.matrix.shape[1]
 
     def derivative(self, order: int, w: Array) -> Array:
         if np.ndim(self.A) == 0:
             return self.A**order * self.part.kernel.derivative(order, self.A * w + self.b)
-        A = np.asarray(self.A)
+        A = self.matrix
         value = self.part.kernel.derivative(order, anp.matmul(w, A.T) + self.b)
         if order < 2:
-            return value if order == 0 else anp.matmul(value, A)
+            return anp.matmul(value, A) if order else value
         return anp.einsum(("...ij,ia,jb->...ab", "...ijk,ia,jb,kc->...abc")[order - 2], value, *[A] * order)
 
 
-@dataclass(frozen=True)
-class Tilted:
+class Tilted(Structure):
     """R(w) + <slope, w> + offset: the same metric, and mirror coordinates moved by a constant."""
 
-    part: Part
-    slope: Array
-    offset: float
-
-    @property
-    def domain(self) -> ConvexDomain:
-        return self.part.domain
-
-    @property
-    def name(self) -> str:
-        return f"{self.part.name}, tilted"
-
-    @property
-    def has_closed_conjugate(self) -> bool:
-        return self.part.has_closed_conjugate
+    def __init__(self, part: Part, slope: Array, offset: float):
+        self.part, self.slope, self.offset = part, slope, offset
+        self.name, self.domain, self.has_closed_conjugate = (
+            f"{part.name}, tilted",
+            part.domain,
+            part.has_closed_conjugate,
+        )
 
     def derivative(self, order: int, w: Array) -> Array:
         value = self.part.kernel.derivative(order, w)
@@ -194,31 +174,14 @@ class Tilted:
         return value + self.slope if order == 1 else value
 
 
-@dataclass(frozen=True)
-class Product:
+class Product(Structure):
     """R_1(w_1) + R_2(w_2) + ..., each on its own coordinates."""
 
-    parts: tuple[Part, ...]
-    blocks: list[slice] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", consecutive([p.dim for p in self.parts]))
-
-    @property
-    def dim(self) -> int:
-        return sum(p.dim for p in self.parts)
-
-    @property
-    def domain(self) -> ConvexDomain:
-        return product_of_domains([p.domain for p in self.parts], self.blocks, self.dim)
-
-    @property
-    def name(self) -> str:
-        return " x ".join(p.name for p in self.parts)
-
-    @property
-    def has_closed_conjugate(self) -> bool:
-        return all(p.has_closed_conjugate for p in self.parts)
+    def __init__(self, *parts: Part):
+        self.parts, self.name = parts, " x ".join(p.name for p in parts)
+        self.blocks, self.dim = consecutive([p.dim for p in parts]), sum(p.dim for p in parts)
+        self.domain = product_of_domains([p.domain for p in parts], self.blocks, self.dim)
+        self.has_closed_conjugate = all(p.has_closed_conjugate for p in parts)
 
     def derivative(self, order: int, w: Array) -> Array:
         values = [p.kernel.derivative(order, w[..., block]) for p, block in zip(self.parts, self.blocks, strict=True)]
@@ -247,15 +210,22 @@ class Pullback:
 
 
 @singledispatch
-def conjugate_of(structure: object) -> Part | None:
-    """The conjugate of a Legendre function of this structure, where that of its parts makes it; else None."""
+def conjugate_of(structure: object) -> Part | Structure | None:
+    """The conjugate of a Legendre function of this structure, or its structure, where the parts make it; else None."""
     return None
 
 
 @conjugate_of.register
-def _(structure: Product) -> Part | None:
+def _(structure: Separable) -> Part | Structure | None:
+    """Coordinate by coordinate."""
+    dual, name = structure.profile.conjugate, f"conjugate of {structure.name}"
+    return None if dual is None else Separable(dual, structure.dim, name, structure.uniform)
+
+
+@conjugate_of.register
+def _(structure: Product) -> Part | Structure | None:
     """Part by part."""
-    return structure.parts[0].composed(Product(tuple(p.conjugate for p in structure.parts)))
+    return Product(*(p.conjugate for p in structure.parts))
 
 
 @conjugate_of.register

@@ -10,7 +10,7 @@ import numpy as np
 from geoflow._typing import Array, Map
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
-from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Sum, Tilted
+from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Sum, Tilted
 from geoflow.realization.embedding import (
     Composite,
     Embedding,
@@ -52,6 +52,11 @@ def embedding_of(structure: object, R: LegendreFunction) -> Exact | None:
 def _(structure: Ridges, R: LegendreFunction) -> Exact | None:
     s = structure
     return RidgeMap(s.directions, s.offsets, s.profiles), f"ridge sum of {len(s.profiles)}"
+
+
+@embedding_of.register
+def _(structure: Separable, R: LegendreFunction) -> Exact | None:
+    return embedding_of(structure.ridges, R) if structure.uniform else None
 
 
 @embedding_of.register
