@@ -22,8 +22,8 @@ from geoflow.flows.descent import natural_gradient_descent as natural_gradient_d
 from geoflow.flows.gradient import gradient_flow as gradient_flow
 from geoflow.flows.losses import LeastSquares as LeastSquares
 from geoflow.flows.losses import LogisticLoss as LogisticLoss
+from geoflow.flows.mirror import check_rate_bound as check_rate_bound
 from geoflow.flows.mirror import mirror_flow as mirror_flow
-from geoflow.flows.rate import check_rate_bound as check_rate_bound
 from geoflow.maps.fields import VectorField as VectorField
 from geoflow.maps.fields import lie_bracket as lie_bracket
 from geoflow.maps.holonomy import area_law as area_law

@@ -10,7 +10,7 @@ from typing import Any
 #: old name to (module, name there, what to write)
 MOVED = {
     "bias": ("geoflow.potentials.projection", "", "gf.bregman_projection, gf.check_rate_bound"),
-    "rate_bound": ("geoflow.flows.rate", "check_rate_bound", "gf.check_rate_bound"),
+    "rate_bound": ("geoflow.flows.mirror", "check_rate_bound", "gf.check_rate_bound"),
     "verify": ("geoflow.theorems.direct", "", "geoflow.theorems.direct, .converse"),
 }
 METHODS: dict[str, tuple[Callable[..., Any], str]] = {

@@ -8,9 +8,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_times, require_type
-from geoflow.flows.losses import Loss, PointwiseLoss
-from geoflow.flows.schedules import Schedule, as_schedule
-from geoflow.flows.trajectories import trajectory_of
+from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.integrate import Solver, SolverOptions
 from geoflow.potentials.regularized import with_regularizer

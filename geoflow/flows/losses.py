@@ -1,4 +1,4 @@
-"""Losses on R^d with closed-form gradients, and a uniform face for a user's own function."""
+"""Losses on R^d, schedules in time, and a solution of an integrator as a trajectory under a loss."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import autograd.numpy as anp
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite, as_points
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
+from geoflow.numerics.integrate import Solution
+from geoflow.results import Trajectory
 
 
 class Loss(Protocol):
@@ -160,4 +162,79 @@ def _takes_time(function: Callable[..., Any]) -> bool:
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return len([p for p in positional if p.default is p.empty]) >= 2 or (
         len(positional) >= 2 and positional[1].name == "t"
+    )
+
+
+Schedule = Callable[[float], float] | float
+
+
+def as_schedule(schedule: Schedule | None, regularized: bool) -> Callable[[float], float]:
+    """alpha(t) as a function; a number is constant, and None is 1."""
+    if schedule is not None and not regularized:
+        raise ArgumentError(
+            "schedule", got="a schedule without a regularizer", wanted="regularizer=h beside it",
+            remedy="pass gradient_flow a regularizer, or mirror_flow the family of gf.regularized_mirror_map(G, x0, h)",
+        )  # fmt: skip
+    if schedule is None:
+        return lambda t: 1.0
+    if callable(schedule):
+        return lambda t: float(schedule(t))
+    value = as_finite(schedule, "schedule")
+    if value.ndim:
+        raise ArgumentError("schedule", got=f"shape {value.shape}", wanted="a number, or a callable t -> alpha(t)")
+    return lambda t: float(value)
+
+
+class LinearSchedule:
+    """Losses L_t(w) = -<u_k, w> p(t - k) for k <= t < k + 1, with the pulse p(s) = 30 s^2 (1 - s)^2 of integral 1.
+
+    Parameters
+    ----------
+    forces : array-like, shape=[K, d]
+        u_0, ..., u_{K-1}: minus the gradients, so that the integral of the gradient is minus their sum.
+    """
+
+    def __init__(self, forces: ArrayLike):
+        self.forces = as_finite(forces, "forces")
+        if self.forces.ndim != 2:
+            raise ShapeError("forces", got=f"shape {self.forces.shape}", wanted="shape [K, d]")
+
+    def force(self, t: float) -> Array:
+        k = min(max(int(t), 0), len(self.forces) - 1)
+        s = min(max(t - k, 0.0), 1.0)
+        return self.forces[k] * 30 * s**2 * (1 - s) ** 2
+
+    def __call__(self, w: Array, t: float) -> Array:
+        return -anp.sum(w * self.force(t), axis=-1)
+
+    def gradient(self, w: Array, t: float) -> Array:
+        return -self.force(t)
+
+
+def trajectory_of(solution: Solution, loss: PointwiseLoss, w_of: Map, mu: Array, x: Array | None = None) -> Trajectory:
+    """The trajectory of a solution.
+
+    Parameters
+    ----------
+    solution : Solution
+    loss : PointwiseLoss
+    w_of : callable
+        States, shape=[..., k], to w, shape=[..., *batch, d].
+    mu : array, shape=[n_times, ..., d]
+    x : array, shape=[n_times, ..., D], optional
+    """
+    w = w_of(solution.y)
+    with np.errstate(all="ignore"):
+        values = np.stack([loss.value(p.reshape(-1, loss.dim), float(s)) for p, s in zip(w, solution.t, strict=True)])
+    return Trajectory(
+        t=solution.t,
+        w=w,
+        x=x,
+        mu=mu,
+        loss=values.reshape(w.shape[:-1]),
+        status=solution.status,
+        message=solution.message,
+        sol=lambda s: w_of(solution.dense(s)),
+        n_evaluations=solution.n_evaluations,
+        method=solution.method,
     )

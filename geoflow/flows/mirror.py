@@ -1,4 +1,4 @@
-"""Mirror flow of a Legendre function, in the coordinates w, mu or nu, by scipy's integrators."""
+"""Mirror flow of a Legendre function, in the coordinates w, mu or nu, and how fast it has to converge."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_times, require_type
-from geoflow.errors import ArgumentError, GeoflowError
-from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss
-from geoflow.flows.schedules import Schedule, as_schedule
-from geoflow.flows.trajectories import trajectory_of
+from geoflow.errors import ArgumentError, CheckError, DomainError, GeoflowError
+from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.numerics.integrate import Solver, SolverOptions
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.regularized import RegularizedLegendreFunction
-from geoflow.results import Trajectory
+from geoflow.results import Check, Trajectory
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -185,3 +183,50 @@ class _Run:
 
         solution = self.solver.integrate(rhs, np.r_[flat.ravel(), 0.0], self.times)
         return trajectory_of(solution, self.loss, w_of, self.like_start(solution.y[..., :-1]))
+
+
+def check_rate_bound(
+    R: LegendreFunction, trajectory: Trajectory, loss: Loss, w_star: ArrayLike, tol: float = 1e-9
+) -> Check:
+    """Check L(w(t)) - L(w*) <= D_R(w*, w(0)) / t along a trajectory of a convex, time-independent loss.
+
+    Parameters
+    ----------
+    R : LegendreFunction
+    trajectory : Trajectory
+        From w(0) at t = 0; its first time must be 0.
+    loss : callable
+    w_star : array-like, shape=[d]
+        Any point of the domain.
+    tol : float
+
+    Returns
+    -------
+    Check
+        `defect` is the largest of t (L(w(t)) - L(w*)) / D_R(w*, w(0)) - 1, at least 0.
+
+    Reference
+    ---------
+    LWLA22, theorem 4.14.
+    """
+    if trajectory.t[0] != 0.0:
+        raise ArgumentError(
+            "trajectory", got=f"first time {trajectory.t[0]:g}", wanted="a trajectory that starts at t = 0"
+        )
+    w_star = np.asarray(w_star, dtype=float)
+    divergence = float(R.bregman_divergence(w_star, trajectory.w[0]))
+    if divergence <= 0:
+        raise DomainError("w*", got=f"D_R(w*, w0) = {divergence:.2e}", wanted="w* away from w(0)")
+    excess = trajectory.t * (trajectory.loss - float(loss(w_star))) / divergence
+    worst = int(np.argmax(excess))
+    return Check(
+        name="rate bound L(w(t)) - L* <= D_R(w*, w0)/t",
+        defect=max(0.0, float(excess[worst]) - 1.0),
+        scale=divergence,
+        tol=tol,
+        witness=trajectory.w[worst],
+        detail=f"largest t (L - L*) / D_R = {excess[worst]:.4f} at t = {trajectory.t[worst]:.4g}",
+        n_points=len(excess),
+        error=CheckError,
+        evidence={"largest_ratio": float(excess[worst])},
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from geoflow._typing import Array, Bilinear, Map
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics import autodiff
-from geoflow.numerics.blocks import consecutive
+from geoflow.numerics.batches import consecutive
 
 
 class AffineKernel(MapKernel):

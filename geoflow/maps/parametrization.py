@@ -16,17 +16,22 @@ from geoflow.errors import (
     NotRegularError,
     ShapeError,
 )
-from geoflow.maps.brackets import commuting_check, gradient_brackets, regular_check, require_finite
+from geoflow.maps.brackets import (
+    commuting_check,
+    gradient_brackets,
+    probe_metric,
+    probe_values,
+    regular_check,
+    require_finite,
+)
 from geoflow.maps.combined import AffineKernel
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
-from geoflow.maps.leaf import Leaf, LeafKernel
-from geoflow.maps.probes import probe_metric, probe_values
+from geoflow.maps.lifts import Leaf, LeafKernel
 from geoflow.numerics import autodiff
 from geoflow.results import Check
 from geoflow.spaces.domains import Region
-from geoflow.spaces.gradients import as_space, belongs, seeded_points
-from geoflow.spaces.metrics import CometricMetric
+from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points
 
 if TYPE_CHECKING:
     from typing_extensions import Self

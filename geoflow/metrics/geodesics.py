@@ -12,7 +12,7 @@ from geomstats.numerics.ivp import ODEIVPIntegrator, OdeResult
 from geoflow._typing import Array, Mask
 from geoflow._validate import describe
 from geoflow.errors import ConvergenceError, DomainError, GeoflowError
-from geoflow.numerics.halving import halve
+from geoflow.numerics.batches import halve
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Stop, integrate_batch
 from geoflow.potentials.legendre import LegendreFunction
 

@@ -10,7 +10,7 @@ import numpy as np
 from geoflow._typing import Array, Map
 from geoflow.metrics.space_forms import Isometry, SpaceForm
 from geoflow.numerics import autodiff
-from geoflow.numerics.blocks import consecutive
+from geoflow.numerics.batches import consecutive
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
 from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Tilted

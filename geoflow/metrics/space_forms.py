@@ -9,7 +9,7 @@ import numpy as np
 from geoflow._typing import Array, Map
 from geoflow._validate import describe
 from geoflow.errors import DomainError
-from geoflow.numerics.blocks import consecutive
+from geoflow.numerics.batches import consecutive
 from geoflow.spaces.domains import ConvexDomain
 
 

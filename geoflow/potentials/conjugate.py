@@ -10,7 +10,7 @@ from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import GeoflowError, NotLegendreError
 from geoflow.numerics import autodiff
-from geoflow.numerics.halving import halve
+from geoflow.numerics.batches import halve
 from geoflow.potentials.kernel import LegendreKernel
 
 NEWTON_STEPS = 400

@@ -7,7 +7,7 @@ import numpy as np
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import as_points, require_type
 from geoflow.errors import DomainError
-from geoflow.maps.leaf import Leaf
+from geoflow.maps.lifts import Leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
 from geoflow.potentials.kernel import SolvedKernel

@@ -7,7 +7,7 @@ import numpy as np
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_finite, require_converged, require_type
 from geoflow.errors import GeoflowError, InfeasibleError, ShapeError
-from geoflow.numerics.halving import halve
+from geoflow.numerics.batches import halve
 from geoflow.potentials.legendre import LegendreFunction
 
 DUAL_STEPS = 500

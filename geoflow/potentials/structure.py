@@ -14,7 +14,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
-from geoflow.numerics.blocks import consecutive
+from geoflow.numerics.batches import consecutive
 from geoflow.potentials.kernel import LegendreKernel
 from geoflow.potentials.profiles import Profile
 from geoflow.spaces.algebra import intersection, polytope, preimage, product_of_domains

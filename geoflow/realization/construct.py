@@ -13,10 +13,9 @@ from geoflow._validate import require_type
 from geoflow.errors import ArgumentError, ConvergenceError, RealizationError
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.realization import files, rules
-from geoflow.realization.budget import Budget, BudgetOptions
 from geoflow.realization.certificate import certify, relative_metric_error
 from geoflow.realization.embedding import Embedding
-from geoflow.realization.methods import METHODS, Stage, Task
+from geoflow.realization.methods import METHODS, Budget, BudgetOptions, Stage, Task
 from geoflow.realization.realized import Realization
 from geoflow.realization.spectral import SPECTRAL
 from geoflow.realization.target import Target, as_region, checked_metric
@@ -54,7 +53,7 @@ def realize(
         "exact", "twist" (any smooth metric, D near 20, wavy), "spectral" (D = d(d+3)/2), or "auto": exact where a rule
         applies, else the cheapest solver that meets tol.
     **budget
-        Fields of `geoflow.realization.budget.Budget`: `ambient_dim`, `max_degree`, `frequency`, `seed`, `advance`.
+        Fields of `geoflow.realization.methods.Budget`: `ambient_dim`, `max_degree`, `frequency`, `seed`, `advance`.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from geoflow._typing import Array, Mask
-from geoflow.numerics.halving import halve
+from geoflow.numerics.batches import halve
 from geoflow.realization.embedding import Embedding, Jet
 
 SAMPLES = 8000

@@ -11,7 +11,7 @@ import numpy as np
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, DomainError, NotLegendreError, ShapeError
-from geoflow.numerics.halving import halve
+from geoflow.numerics.batches import halve
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.spaces.domains import Box, ConvexDomain
 

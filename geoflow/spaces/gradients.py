@@ -15,13 +15,14 @@ from geomstats.geometry.hypersphere import Hypersphere, HypersphereMetric
 from geomstats.geometry.invariant_metric import BiInvariantMetric
 from geomstats.geometry.manifold import Manifold
 from geomstats.geometry.product_manifold import ProductManifold, ProductRiemannianMetric
+from geomstats.geometry.riemannian_metric import RiemannianMetric
 from geomstats.geometry.spd_matrices import SPDAffineMetric, SPDBuresWassersteinMetric, SPDMatrices
 from geomstats.geometry.stiefel import Stiefel, StiefelCanonicalMetric
 
-from geoflow._typing import Array, Mask
+from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow.errors import ArgumentError
 from geoflow.numerics import autodiff
-from geoflow.numerics.blocks import consecutive
+from geoflow.numerics.batches import consecutive
 
 #: (Euclidean derivatives, shape=[..., d, D]; points, shape=[..., D]) to Riemannian gradients, shape=[..., d, D]
 Gradient = Callable[[Array, Array], Array]
@@ -238,3 +239,26 @@ def by_linear_solve(space: Manifold, metric: Any) -> Gradient:
         return anp.reshape(X, (*batch, -1, D))
 
     return gradient
+
+
+class CometricMetric(RiemannianMetric):
+    """The metric C(w)^{-1} on a space of vectors.
+
+    Parameters
+    ----------
+    space : geomstats manifold
+    cometric : callable
+        w of shape=[..., d] to C(w) of shape=[..., d, d].
+    """
+
+    def __init__(self, space: Any, cometric: Map):
+        super().__init__(space=space)
+        self._cometric = cometric
+
+    def cometric_matrix(self, base_point: ArrayLike) -> Array:
+        """C(w), shape=[..., d, d]."""
+        return self._cometric(np.asarray(base_point, dtype=float))
+
+    def metric_matrix(self, base_point: ArrayLike) -> Array:
+        """C(w)^{-1}, shape=[..., d, d]."""
+        return np.linalg.inv(self.cometric_matrix(base_point))

@@ -10,7 +10,7 @@ from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_points, require_type
 from geoflow.errors import ArgumentError, CheckError, DomainError
 from geoflow.flows.gradient import gradient_flow
-from geoflow.flows.schedules import LinearSchedule
+from geoflow.flows.losses import LinearSchedule
 from geoflow.maps.lifts import Lifted, lift_along
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import length_of, orbit_sample, push_by, shrunk_until, unit_forces

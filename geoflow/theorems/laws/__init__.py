@@ -1,117 +1,24 @@
 """The theorems as functions that return (defect, scale), and the register of them: `LAWS`.
 
 A law holds where defect <= tol * scale. Each raises what the objects it calls raise. The suite and `verify` run the
-same ones; every law comes with a case that must break it.
+same ones; every law comes with a case that must break it. `laws.NAME` is the function of `LAWS["NAME"]`.
 """
 
-from geoflow.theorems.laws.flows import (
-    bregman_decreases,
-    projection_is_optimal,
-    rate_is_bounded,
-    regularized_flow_is_mirror_flow,
-    warped_flow_is_mirror_flow,
-)
-from geoflow.theorems.laws.geometry import (
-    curvature_is_constant,
-    energy_is_constant,
-    exp_inverts_log,
-    pythagoras,
-    transport_is_isometry,
-    transports_are_dual,
-)
-from geoflow.theorems.laws.induced import (
-    dual_coordinate_is_loss_integral,
-    equivalence_gap,
-    induced_gradient_matches,
-    induced_hessian_matches,
-    induced_value_matches,
-    inverse_hessian_is_cometric,
-    lift_inverts,
-    lift_is_joint_flow,
-    lift_is_path_independent,
-)
-from geoflow.theorems.laws.law import LAWS, Law, law
-from geoflow.theorems.laws.maps import (
-    affine_image_transforms_dual,
-    cometric_is_gram,
-    flows_commute,
-    gradient_is_riemannian,
-    gradients_commute,
-    holonomy_is_bracket,
-    isometry_keeps_legendre,
-    jacobian_is_derivative,
-    leaf_keeps_legendre,
-    lift_closes,
-    necessary_condition,
-    product_adds_legendre,
-    regular,
-)
-from geoflow.theorems.laws.potentials import (
-    bregman_is_nonnegative,
-    conjugate_is_involution,
-    fenchel_young,
-    gradient_inverts,
-    gradient_is_derivative,
-    hessian_is_derivative,
-    inverse_hessian_is_conjugate_hessian,
-    third_derivative_is_derivative,
-    third_derivative_is_symmetric,
-)
-from geoflow.theorems.laws.realizations import (
-    bracket_is_codazzi_defect,
-    embedding_is_isometric,
-    embedding_jacobian_is_derivative,
-    nearest_point_inverts,
-)
+from __future__ import annotations
 
-__all__ = [
-    "LAWS",
-    "Law",
-    "affine_image_transforms_dual",
-    "bracket_is_codazzi_defect",
-    "bregman_decreases",
-    "bregman_is_nonnegative",
-    "cometric_is_gram",
-    "conjugate_is_involution",
-    "curvature_is_constant",
-    "dual_coordinate_is_loss_integral",
-    "embedding_is_isometric",
-    "embedding_jacobian_is_derivative",
-    "energy_is_constant",
-    "equivalence_gap",
-    "exp_inverts_log",
-    "fenchel_young",
-    "flows_commute",
-    "gradient_inverts",
-    "gradient_is_derivative",
-    "gradient_is_riemannian",
-    "gradients_commute",
-    "hessian_is_derivative",
-    "holonomy_is_bracket",
-    "induced_gradient_matches",
-    "induced_hessian_matches",
-    "induced_value_matches",
-    "inverse_hessian_is_cometric",
-    "inverse_hessian_is_conjugate_hessian",
-    "isometry_keeps_legendre",
-    "jacobian_is_derivative",
-    "law",
-    "leaf_keeps_legendre",
-    "lift_closes",
-    "lift_inverts",
-    "lift_is_joint_flow",
-    "lift_is_path_independent",
-    "nearest_point_inverts",
-    "necessary_condition",
-    "product_adds_legendre",
-    "projection_is_optimal",
-    "pythagoras",
-    "rate_is_bounded",
-    "regular",
-    "regularized_flow_is_mirror_flow",
-    "third_derivative_is_derivative",
-    "third_derivative_is_symmetric",
-    "transport_is_isometry",
-    "transports_are_dual",
-    "warped_flow_is_mirror_flow",
-]
+from collections.abc import Callable
+
+from geoflow.theorems.laws import flows, maps, potentials  # noqa: F401  each registers its laws
+from geoflow.theorems.laws.law import LAWS, Defect, Law, law
+
+__all__ = ["LAWS", "Defect", "Law", "law"]
+
+
+def __getattr__(name: str) -> Callable[..., Defect]:
+    if name not in LAWS:
+        raise AttributeError(f"no law of the name {name!r}; there are {', '.join(LAWS)}")
+    return LAWS[name].function
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *LAWS])

@@ -1,4 +1,4 @@
-"""Laws of flows: where they end, how fast, and in what time they are mirror flows."""
+"""Laws of flows and of the converse theorem: limits, rates, time warps, embeddings and their inverses."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from scipy.integrate import cumulative_simpson
 from geoflow._typing import ArrayLike, Map
 from geoflow.errors import DomainError
 from geoflow.flows.gradient import gradient_flow
-from geoflow.flows.losses import Loss, PointwiseLoss
-from geoflow.flows.mirror import mirror_flow
-from geoflow.flows.rate import check_rate_bound
-from geoflow.flows.schedules import Schedule
+from geoflow.flows.losses import Loss, PointwiseLoss, Schedule
+from geoflow.flows.mirror import check_rate_bound, mirror_flow
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.regularized import regularized_mirror_map
+from geoflow.realization.codazzi import codazzi_brackets, metric_jet
+from geoflow.realization.realized import Realization
 from geoflow.results import Trajectory
 from geoflow.theorems.laws import cases
 from geoflow.theorems.laws.law import Defect, compare, law, size_of
 from geoflow.theorems.obstruction import time_warp
 
 
-@law("projection", 1e-9, cases.projected, lambda: (*cases.projected()[:4], cases.projected()[3]))
+@law("projection", 1e-9, lambda: (*cases.projected()[:4], cases.projected()[3]), cases.projected)
 def projection_is_optimal(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: ArrayLike, w: ArrayLike) -> Defect:
     """Zw = y, and grad R(w) - grad R(w0) in range(Z^T); each relative to its own size."""
     Z, y, w = np.asarray(Z, dtype=float), np.asarray(y, dtype=float), np.asarray(w, dtype=float)
@@ -31,14 +31,14 @@ def projection_is_optimal(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: A
     return max(feasible, size_of(outside) / max(size_of(force), 1e-300)), 1.0
 
 
-@law("trajectory", 0.0, cases.rate, lambda: cases.rate(100.0))
+@law("trajectory", 0.0, lambda: cases.rate(100.0), cases.rate)
 def rate_is_bounded(R: LegendreFunction, trajectory: Trajectory, loss: Loss, w_star: ArrayLike) -> Defect:
     """L(w(t)) - L(w*) <= D_R(w*, w0) / t for a convex loss; the defect is the excess over the bound."""
     check = check_rate_bound(R, trajectory, loss, w_star)
     return check.defect, 1.0
 
 
-@law("trajectory", 1e-9, cases.descending, cases.moving_away)
+@law("trajectory", 1e-9, cases.moving_away, cases.descending)
 def bregman_decreases(R: LegendreFunction, trajectory: Trajectory, w_star: ArrayLike) -> Defect:
     """t -> D_R(w*, w(t)) is nonincreasing when w* is a minimiser of a convex loss."""
     divergence = R.bregman_divergence(np.broadcast_to(w_star, trajectory.w.shape), trajectory.w)
@@ -47,7 +47,7 @@ def bregman_decreases(R: LegendreFunction, trajectory: Trajectory, w_star: Array
     return float(np.maximum(np.diff(divergence), 0.0).max(initial=0.0)), float(divergence[0])
 
 
-@law("flow", 1e-7, lambda: cases.regularized(True), lambda: cases.regularized(False))
+@law("flow", 1e-7, lambda: cases.regularized(False), lambda: cases.regularized(True))
 def regularized_flow_is_mirror_flow(
     loss: Loss, G: Parametrization, h: Map, x0: ArrayLike, t: ArrayLike, schedule: Schedule
 ) -> Defect:
@@ -58,7 +58,7 @@ def regularized_flow_is_mirror_flow(
     return size_of(flow.w - mirror.w), max(size_of(flow.w - flow.w[0]), np.finfo(float).tiny)
 
 
-@law("flow", 1e-7, lambda: cases.warped("neuron"), lambda: cases.warped("matrix_square"))
+@law("flow", 1e-7, lambda: cases.warped("matrix_square"), lambda: cases.warped("neuron"))
 def warped_flow_is_mirror_flow(loss: Loss, G: Parametrization, x0: ArrayLike, t: float) -> Defect:
     """grad R(w(t)) = -int s grad L dt where s C^{-1} = hess R: mirror flow in the time of rate s, by Simpson's rule."""
     times = np.linspace(0, t, 801)
@@ -69,3 +69,47 @@ def warped_flow_is_mirror_flow(loss: Loss, G: Parametrization, x0: ArrayLike, t:
     force = -np.concatenate([pointwise.gradient(w[None], float(s)) for w, s in zip(flow.w, times, strict=True)])
     integral = cumulative_simpson(factor[:, None] * force, x=times, axis=0)
     return compare(warp.mu[1::2], integral[1::2])
+
+
+@law("realization", 1e-6, lambda: cases.false_realization(1.01, 1.01, 1.01))
+def embedding_is_isometric(F: Realization, w: ArrayLike) -> Defect:
+    """dF^T dF = H, in the relative norm || L^{-1} dF^T dF L^{-T} - I ||_2."""
+    return size_of(F.metric_error(w)), 1.0
+
+
+@law("realization", 1e-6, lambda: cases.false_realization(1.0, 1.01, 1.01))
+def embedding_jacobian_is_derivative(F: Realization, w: ArrayLike, h: float = 1e-4) -> Defect:
+    """dF is the derivative of F, by fourth-order differences of step h."""
+    w = np.asarray(w, dtype=float)
+    columns = []
+    for e in h * np.eye(F.dim):
+        outer, inner = F.embedding(w + 2 * e) - F.embedding(w - 2 * e), F.embedding(w + e) - F.embedding(w - e)
+        columns.append((8 * inner - outer) / (12 * h))
+    return compare(F.jacobian(w), np.stack(columns, axis=-1))
+
+
+@law("realization", 1e-9, cases.false_inverse)
+def nearest_point_inverts(F: Realization, w: ArrayLike, offset: float = 0.0) -> Defect:
+    """G(F(w) + normal vector) = w for normal vectors of length `offset` times the reach."""
+    w = np.asarray(w, dtype=float)
+    x, J = F.embedding(w), F.jacobian(w)
+    Q = np.linalg.qr(J)[0]
+    normal = np.ones(x.shape) - np.einsum("nDi,nEi->nD", Q, Q * np.ones((F.ambient_dim, 1)))
+    length = np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-300)
+    return compare(F.parametrization(x + offset * min(F.certificate.reach, 1.0) * normal / length), w)
+
+
+@law(
+    "realized metric",
+    1e-5,
+    lambda: (cases.realized_metric()[0], cases.stretched, cases.realized_metric()[1]),
+    lambda: (cases.realized_metric()[0], cases.bent, cases.realized_metric()[1]),
+)
+def bracket_is_codazzi_defect(F: Realization, metric_matrix: ArrayLike, w: ArrayLike) -> Defect:
+    """[grad G_i, grad G_j] on M is dF of the bracket of g^{-1} e_i and g^{-1} e_j: zero exactly where g is Hessian."""
+    w = np.asarray(w, dtype=float)
+    inside = codazzi_brackets(*metric_jet(metric_matrix, w))
+    predicted = np.einsum("nDa,nija->nijD", F.jacobian(w), inside)
+    return size_of(F.parametrization.brackets(F.embedding(w)) - predicted), max(
+        size_of(predicted), np.finfo(float).tiny
+    )

@@ -10,6 +10,7 @@ import numpy as np
 
 from geoflow._typing import ArrayLike
 from geoflow.errors import ArgumentError
+from geoflow.theorems.laws import cases
 
 Defect = tuple[float, float]
 P = ParamSpec("P")
@@ -54,6 +55,15 @@ class Law:
         return defect / scale
 
 
+#: a case of the theory for each domain whose laws share one
+HOLDS: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "map": cases.at_start,
+    "potential": cases.entropy,
+    "induced": cases.induced,
+    "closed form": cases.closed_form,
+    "report": lambda: (cases.report(),),
+    "realization": cases.realization,
+}
 #: every law, by name
 LAWS: dict[str, Law] = {}
 
@@ -61,14 +71,14 @@ LAWS: dict[str, Law] = {}
 def law(
     domain: str,
     tol: float,
-    holds: Callable[[], tuple[Any, ...]],
     broken: Callable[[], tuple[Any, ...]],
+    holds: Callable[[], tuple[Any, ...]] | None = None,
     figure: str = "",
 ) -> Callable[[Callable[P, Defect]], Callable[P, Defect]]:
-    """Register a function as a law; see `Law`."""
+    """Register a function as a law; see `Law`. By default it holds on the case of its domain in `HOLDS`."""
 
     def register(function: Callable[P, Defect]) -> Callable[P, Defect]:
-        entry = Law(function, domain, tol, holds, broken, figure)
+        entry = Law(function, domain, tol, holds or HOLDS[domain], broken, figure)
         if entry.name in LAWS:
             raise ArgumentError("law", got=f"a second one named {entry.name!r}", wanted="a new name")
         LAWS[entry.name] = entry

@@ -1,4 +1,4 @@
-"""Laws of parametrizations: their derivatives, their brackets, loops, and maps made from them."""
+"""Laws of maps and of the direct theorem: derivatives, brackets, loops, maps from maps, and the lift."""
 
 from __future__ import annotations
 
@@ -6,45 +6,39 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, ArrayLike, Map
-from geoflow.catalog.registry import noncommuting
 from geoflow.maps.holonomy import area_law, lift_curve
 from geoflow.maps.lie_algebra import LieAlgebra
 from geoflow.maps.parametrization import Parametrization
+from geoflow.maps.reach import joint_flow
 from geoflow.numerics import autodiff
-from geoflow.potentials.induced import mirror_map
+from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
 from geoflow.potentials.legendre import LegendreFunction
+from geoflow.results import EquivalenceReport
 from geoflow.theorems.laws import cases
 from geoflow.theorems.laws.law import Defect, compare, law, size_of
 
 
-@law("map", 1e-9, lambda: cases.at_start(cases.commuting()), cases.parabola)
+@law("map", 1e-9, lambda: cases.at_start("parabola"))
 def gradients_commute(G: Parametrization, x: ArrayLike) -> Defect:
     """[grad G_i, grad G_j] = 0; the scale is that of the two terms whose difference it is."""
     check = G.check_commuting(x)
     return check.defect * check.scale, check.scale
 
 
-@law("map", 0.0, lambda: cases.at_start(cases.commuting()), lambda: (cases.commuting().parametrization, np.zeros(4)))
+@law("map", 0.0, lambda: (cases.at_start()[0], np.zeros(4)))
 def regular(G: Parametrization, x: ArrayLike) -> Defect:
     """rank dG = d: the defect is 0 where it is, relative to the threshold of `check_regular`."""
     return G.check_regular(x).defect, 1.0
 
 
-@law("map", 1e-12, lambda: cases.at_start(cases.commuting()), cases.with_wrong_jacobian)
+@law("map", 1e-12, lambda: (cases.Parametrization(lambda y: y**2, 1, 1, lambda y: 3 * y[..., None]), np.ones(1)))
 def jacobian_is_derivative(G: Parametrization, x: ArrayLike) -> Defect:
     """A closed-form jacobian is the derivative of the map."""
     x = G.flatten(np.asarray(x, dtype=float))
     return compare(G.kernel.jacobian(x), autodiff.jacobian(G.kernel.value)(x))
 
 
-@law(
-    "map",
-    1e-10,
-    lambda: cases.at_start(cases.commuting("spd_affine")),
-    lambda: (
-        cases.falsified(cases.commuting("spd_affine").parametrization, gradients=1.1), cases.commuting("spd_affine").x0,
-    ),
-)  # fmt: skip
+@law("map", 1e-10, lambda: cases.at_start("spd_affine", gradients=1.1), lambda: cases.at_start("spd_affine"))
 def gradient_is_riemannian(G: Parametrization, x: ArrayLike, v: ArrayLike | None = None) -> Defect:
     """g(grad G_i, v) = dG_i(v) for tangent vectors v, with the inner product of the manifold's own metric.
 
@@ -65,12 +59,7 @@ def _inner_product(G: Parametrization, a: Array, b: Array, x: Array) -> Array:
     return np.asarray(metric.inner_product(a, b, x))
 
 
-@law(
-    "map",
-    1e-12,
-    lambda: cases.at_start(cases.commuting()),
-    lambda: (cases.falsified(cases.commuting().parametrization, cometric=1.01), cases.commuting().x0),
-)
+@law("map", 1e-12, lambda: cases.at_start(cometric=1.01))
 def cometric_is_gram(G: Parametrization, x: ArrayLike) -> Defect:
     """The cometric's entries are <grad G_i, grad G_j> of the gradient fields."""
     x = np.asarray(x, dtype=float)
@@ -79,7 +68,7 @@ def cometric_is_gram(G: Parametrization, x: ArrayLike) -> Defect:
     return compare(G.cometric(x), gram)
 
 
-@law("map", 1e-9, lambda: cases.at_start(cases.commuting()), cases.parabola, "flows commute")
+@law("map", 1e-9, lambda: cases.at_start("parabola"), figure="flows commute")
 def flows_commute(G: Parametrization, x: ArrayLike, s: float = 0.1) -> Defect:
     """phi_i^s phi_j^s = phi_j^s phi_i^s for the first and the last gradient field."""
     X, Y = G.gradient_fields[0], G.gradient_fields[-1]
@@ -87,32 +76,19 @@ def flows_commute(G: Parametrization, x: ArrayLike, s: float = 0.1) -> Defect:
     return size_of(one - other), size_of(one - np.asarray(x, dtype=float))
 
 
-@law(
-    "map",
-    1e-9,
-    lambda: cases.at_start(noncommuting["heisenberg"]()),
-    lambda: cases.at_start(noncommuting["matrix_product"]()),
-)
+@law("map", 1e-9, lambda: cases.at_start("matrix_product"), lambda: cases.at_start("heisenberg"))
 def necessary_condition(G: Parametrization, x: ArrayLike) -> Defect:
     """dG.B = 0 for all iterated brackets B of length at least 2 of the gradient fields, relative to their terms."""
     return LieAlgebra(G.gradient_fields).check_necessary_condition(G, x).defect, 1.0
 
 
-@law("loop", 1e-9, lambda: cases.square_loop(cases.commuting()), lambda: cases.square_loop(noncommuting["parabola"]()))
+@law("loop", 1e-9, lambda: cases.square_loop("parabola"), lambda: cases.square_loop("hyperbolic"))
 def lift_closes(G: Parametrization, x0: ArrayLike, loop: ArrayLike) -> Defect:
     """The lift of a closed loop to (x, mu) closes: path independence, the finite form of commuting; it is relative."""
     return lift_curve(G, x0, loop).defect, 1.0
 
 
-@law(
-    "loop",
-    0.1,
-    lambda: cases.at_start(noncommuting["matrix_square"]()),
-    lambda: (
-        cases.falsified(noncommuting["matrix_square"]().parametrization, derivative_of_gradients=1.3),
-        noncommuting["matrix_square"]().x0,
-    ),
-)
+@law("loop", 0.1, lambda: cases.at_start("matrix_square", derivative=1.3), lambda: cases.at_start("matrix_square"))
 def holonomy_is_bracket(G: Parametrization, x0: ArrayLike, pair: tuple[int, int] = (0, 1)) -> Defect:
     """What a small parallelogram leaves is its area times the bracket of the horizontal lifts, up to a side."""
     law = area_law(G, x0, pair)
@@ -122,11 +98,9 @@ def holonomy_is_bracket(G: Parametrization, x0: ArrayLike, pair: tuple[int, int]
 @law(
     "map from maps",
     1e-9,
-    lambda: (*cases.at_start(cases.commuting()), [[1.0, 0.5]], [0.3], [[0.1], [-0.2]]),
-    lambda: (
-        cases.with_wrong_operations(cases.commuting()), cases.commuting().x0, [[1.0, 0.5]], [0.3], [[0.1], [-0.2]],
-    ),
-)  # fmt: skip
+    lambda: (*cases.with_operations(cases.FalseOperations), [[1.0, 0.5]], [0.3], [[0.1], [-0.2]]),
+    lambda: (*cases.with_operations(), [[1.0, 0.5]], [0.3], [[0.1], [-0.2]]),
+)
 def affine_image_transforms_dual(
     G: Parametrization, x0: ArrayLike, A: ArrayLike, b: ArrayLike, nu: ArrayLike
 ) -> Defect:
@@ -139,8 +113,8 @@ def affine_image_transforms_dual(
 @law(
     "map from maps",
     1e-9,
-    lambda: (cases.commuting().parametrization, lambda y: y[..., ::-1], None, cases.commuting().x0[::-1], [[0.9, 0.2]]),
-    lambda: (cases.commuting().parametrization, lambda y: 2 * y, None, cases.commuting().x0 / 2, [[0.9, 0.2]]),
+    lambda: (cases.at_start()[0], lambda y: 2 * y, None, cases.at_start()[1] / 2, [[0.9, 0.2]]),
+    lambda: (cases.at_start()[0], lambda y: y[..., ::-1], None, cases.at_start()[1][::-1], [[0.9, 0.2]]),
 )
 def isometry_keeps_legendre(
     G: Parametrization, isometry: Map, space: int | Manifold | None, y0: ArrayLike, w: ArrayLike
@@ -151,12 +125,7 @@ def isometry_keeps_legendre(
     return compare(moved.gradient(w), mirror_map(G, np.asarray(isometry(y0), dtype=float)).gradient(w))
 
 
-@law(
-    "map from maps",
-    1e-9,
-    lambda: cases.product_of("square", "sine"),
-    lambda: cases.product_of("square", "sine", swapped=True),
-)
+@law("map from maps", 1e-9, lambda: cases.product_of("sine", "square"), lambda: cases.product_of("square", "sine"))
 def product_adds_legendre(
     product: Parametrization, x0: ArrayLike, parts: list[LegendreFunction], w: ArrayLike
 ) -> Defect:
@@ -170,10 +139,72 @@ def product_adds_legendre(
 @law(
     "map from maps",
     1e-8,
-    lambda: (*cases.at_start(cases.commuting()), [[0.9, 0.2]]),
-    lambda: (cases.with_wrong_operations(cases.commuting()), cases.commuting().x0, [[0.9, 0.2]]),
+    lambda: (*cases.with_operations(cases.FalseOperations), [[0.9, 0.2]]),
+    lambda: (*cases.with_operations(), [[0.9, 0.2]]),
 )
 def leaf_keeps_legendre(G: Parametrization, x0: ArrayLike, w: ArrayLike) -> Defect:
     """G restricted to the leaf through x0, as the identity of a Hessian manifold, induces the same grad R."""
     leaf = mirror_map(G.on_leaf(x0), G(x0))
     return compare(leaf.gradient(w), mirror_map(G, x0).gradient(w))
+
+
+@law("induced", 1e-10, lambda: (cases.Shifted(*cases.at_start()), cases.induced()[1]), figure="lift inverts")
+def lift_inverts(R: InducedLegendreFunction, w: ArrayLike) -> Defect:
+    """G(lift(w)) = w."""
+    return compare(R.parametrization(R.lift(w)), w)
+
+
+@law("induced", 1e-9, lambda: (cases.Shifted(*cases.at_start()), cases.induced()[1]))
+def lift_is_joint_flow(R: InducedLegendreFunction, w: ArrayLike) -> Defect:
+    """lift(w) = psi(x0; grad R(w))."""
+    return compare(joint_flow(R.parametrization, R.x0, R.gradient(w)), R.lift(w))
+
+
+@law("induced", 1e-7, lambda: (cases.Shifted(*cases.at_start()), cases.induced()[1]), figure="path independence")
+def lift_is_path_independent(R: InducedLegendreFunction, w: ArrayLike) -> Defect:
+    """Lifting to w by way of the corner (w_1, ..., w_{d-1}, w0_d) ends where the straight lift ends."""
+    w = np.atleast_2d(np.asarray(w, dtype=float))
+    direct = R.lift(w)
+    corner = w.copy()
+    corner[:, -1] = R.w0[-1]
+    ends = []
+    for via, point in zip(R.lift(corner), w, strict=True):
+        ends.append(InducedLegendreFunction(R.parametrization, via).lift(point))
+    return size_of(np.stack(ends) - direct), max(size_of(direct - R.x0), np.finfo(float).tiny)
+
+
+@law("induced", 1e-9, lambda: (cases.Shifted(*cases.at_start()), cases.induced()[1]))
+def inverse_hessian_is_cometric(R: InducedLegendreFunction, w: ArrayLike) -> Defect:
+    """hess R(w) dG dG^T = I at the lifted point."""
+    product = np.einsum("...ij,...jk->...ik", R.hessian(w), R.parametrization.cometric(R.lift(w)))
+    return size_of(product - np.eye(R.dim)), 1.0
+
+
+@law("closed form", 1e-9, lambda: cases.closed_form(1.001), figure="grad R")
+def induced_gradient_matches(R: InducedLegendreFunction, closed: LegendreFunction, w: ArrayLike) -> Defect:
+    """grad R of the induced function is that of a closed form with the same normalisation."""
+    return compare(R.gradient(w), closed.gradient(w))
+
+
+@law("closed form", 1e-9, lambda: cases.closed_form(1.001), figure="R")
+def induced_value_matches(R: InducedLegendreFunction, closed: LegendreFunction, w: ArrayLike) -> Defect:
+    """R of the induced function is that of a closed form with the same normalisation."""
+    return compare(R(w), closed(w))
+
+
+@law("closed form", 1e-9, lambda: cases.closed_form(1.001), figure="hess R")
+def induced_hessian_matches(R: InducedLegendreFunction, closed: LegendreFunction, w: ArrayLike) -> Defect:
+    """hess R of the induced function is that of a closed form."""
+    return compare(R.hessian(w), closed.hessian(w))
+
+
+@law("report", 1e-7, lambda: (cases.broken_report(),))
+def equivalence_gap(report: EquivalenceReport) -> Defect:
+    """Gradient flow through G is mirror flow of R; already relative to the size of the trajectory."""
+    return report.gap, 1.0
+
+
+@law("report", 1e-8, lambda: (cases.broken_report(),))
+def dual_coordinate_is_loss_integral(report: EquivalenceReport) -> Defect:
+    """grad R(w(t)) = -int_0^t grad L_s(w(s)) ds, and lift(w(t)) = x(t); already relative."""
+    return max(report.dual_gap, report.lift_gap), 1.0

@@ -1,35 +1,39 @@
-"""Laws of Legendre functions: their derivatives, their conjugates and their divergences."""
+"""Laws of Legendre functions and their geometry: derivatives, conjugates, curvature, geodesics, connections."""
 
 from __future__ import annotations
 
+import autograd.numpy as anp
 import numpy as np
 
 from geoflow._typing import ArrayLike
+from geoflow.catalog.registry import potentials
+from geoflow.metrics.dually_flat import DuallyFlatManifold
+from geoflow.metrics.hessian import HessianMetric
 from geoflow.numerics import autodiff
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.theorems.laws import cases
 from geoflow.theorems.laws.law import Defect, compare, law, size_of
 
 
-@law("potential", 1e-12, cases.entropy, lambda: cases.wrong(1))
+@law("potential", 1e-12, lambda: cases.wrong(1))
 def gradient_is_derivative(R: LegendreFunction, w: ArrayLike) -> Defect:
     """grad R is the derivative of R."""
     return compare(R.gradient(w), autodiff.jacobian(R.potential)(np.asarray(w, dtype=float)))
 
 
-@law("potential", 1e-11, cases.entropy, lambda: cases.wrong(2))
+@law("potential", 1e-11, lambda: cases.wrong(2))
 def hessian_is_derivative(R: LegendreFunction, w: ArrayLike) -> Defect:
     """hess R is the derivative of grad R, by automatic differentiation of R."""
     return compare(R.hessian(w), autodiff.hessian(R.potential)(np.asarray(w, dtype=float)))
 
 
-@law("potential", 1e-10, cases.entropy, lambda: cases.wrong(3))
+@law("potential", 1e-10, lambda: cases.wrong(3))
 def third_derivative_is_derivative(R: LegendreFunction, w: ArrayLike) -> Defect:
     """T_ijk is the third derivative of R."""
     return compare(R.third_derivative(w), autodiff.third_derivative(R.potential)(np.asarray(w, dtype=float)))
 
 
-@law("potential", 1e-8, cases.entropy, lambda: cases.wrong(3), "T symmetric")
+@law("potential", 1e-8, lambda: cases.wrong(3), figure="T symmetric")
 def third_derivative_is_symmetric(R: LegendreFunction, w: ArrayLike) -> Defect:
     """T_ijk is totally symmetric (Codazzi)."""
     T = R.third_derivative(w)
@@ -37,13 +41,13 @@ def third_derivative_is_symmetric(R: LegendreFunction, w: ArrayLike) -> Defect:
     return max(gaps), max(size_of(T), np.finfo(float).tiny)
 
 
-@law("potential", 1e-9, cases.entropy, cases.wrong_conjugate)
+@law("potential", 1e-9, cases.wrong_conjugate)
 def gradient_inverts(R: LegendreFunction, w: ArrayLike) -> Defect:
     """grad Q(grad R(w)) = w."""
     return compare(R.inverse_gradient(R.gradient(w)), w)
 
 
-@law("potential", 1e-9, cases.entropy, cases.wrong_conjugate)
+@law("potential", 1e-9, cases.wrong_conjugate)
 def fenchel_young(R: LegendreFunction, w: ArrayLike) -> Defect:
     """R(w) + Q(mu) = <w, mu> at mu = grad R(w)."""
     w = np.asarray(w, dtype=float)
@@ -53,7 +57,7 @@ def fenchel_young(R: LegendreFunction, w: ArrayLike) -> Defect:
     return size_of(value + conjugate - product), max(size_of(value), size_of(conjugate), size_of(product), 1e-300)
 
 
-@law("potential", 1e-9, cases.entropy, cases.wrong_conjugate)
+@law("potential", 1e-9, cases.wrong_conjugate)
 def conjugate_is_involution(R: LegendreFunction, w: ArrayLike) -> Defect:
     """(R*)* = R: the conjugate of Q, computed from Q alone, gives R back."""
     Q = R.conjugate
@@ -63,15 +67,78 @@ def conjugate_is_involution(R: LegendreFunction, w: ArrayLike) -> Defect:
     return compare(value, R(w))
 
 
-@law("potential", 1e-9, cases.entropy, cases.wrong_conjugate)
+@law("potential", 1e-9, cases.wrong_conjugate)
 def inverse_hessian_is_conjugate_hessian(R: LegendreFunction, w: ArrayLike) -> Defect:
     """hess Q(grad R(w)) hess R(w) = I."""
     product = np.einsum("...ij,...jk->...ik", R.conjugate.hessian(R.gradient(w)), R.hessian(w))
     return size_of(product - np.eye(R.dim)), 1.0
 
 
-@law("pair", 1e-12, cases.two_points, cases.not_convex)
+@law(
+    "pair",
+    1e-12,
+    lambda: (LegendreFunction(lambda w: -anp.sum(w**2, axis=-1), 2), cases.W, cases.W[::-1]),
+    lambda: (*cases.entropy(), cases.W[::-1]),
+)
 def bregman_is_nonnegative(R: LegendreFunction, w: ArrayLike, v: ArrayLike) -> Defect:
     """D_R(w, v) >= 0."""
     divergence = R.bregman_divergence(w, v)
     return size_of(np.minimum(divergence, 0.0)), max(size_of(divergence), size_of(R(w)), 1e-300)
+
+
+@law(
+    "curvature",
+    1e-10,
+    lambda: (potentials["quartic"](2), cases.W, 0.0),
+    lambda: (potentials["gaussian_log_partition"](2), cases.A, -0.5),
+)
+def curvature_is_constant(R: LegendreFunction, w: ArrayLike, value: float) -> Defect:
+    """Every sectional curvature of hess R is `value`: <R(a, b) b, a> = value (|a|^2 |b|^2 - <a, b>^2)."""
+    w = np.asarray(w, dtype=float)
+    units = [np.broadcast_to(e, w.shape) for e in np.eye(R.dim)]
+    found = [R.metric.sectional_curvature(units[i], units[j], w) for i in range(R.dim) for j in range(i)]
+    return size_of(np.stack(found) - value), max(abs(value), 1.0)
+
+
+@law("metric", 1e-7, lambda: (cases.gaussian(False), cases.B, cases.A), lambda: (cases.gaussian(), cases.B, cases.A))
+def exp_inverts_log(metric: HessianMetric, y: ArrayLike, w: ArrayLike) -> Defect:
+    """exp_w(log_w(y)) = y, relative to the distance in the chart."""
+    y, w = np.asarray(y, dtype=float), np.asarray(w, dtype=float)
+    return size_of(metric.exp(metric.log(y, w), w) - y), max(size_of(y - w), np.finfo(float).tiny)
+
+
+@law("metric", 1e-9, lambda: cases.with_velocity(exact=False), cases.with_velocity)
+def energy_is_constant(metric: HessianMetric, v: ArrayLike, w: ArrayLike) -> Defect:
+    """|w'(t)|^2 is constant along geodesics; the velocity by transport of v along itself."""
+    v, w = np.asarray(v, dtype=float), np.asarray(w, dtype=float)
+    first = metric.squared_norm(v, w)
+    half = metric.exp(v / 2, w)
+    # the way back from the middle is minus the velocity there, if the geodesic is one
+    velocity = -2 * metric.log(w, half)
+    return size_of(metric.squared_norm(velocity, half) - first), max(size_of(first), np.finfo(float).tiny)
+
+
+@law(
+    "metric",
+    1e-9,
+    lambda: (cases.gaussian(False), np.ones((1, 2)), cases.A, cases.B - cases.A),
+    lambda: (cases.gaussian(), np.ones((1, 2)), cases.A, cases.B - cases.A),
+)
+def transport_is_isometry(metric: HessianMetric, u: ArrayLike, w: ArrayLike, v: ArrayLike) -> Defect:
+    """Parallel transport along the geodesic with velocity v keeps lengths."""
+    before = metric.squared_norm(np.asarray(u, dtype=float), w)
+    moved = metric.parallel_transport(u, w, direction=v)
+    return size_of(metric.squared_norm(moved, metric.exp(v, w)) - before), max(size_of(before), np.finfo(float).tiny)
+
+
+@law("dually flat", 1e-9, lambda: cases.dual_pair(exact=False), cases.dual_pair)
+def transports_are_dual(M: DuallyFlatManifold, u: ArrayLike, v: ArrayLike, a: ArrayLike, b: ArrayLike) -> Defect:
+    """<primal transport of u, dual transport of v> at b is <u, v> at a."""
+    moved = M.primal.parallel_transport(u, a, end_point=b), M.dual.parallel_transport(v, a, end_point=b)
+    return compare(M.metric.inner_product(*moved, b), M.metric.inner_product(u, v, a))
+
+
+@law("dually flat", 1e-9, lambda: cases.triangle(right=False), cases.triangle)
+def pythagoras(M: DuallyFlatManifold, a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Defect:
+    """D(a, c) = D(a, b) + D(b, c) where the primal geodesic a-b meets the dual geodesic b-c orthogonally."""
+    return size_of(M.pythagoras_defect(a, b, c)), max(size_of(M.divergence(a, c)), np.finfo(float).tiny)

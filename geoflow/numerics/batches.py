@@ -1,12 +1,18 @@
-"""Steps that are shortened, entry by entry, until each is accepted."""
+"""Batches and blocks: consecutive blocks of an axis, and steps that are shortened entry by entry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from geoflow._typing import Array, Mask
+
+
+def consecutive(sizes: Sequence[int]) -> list[slice]:
+    """Slices of the given lengths, one after the other."""
+    ends = np.cumsum(sizes)
+    return [slice(int(end) - int(size), int(end)) for end, size in zip(ends, sizes, strict=True)]
 
 
 def halve(accept: Callable[[Array, float], Mask], todo: Array, tries: int, factor: float = 0.5) -> Array:
