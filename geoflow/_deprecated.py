@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 #: old name to (module, name there, what to write)
@@ -13,7 +12,7 @@ MOVED = {
     "rate_bound": ("geoflow.flows.mirror", "check_rate_bound", "gf.check_rate_bound"),
     "verify": ("geoflow.theorems.direct", "", "geoflow.theorems.direct, .converse"),
 }
-METHODS: dict[str, tuple[Callable[..., Any], str]] = {
+METHODS: dict[str, tuple[Any, str]] = {
     "affine_image": (lambda G, A, b=0.0: G.affine(A, b), "G.affine(A, b)"),
     "precompose": (lambda G, isometry, space=None: G.precompose(isometry, space), "G.precompose(phi, space)"),
     "restrict_to_leaf": (lambda G, x0: G.on_leaf(x0), "G.on_leaf(x0)"),
@@ -34,7 +33,7 @@ def get(name: str) -> Any:
         value, instead = METHODS[name]
     else:
         module, attribute, instead = MOVED[name]
-        value = importlib.import_module(module)
-        value = getattr(value, attribute) if attribute else value
+        home = importlib.import_module(module)
+        value = getattr(home, attribute) if attribute else home
     warnings.warn(f"gf.{name} is deprecated; write {instead}", DeprecationWarning, stacklevel=3)
     return value

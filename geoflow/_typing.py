@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 #: floats, or what autograd puts in their place while it differentiates
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
+#: places in a batch
+Index = NDArray[np.integer[Any]]
 #: truth values, one a point
 Mask = NDArray[np.bool_]
 #: points to values, both with the coordinates on the last axis
@@ -19,4 +21,4 @@ Bilinear = Callable[[Array, Array], Array]
 #: figures of an error, or of a result, by name
 Evidence = dict[str, Any]
 
-__all__ = ["Array", "ArrayLike", "Bilinear", "Evidence", "Map", "Mask"]
+__all__ = ["Array", "ArrayLike", "Bilinear", "Evidence", "Index", "Map", "Mask"]

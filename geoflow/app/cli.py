@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geoflow.catalog.registry import Entry
@@ -71,7 +71,7 @@ def _list(options: argparse.Namespace) -> int:
     from geoflow import catalog
     from geoflow.app.tables import print_table
 
-    def dims(entry: Entry[object]) -> str:
+    def dims(entry: Entry[Any]) -> str:
         return ", ".join(map(str, entry.dims)) or "any"
 
     tables: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = [

@@ -18,7 +18,7 @@ from geomstats.geometry.spd_matrices import SPDBuresWassersteinMetric, SPDEuclid
 from geomstats.geometry.special_orthogonal import SpecialOrthogonal
 from geomstats.geometry.stiefel import Stiefel
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Mask
 from geoflow.catalog import functions  # noqa: F401  registers the potentials
 from geoflow.catalog.quadratic import exponential_sum
 from geoflow.catalog.registry import Case, Entry, noncommuting, parametrizations, potentials
@@ -83,19 +83,20 @@ def log_det_dual(A: ArrayLike, X0: ArrayLike) -> LegendreFunction:
     A : array-like, shape=[d, n, n]
     X0 : array-like, shape=[n, n]
     """
-    A, inverse = np.asarray(A, dtype=float), np.linalg.inv(X0)
+    A, start = np.asarray(A, dtype=float), np.asarray(X0, dtype=float)
+    inverse = np.linalg.inv(start)
 
     def precision(mu: Array) -> Array:
         return inverse - anp.einsum("...d,dij->...ij", mu, A)
 
-    def inside(mu: Array) -> Array:
+    def inside(mu: Array) -> Mask:
         return np.linalg.eigvalsh(precision(np.asarray(mu)))[..., 0] > 0
 
     def hessian(mu: Array) -> Array:
         XA = anp.matmul(anp.linalg.inv(precision(mu))[..., None, :, :], A)
         return anp.einsum("...aij,...bji->...ab", XA, XA)
 
-    offset = np.linalg.slogdet(X0)[1]
+    offset = np.linalg.slogdet(start)[1]
     return LegendreFunction(
         lambda mu: -anp.linalg.slogdet(precision(mu))[1] - offset,
         Region(len(A), inside, np.zeros(len(A)), "{mu : X0^-1 - sum mu_i A_i > 0}"),
@@ -156,7 +157,8 @@ def riccati_dual(diagonals: ArrayLike, X0: ArrayLike) -> LegendreFunction:
         The diagonals a_i of the A_i.
     X0 : array-like, shape=[n, p]
     """
-    a, top = np.asarray(diagonals, dtype=float), np.asarray(X0, dtype=float)[: len(X0[0])]
+    a, start = np.asarray(diagonals, dtype=float), np.asarray(X0, dtype=float)
+    top = start[: start.shape[1]]
     unit = np.eye(a.shape[1])
 
     def both(mu: Array) -> tuple[Array, Array]:
@@ -315,7 +317,8 @@ class HeisenbergMetric(RiemannianMetric):
         x = base_point[..., 0]
         one, zero = anp.ones(anp.shape(x)), anp.zeros(anp.shape(x))
         rows = [[one, zero, zero], [zero, 1 + x**2, -x], [zero, -x, one]]
-        return anp.stack([anp.stack(row, axis=-1) for row in rows], axis=-2)
+        matrix: Array = anp.stack([anp.stack(row, axis=-1) for row in rows], axis=-2)  # type: ignore[call-overload]
+        return matrix
 
 
 def _heisenberg(d: int) -> Case:

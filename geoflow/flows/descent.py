@@ -124,7 +124,7 @@ def _iterate(
     path = np.stack(w)
 
     def sol(s: ArrayLike) -> Array:
-        return np.stack([np.interp(s, t, path[:, i]) for i in range(path.shape[1])], axis=-1)
+        return np.stack([np.interp(np.asarray(s), t, path[:, i]) for i in range(path.shape[1])], axis=-1)
 
     values = np.array([loss.value(p[None], float(s))[0] for p, s in zip(path, t, strict=True)])
     x = None if scheme.point_of is None else scheme.point_of(np.stack(states))

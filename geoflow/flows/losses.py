@@ -66,7 +66,7 @@ class LinearModelLoss:
         return self.link_gradient(self._apply(w)) @ self.Z
 
     def _apply(self, w: ArrayLike) -> Array:
-        return (w if autodiff.is_traced(w) else as_points(w, self.dim, "w")) @ self.Z.T
+        return (autodiff.as_float(w) if autodiff.is_traced(w) else as_points(w, self.dim, "w")) @ self.Z.T
 
 
 class LeastSquares(LinearModelLoss):
@@ -139,8 +139,8 @@ class PointwiseLoss:
 
     def value(self, w: Array, t: float) -> Array:
         """L_t(w), shape=[N, d] to shape=[N]."""
-        call = (lambda p: self.loss(p, t)) if self.time_dependent else self.loss
-        return np.array([float(call(point)) for point in w])
+        time = (t,) if self.time_dependent else ()
+        return np.array([float(self.loss(point, *time)) for point in w])
 
     def gradient(self, w: Array, t: float) -> Array:
         """grad L_t(w), shape=[N, d]."""
@@ -150,7 +150,7 @@ class PointwiseLoss:
             own, time = self._own_gradient, (t,) if self._own_takes_time else ()
             return np.stack([np.asarray(own(point, *time), dtype=float) for point in w])
         call = (lambda p: self.loss(p, t)) if self.time_dependent else self.loss
-        return np.stack([autodiff.value_and_vjp(call, point)[1](1.0) for point in w])
+        return np.stack([autodiff.value_and_vjp(call, point)[1](np.ones(())) for point in w])
 
 
 def _takes_time(function: Callable[..., Any]) -> bool:

@@ -44,7 +44,7 @@ class VectorField:
 
     def __call__(self, x: ArrayLike) -> Array:
         """X(x), shape=[..., D]."""
-        x = x if autodiff.is_traced(x) else as_finite(x, f"point of {self.name}")
+        x = autodiff.as_float(x) if autodiff.is_traced(x) else as_finite(x, f"point of {self.name}")
         value = self.function(x)
         if np.shape(value) != np.shape(x):
             raise ShapeError(

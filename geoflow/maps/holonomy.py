@@ -79,7 +79,7 @@ def lift_curve(G: Parametrization, x0: ArrayLike, curve: ArrayLike | Map, n: int
     x0 = G.require_point(x0, "x0")
     if callable(curve):
         s = np.linspace(0, 1, n)
-        w = as_finite([np.asarray(curve(float(t)), dtype=float) for t in s], "curve")
+        w = as_finite([np.asarray(curve(t), dtype=float) for t in s], "curve")
     else:
         w = as_finite(curve, "curve")
     if w.ndim != 2 or w.shape[1] != G.codomain_dim or len(w) < 2:

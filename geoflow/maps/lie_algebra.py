@@ -69,10 +69,10 @@ class LieAlgebra:
     """
 
     def __init__(self, fields: VectorField | Map | Sequence[VectorField | Map]):
-        fields = list(fields) if isinstance(fields, (list, tuple)) else [fields]
-        if not fields or not all(callable(X) for X in fields):
-            raise ArgumentError("fields", got=f"{len(fields)} objects", wanted="at least one vector field")
-        self.fields = tuple(X if isinstance(X, VectorField) else VectorField(X) for X in fields)
+        listed = fields if isinstance(fields, Sequence) else [fields]
+        if not listed or not all(callable(X) for X in listed):
+            raise ArgumentError("fields", got=f"{len(listed)} objects", wanted="at least one vector field")
+        self.fields = tuple(X if isinstance(X, VectorField) else VectorField(X) for X in listed)
         self.space = self.fields[0].space
         shapes = {None if X.space is None else tuple(X.space.shape) for X in self.fields}
         if len(shapes) > 1:

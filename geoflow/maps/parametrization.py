@@ -123,7 +123,7 @@ class Parametrization:
     def __call__(self, x: ArrayLike) -> Array:
         """G(x), shape=[..., d]."""
         if autodiff.is_traced(x):
-            return self.kernel.value(self.flatten(x))
+            return self.kernel.value(self.flatten(autodiff.as_float(x)))
         return self._finite(self._evaluate(self.flatten(self._as_points(x))), x, "value")
 
     def jacobian(self, x: ArrayLike) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from geomstats.numerics.geodesic import LogSolver
 from geomstats.numerics.ivp import ODEIVPIntegrator, OdeResult
 
-from geoflow._typing import Array, Mask
+from geoflow._typing import Array, Index, Mask
 from geoflow._validate import describe
 from geoflow.errors import ConvergenceError, DomainError, GeoflowError
 from geoflow.numerics.batches import halve
@@ -168,7 +168,7 @@ class ShootingLog(LogSolver):
                 break
             step = np.linalg.solve(J, missing[active][..., None])[..., 0]
 
-            def accept(todo: Array, fraction: float, at: Array = at, step: Array = step, of: Array = active) -> Mask:
+            def accept(todo: Index, fraction: float, at: Array = at, step: Array = step, of: Index = active) -> Mask:
                 k = of[todo]
                 tried = at[todo] + fraction * step[todo]
                 gap = y[k] - self._metric.shoot(tried, w[k])

@@ -56,7 +56,7 @@ def jacobian(f: Map) -> Map:
     """
 
     def df(x: ArrayLike) -> Array:
-        x = _as_float(x)
+        x = as_float(x)
         value, vjp = value_and_vjp(f, x)
         if anp.ndim(value) == anp.ndim(x) - 1:
             return vjp(anp.ones(anp.shape(value)))
@@ -80,7 +80,7 @@ def _nested(f: Map, order: int) -> Map:
     """Differentiate `order` times; earlier derivative indices are flattened into the output axis and restored."""
 
     def derivative(x: ArrayLike) -> Array:
-        x = _as_float(x)
+        x = as_float(x)
         batch, dim = anp.shape(x)[:-1], anp.shape(x)[-1]
         shapes: list[tuple[int, ...]] = []
 
@@ -115,7 +115,7 @@ def jvp(f: Map, x: ArrayLike, direction: ArrayLike) -> tuple[Array, Array]:
     ----------
     x, direction : array-like, shape=[..., D]
     """
-    x, direction = _as_float(x), _as_float(direction)
+    x, direction = as_float(x), as_float(direction)
     try:
         with _seam():
             return _make_jvp(f)(x)(direction)
@@ -195,5 +195,7 @@ def _seam() -> Iterator[None]:
 einsum, matmul, concatenate, inv = anp.einsum, anp.matmul, anp.concatenate, anp.linalg.inv
 
 
-def _as_float(x: ArrayLike) -> Array:
-    return x if is_traced(x) else anp.asarray(x, dtype=float)
+def as_float(x: ArrayLike) -> Array:
+    """An array of floats, or what is being differentiated as it is."""
+    traced: Array = x  # type: ignore[assignment]
+    return traced if is_traced(x) else np.asarray(x, dtype=float)

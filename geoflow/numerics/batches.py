@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from geoflow._typing import Array, Mask
+from geoflow._typing import Index, Mask
 
 
 def consecutive(sizes: Sequence[int]) -> list[slice]:
@@ -15,7 +15,7 @@ def consecutive(sizes: Sequence[int]) -> list[slice]:
     return [slice(int(end) - int(size), int(end)) for end, size in zip(ends, sizes, strict=True)]
 
 
-def halve(accept: Callable[[Array, float], Mask], todo: Array, tries: int, factor: float = 0.5) -> Array:
+def halve(accept: Callable[[Index, float], Mask], todo: Index, tries: int, factor: float = 0.5) -> Index:
     """Offer the entries of a batch the fractions 1, factor, factor^2, ... of their steps until each accepts one.
 
     Parameters

@@ -65,7 +65,9 @@ class RidgeSum(LegendreFunction):
                 wanted="directions of shape [m, d] and offsets of shape [m]",
             )
         b = np.array(np.broadcast_to(b, len(a)))
-        listed = list(profiles) if isinstance(profiles, (list, tuple)) else [profiles] * len(a)
+        if callable(profiles) or isinstance(profiles, (str, Profile)):
+            profiles = [profiles] * len(a)
+        listed: list[ProfileLike] = list(profiles)
         if len(listed) != len(a):
             raise ShapeError("profiles of a ridge sum", got=f"{len(listed)}", wanted=f"one, or one a ridge: {len(a)}")
         made: dict[int, Profile] = {}
@@ -118,8 +120,12 @@ def product(*parts: LegendreFunction | Parametrization) -> LegendreFunction | Pa
     """
     if not parts:
         raise ArgumentError("product", got="none", wanted="at least one factor")
-    if isinstance(parts[0], Parametrization):
-        return product_of_maps(*parts)
+    kind = Parametrization if isinstance(parts[0], Parametrization) else LegendreFunction
     for part in parts:
-        require_type(part, LegendreFunction, "factor of a product")
-    return LegendreFunction.composed(Product(*parts))
+        require_type(part, kind, "factor of a product")
+    maps = [p for p in parts if isinstance(p, Parametrization)]
+    return (
+        product_of_maps(*maps)
+        if maps
+        else LegendreFunction.composed(Product(*(p for p in parts if isinstance(p, LegendreFunction))))
+    )

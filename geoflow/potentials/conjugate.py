@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._typing import Array, ArrayLike, Index, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import GeoflowError, NotLegendreError
 from geoflow.numerics import autodiff
@@ -120,7 +121,7 @@ class Newton:
         slack = 1e-14 * (1 + np.abs(base) + np.abs(np.einsum("ni,ni->n", mu, w)))
         result, accepted = w.copy(), np.ones(len(w), dtype=bool)
 
-        def accept(index: Array, t: float) -> Mask:
+        def accept(index: Index, t: float) -> Mask:
             trial = w[index] + t * step[index]
             inside = self._kernel.inside(trial)
             value = merit(np.where(inside[:, None], trial, w[index]), mu[index])
@@ -162,7 +163,7 @@ class ConjugateFormula:
         return -np.einsum("...ai,...bj,...ck,...ijk->...abc", C, C, C, self._kernel.third_derivative(w))
 
 
-def range_test(kernel: LegendreKernel, function: Map) -> Map:
+def range_test(kernel: LegendreKernel, function: Map) -> Callable[[ArrayLike], Mask]:
     """Whether mu is in the range of grad R: where grad R gives back the mu that its closed conjugate came from."""
     gradient = autodiff.jacobian(function)
 

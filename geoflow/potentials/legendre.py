@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,9 @@ class LegendreFunction:
     Rockafellar, Convex Analysis, section 26.
     """
 
+    structure: object
+    has_closed_conjugate: bool
+
     def __init__(
         self,
         potential: Map,
@@ -83,8 +87,8 @@ class LegendreFunction:
     def composed(cls, structure: Structure) -> LegendreFunction:
         """The Legendre function of a structure, which is its formula, its domain and its name."""
         R = LegendreFunction.from_kernel(LegendreKernel(structure, structure.domain), structure.name)
-        R.structure, R.has_closed_conjugate = structure, structure.has_closed_conjugate
-        return R
+        R.has_closed_conjugate = structure.has_closed_conjugate
+        return R.with_structure(structure)
 
     # values ---------------------------------------------------------------------------------------------------------
 
@@ -289,7 +293,7 @@ class LegendreFunction:
         self.kernel, self.domain, self.name = kernel, kernel.domain, name
         self.dim = int(kernel.domain.dim)
         self.newton = Newton(self)
-        self.structure: object = None
+        self.structure = None
         self.has_closed_conjugate = False
         self.known_conjugate: LegendreFunction | None = None
 
@@ -298,7 +302,7 @@ class LegendreFunction:
 
     def _evaluate(self, order: int, w: ArrayLike) -> Array:
         if autodiff.is_traced(w):  # the value at the point itself was checked outside
-            return self.kernel.derivative(order, w)
+            return self.kernel.derivative(order, autodiff.as_float(w))
         w = self.domain.require(w, f"point of {self.name}")
         value = self.kernel.derivative(order, w)
         wanted = (*w.shape[:-1], *(self.dim,) * order)
@@ -320,7 +324,7 @@ class LegendreFunction:
             )
         return value
 
-    def _dual_region(self, inside: Map) -> Region:
+    def _dual_region(self, inside: Callable[[ArrayLike], Mask]) -> Region:
         interior = self.kernel.derivative(1, self.domain.interior_point())
         return Region(self.dim, inside, interior, f"range of grad {self.name}")
 
@@ -331,7 +335,7 @@ class LegendreFunction:
 
     def _numerical_conjugate(self) -> LegendreFunction:
         def inside(mu: ArrayLike) -> Mask:
-            return np.isfinite(self._primal(np.asarray(mu, dtype=float))).all(axis=-1)
+            return np.asarray(np.isfinite(self._primal(np.asarray(mu, dtype=float))).all(axis=-1))
 
         kernel = SolvedKernel(ConjugateFormula(self.kernel, self._primal), self._dual_region(inside))
         result = LegendreFunction.from_kernel(kernel, f"conjugate of {self.name}")

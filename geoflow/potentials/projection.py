@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Mask
+from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import as_finite, require_converged, require_type
 from geoflow.errors import GeoflowError, InfeasibleError, ShapeError
 from geoflow.numerics.batches import halve
@@ -116,7 +116,8 @@ def _require_feasible(R: LegendreFunction, A: Array, b: Array) -> None:
 
 def _dual_newton(R: LegendreFunction, A: Array, b: Array, w0: Array, mu0: Array) -> tuple[Array, float]:
     """Maximise <b, nu> - Q(mu0 + A^T nu) by damped Newton; returns w = grad Q(mu0 + A^T nu) and |Aw - b|."""
-    nu, w = np.zeros(len(b)), w0
+    nu: Array = np.zeros(len(b))
+    w = w0
 
     def primal(trial: Array, near: Array) -> Array | None:
         try:
@@ -130,7 +131,7 @@ def _dual_newton(R: LegendreFunction, A: Array, b: Array, w0: Array, mu0: Array)
         """nu and w after the step, halved until the dual grows: as long as its slope along the step is positive."""
         found: list[tuple[Array, Array]] = []
 
-        def accept(index: Array, fraction: float) -> Mask:
+        def accept(index: Index, fraction: float) -> Mask:
             trial = primal(nu + fraction * step, w)
             if trial is None or not float((b - A @ trial) @ step) >= -0.5 * gain:
                 return np.array([False])

@@ -123,7 +123,8 @@ class Sum(Structure):
         self.domain = intersection([p.domain for p in parts])
 
     def derivative(self, order: int, w: Array) -> Array:
-        return sum(p.kernel.derivative(order, w) for p in self.parts)
+        first, *rest = (p.kernel.derivative(order, w) for p in self.parts)
+        return sum(rest, first)
 
 
 class Scaled(Structure):
@@ -186,8 +187,8 @@ class Product(Structure):
     def derivative(self, order: int, w: Array) -> Array:
         values = [p.kernel.derivative(order, w[..., block]) for p, block in zip(self.parts, self.blocks, strict=True)]
         if order == 0:
-            return sum(values)
-        total = 0.0
+            return sum(values[1:], values[0])
+        total: Array = np.zeros(())
         for value, block in zip(values, self.blocks, strict=True):
             E = np.eye(self.dim)[block]
             letters = "ijk"[:order], "abc"[:order]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -63,19 +63,19 @@ def write(F: Writable, file: str | PathLike[str]) -> None:
     probe = F.target.sample(PROBES, np.random.default_rng(5))
     stages: Sequence[tuple[float, ...]] = [(s.parameter, s.grid, s.fitted, s.fresh, s.seconds) for s in F.stages]
     arrays = METHODS[F.method].arrays_of(F.map) if F.method in METHODS else {}
+    data: dict[str, Any] = {
+        "kind": F.method,
+        "reason": F.reason,
+        "tol": F.certificate.tol,
+        "lower": np.full(dim, np.nan) if box is None else box.lower,
+        "upper": np.full(dim, np.nan) if box is None else box.upper,
+        "stages": np.array(stages).reshape(-1, 5),
+        "probe": probe,
+        "probe_metric": F.target.metric(probe),
+        **arrays,
+    }
     with open(file, "wb") as stream:
-        np.savez_compressed(
-            stream,
-            kind=np.asarray(F.method),
-            reason=np.asarray(F.reason),
-            tol=np.asarray(F.certificate.tol),
-            lower=np.full(dim, np.nan) if box is None else box.lower,
-            upper=np.full(dim, np.nan) if box is None else box.upper,
-            stages=np.array(stages).reshape(-1, 5),
-            probe=probe,
-            probe_metric=F.target.metric(probe),
-            **arrays,
-        )
+        np.savez_compressed(stream, **data)
 
 
 def read(file: str | PathLike[str]) -> Saved:

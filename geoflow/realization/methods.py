@@ -23,7 +23,7 @@ class BudgetOptions(TypedDict):
     max_degree: NotRequired[int | None]
     frequency: NotRequired[float | None]
     seed: NotRequired[int]
-    advance: NotRequired[Callable[[str, object], None] | None]
+    advance: NotRequired[Callable[[str, Stage], None] | None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Budget:
     max_degree: int | None = None
     frequency: float | None = None
     seed: int = 0
-    advance: Callable[[str, object], None] | None = None
+    advance: Callable[[str, Stage], None] | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("ambient_dim", self.ambient_dim), ("max_degree", self.max_degree)):

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from geoflow._typing import Array, Mask
+from geoflow._typing import Array, Index, Mask
 from geoflow.numerics.batches import halve
 from geoflow.realization.embedding import Embedding, Jet
 
@@ -150,9 +150,9 @@ class NearestPoint:
         base = ((x - value) ** 2).sum(axis=1)
         start, w = w, w.copy()
 
-        def accept(todo: Array, t: float) -> Mask:
+        def accept(todo: Index, t: float) -> Mask:
             trial = start[todo] + t * step[todo]
-            taken = np.asarray(self._inside(trial)).copy()
+            taken: Mask = np.asarray(self._inside(trial)).copy()
             index = todo[taken]
             if len(index):
                 new = self._F.jet(trial[taken])
@@ -163,7 +163,7 @@ class NearestPoint:
                 taken[taken] = better
             return taken
 
-        todo = np.flatnonzero(moving & np.isfinite(step).all(axis=1))
+        todo = np.flatnonzero(np.logical_and(moving, np.isfinite(step).all(axis=1)))
         stuck = halve(accept, todo, tries=HALVINGS)
         return w, value, J, S, len(stuck) < len(todo)
 
@@ -178,10 +178,10 @@ def _normal_matrix(J: Array, S: Array, r: Array) -> tuple[Array, Array]:
     return gram, gram - np.einsum("nD,nDij->nij", r, S)
 
 
-def _positive(A: Array, gram: Array) -> Array:
+def _positive(A: Array, gram: Array) -> Mask:
     """Whether A is well positive definite: else x is beyond the reach, and Gauss-Newton is safer."""
     with np.errstate(all="ignore"):
-        fine = np.isfinite(A).all(axis=(1, 2))
+        fine = np.asarray(np.isfinite(A).all(axis=(1, 2)))
         low = np.linalg.eigvalsh(np.where(fine[:, None, None], A, 0.0))[:, 0]
         return fine & (low > 1e-2 * np.linalg.eigvalsh(np.where(fine[:, None, None], gram, 1.0))[:, 0])
 
@@ -189,7 +189,7 @@ def _positive(A: Array, gram: Array) -> Array:
 def solve_or_nan(A: Array, b: Array) -> Array:
     """A^{-1} b for vectors or matrices b; NaN where A is singular or not finite."""
     matrix = b if b.ndim == 3 else b[..., None]
-    fine = np.isfinite(A).all(axis=(1, 2))
+    fine = np.asarray(np.isfinite(A).all(axis=(1, 2)))
     safe = np.where(fine[:, None, None], A, np.eye(A.shape[-1]))
     try:
         out = np.linalg.solve(safe, matrix)

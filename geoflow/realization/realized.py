@@ -163,7 +163,9 @@ class Realization:
         if self.exact and self.potential is not None:
             dual = self.potential.known_conjugate
             if dual is not None and not dual.has_closed_conjugate:
-                return np.isfinite(w).all(axis=-1)  # its domain is known only by the solve that F makes anyway
+                return np.asarray(
+                    np.isfinite(w).all(axis=-1)
+                )  # its domain is known only by the solve that F makes anyway
             return np.asarray(self.potential.domain.belongs(w))
         assert isinstance(self.region, Box)
         room = 1e-6 * (self.region.upper - self.region.lower)

@@ -86,7 +86,7 @@ def _(structure: Affine, R: LegendreFunction) -> Exact | None:
 @embedding_of.register
 def _(structure: Sum, R: LegendreFunction) -> Exact | None:
     found = _parts(structure.parts)
-    return found and (Stack([p[0] for p in found]), " + ".join(p[1] for p in found))
+    return None if found is None else (Stack([p[0] for p in found]), " + ".join(p[1] for p in found))
 
 
 @embedding_of.register

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._typing import Array, ArrayLike, Index, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, DomainError, NotLegendreError, ShapeError
 from geoflow.numerics.batches import halve
@@ -52,8 +52,8 @@ class Target:
 
     def inside(self, w: Array) -> Mask:
         """Whether points are in the region, and in dom R; shape=[..., d] to shape=[...]."""
-        inside = np.asarray(self.region.belongs(w))
-        return inside if self.potential is None else inside & np.asarray(self.potential.domain.belongs(w))
+        inside: Mask = np.asarray(self.region.belongs(w))
+        return inside if self.potential is None else np.asarray(inside & self.potential.domain.belongs(w))
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Random points of the region: uniform in a bounded box, else about the interior point at several sizes."""
@@ -75,9 +75,9 @@ class Target:
         axes = np.concatenate([np.eye(w.shape[1]), -np.eye(w.shape[1])])
         size = np.ones(len(w))
 
-        def accept(index: Array, fraction: float) -> Mask:
+        def accept(index: Index, fraction: float) -> Mask:
             size[index] = fraction
-            return np.stack([self.inside(w[index] + fraction * e) for e in axes]).all(axis=0)
+            return np.asarray(np.stack([self.inside(w[index] + fraction * e) for e in axes]).all(axis=0))
 
         halve(accept, np.arange(len(w)), tries=60)
         return size
@@ -210,8 +210,9 @@ def as_region(box: ConvexDomain | Sequence[ArrayLike] | None, dim: int | None) -
     """A box, a pair (lower, upper), or a convex domain, as a domain of the right dimension."""
     if box is None:
         return None
-    region = box
-    if not isinstance(box, ConvexDomain):
+    if isinstance(box, ConvexDomain):
+        region = box
+    else:
         try:
             lower, upper = box
         except (TypeError, ValueError):

@@ -88,7 +88,7 @@ def membership(space: Manifold) -> Callable[[Array], Mask] | None:
 def belongs(space: Manifold, x: Array, atol: float = 1e-8) -> Mask:
     """Whether flat points are on the manifold, shape=[N, D] to shape=[N]; products by their factors."""
     if isinstance(space, ImmersedSet):  # points are coordinates of an immersion
-        return np.isfinite(x).all(axis=-1)
+        return np.asarray(np.isfinite(x).all(axis=-1))
     if isinstance(space, ProductManifold):
         parts = zip(space.factors, _blocks(space), strict=True)
         return np.logical_and.reduce([belongs(factor, x[:, block], atol) for factor, block in parts])

@@ -241,7 +241,10 @@ def time_warp(G: Parametrization, x0: ArrayLike, w: ArrayLike, tol: float = 1e-8
     assert direct.mu is not None and direct.log_weight is not None
     assert around.mu is not None and around.log_weight is not None
     residual = log_factor_gradient(G, direct.x)[1]
-    ends = [np.concatenate([end.log_weight[:, None], end.mu], axis=1) for end in (direct, around)]
+    ends = [
+        np.concatenate([s[:, None], mu], axis=1)
+        for s, mu in ((direct.log_weight, direct.mu), (around.log_weight, around.mu))
+    ]
     path = np.abs(ends[0] - ends[1]).max(axis=-1) / (1 + np.abs(ends[0]).max())
     worst = int(np.argmax(np.maximum(residual, path)))
     check = Check(

@@ -158,7 +158,7 @@ def gaussian(exact: bool = True) -> HessianMetric:
     metric: Any = space.metric
     metric.exp_solver = ExpODESolver(metric.domain, GSIVPIntegrator(n_steps=100))
     metric.parallel_transport = lambda u, w, direction: u
-    return metric  # type: ignore[no-any-return]
+    return metric
 
 
 def with_velocity(exact: bool = True) -> Arguments:
@@ -188,7 +188,8 @@ def triangle(right: bool = True) -> Arguments:
 @cache
 def report() -> EquivalenceReport:
     """Both flows of u^2 - v^2 under a quadratic loss."""
-    return verify_equivalence(LOSS, *at_start(), 3.0, legendre=case_of().legendre)
+    G, x0 = at_start()
+    return verify_equivalence(LOSS, G, x0, 3.0, legendre=case_of().legendre)
 
 
 def broken_report() -> EquivalenceReport:

@@ -105,10 +105,10 @@ def nearest_point_inverts(F: Realization, w: ArrayLike, offset: float = 0.0) -> 
     lambda: (cases.realized_metric()[0], cases.stretched, cases.realized_metric()[1]),
     lambda: (cases.realized_metric()[0], cases.bent, cases.realized_metric()[1]),
 )
-def bracket_is_codazzi_defect(F: Realization, metric_matrix: ArrayLike, w: ArrayLike) -> Defect:
+def bracket_is_codazzi_defect(F: Realization, metric_matrix: Map, w: ArrayLike) -> Defect:
     """[grad G_i, grad G_j] on M is dF of the bracket of g^{-1} e_i and g^{-1} e_j: zero exactly where g is Hessian."""
-    w = np.asarray(w, dtype=float)
-    inside = codazzi_brackets(*metric_jet(metric_matrix, w))
+    points = np.asarray(w, dtype=float)
+    inside = codazzi_brackets(*metric_jet(metric_matrix, points))
     predicted = np.einsum("nDa,nija->nijD", F.jacobian(w), inside)
     return size_of(F.parametrization.brackets(F.embedding(w)) - predicted), max(
         size_of(predicted), np.finfo(float).tiny
