@@ -6,6 +6,7 @@ R is the sum over the coordinates of a profile whose derivative is the mirror co
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import autograd.numpy as anp
 import numpy as np
@@ -19,9 +20,10 @@ from geoflow.potentials.profiles import PROFILES, Profile
 from geoflow.potentials.structure import Separable
 
 Scalar = Callable[[Array], Array]
+Legendre = Callable[[Array], LegendreFunction]
 
 
-def power_legendre(degree: int) -> Callable[[Array], LegendreFunction]:
+def power_legendre(degree: int) -> Legendre:
     """R of x^L, L >= 3: m(w) = -w^{-a} / (L (L - 2)), a = (L - 2) / L; conjugate on m < 0."""
     a, c = (degree - 2) / degree, degree * (degree - 2)
     r = Profile(
@@ -35,7 +37,7 @@ def power_legendre(degree: int) -> Callable[[Array], LegendreFunction]:
     return _tilted(r.dual_to(dual))
 
 
-def _tilted(r: Profile) -> Callable[[Array], LegendreFunction]:
+def _tilted(r: Profile) -> Legendre:
     """w0 to the sum of r over the coordinates, tilted there."""
     return lambda w0: LegendreFunction.composed(Separable(r, len(w0), "R")).tilt(w0)
 
@@ -60,57 +62,30 @@ LOGARITHM = Profile(
 )  # fmt: skip
 
 
-def _add(
-    name: str,
-    formula: str,
-    domain: str,
-    g: Scalar,
-    derivative: Scalar,
-    legendre: Callable[[Array], LegendreFunction],
-    start: tuple[float, float],
-    known: str = "R, grad R, hess R, Q",
-    radius: float = 0.3,
-    mu_bound: float = 0.5,
-) -> Entry[Case]:
-    def build(d: int) -> Case:
-        x0 = np.linspace(*start, d) if d > 1 else np.array([sum(start) / 2])
-        G = Parametrization(g, d, d, jacobian=lambda x: derivative(x)[..., None] * np.eye(d), name=name)
-        return Case(G, x0, legendre(g(x0)), around(x0, radius), mu_bound=mu_bound)
-
-    return parametrizations.add(Entry(name, "coordinatewise", formula, domain, known, build))
+def _build(name: str, g: Scalar, slope: Scalar, legendre: Legendre, span: tuple[float, float, float], d: int) -> Case:
+    """g on every coordinate, from points spread over an interval, with a bound on mu."""
+    low, high, mu_bound = span
+    x0 = np.linspace(low, high, d) if d > 1 else np.array([(low + high) / 2])
+    G = Parametrization(g, d, d, jacobian=lambda x: slope(x)[..., None] * np.eye(d), name=name)
+    return Case(G, x0, legendre(g(x0)), around(x0, 0.3), mu_bound=mu_bound)
 
 
-_add("identity", "x", "R", lambda x: 1.0 * x, lambda x: anp.ones_like(x), _tilted(PROFILES["quadratic"]), (-0.5, 1.0))
-_add(
-    "square",
-    "x^2",
-    "w > 0",
-    lambda x: x**2,
-    lambda x: 2 * x,
-    lambda w0: (0.25 * potentials["negative_entropy"](len(w0))).tilt(w0),
-    (0.6, 1.2),
-)
-_add("cube", "x^3", "w > 0", lambda x: x**3, lambda x: 3 * x**2, power_legendre(3), (0.6, 1.0), mu_bound=0.2)
-_add("fourth_power", "x^4", "w > 0", lambda x: x**4, lambda x: 4 * x**3, power_legendre(4), (0.6, 1.0), mu_bound=0.08)
-_add("exponential", "e^x", "w > 0", anp.exp, anp.exp, _tilted(PROFILES["log_barrier"]), (-0.5, 0.3), mu_bound=0.4)
-_add(
-    "sine",
-    "sin x",
-    "|w| < 1",
-    anp.sin,
-    anp.cos,
-    lambda w0: potentials["fermi_dirac"](len(w0)).compose_affine(0.5, 0.5).tilt(w0),
-    (-0.4, 0.6),
-)
-_add(
-    "tanh",
-    "tanh x",
-    "|w| < 1",
-    anp.tanh,
-    lambda x: 1 / anp.cosh(x) ** 2,
-    _tilted(TANH),
-    (-0.4, 0.6),
-    known="R, grad R, hess R",
-)
-_add("sinh", "sinh x", "R", anp.sinh, anp.cosh, _tilted(SINH), (-0.4, 0.6))
-_add("logarithm", "log x", "R", anp.log, lambda x: 1 / x, _tilted(LOGARITHM), (0.9, 1.5), mu_bound=0.3)
+_SQUARE: Legendre = lambda w0: (0.25 * potentials["negative_entropy"](len(w0))).tilt(w0)  # noqa: E731
+_SINE: Legendre = lambda w0: potentials["fermi_dirac"](len(w0)).compose_affine(0.5, 0.5).tilt(w0)  # noqa: E731
+
+_table: list[tuple[str, str, str, Scalar, Scalar, Legendre, tuple[float, float, float]]] = [
+    ("identity", "x", "R", lambda x: 1.0 * x, anp.ones_like, _tilted(PROFILES["quadratic"]), (-0.5, 1.0, 0.5)),
+    ("square", "x^2", "w > 0", lambda x: x**2, lambda x: 2 * x, _SQUARE, (0.6, 1.2, 0.5)),
+    ("cube", "x^3", "w > 0", lambda x: x**3, lambda x: 3 * x**2, power_legendre(3), (0.6, 1.0, 0.2)),
+    ("fourth_power", "x^4", "w > 0", lambda x: x**4, lambda x: 4 * x**3, power_legendre(4), (0.6, 1.0, 0.08)),
+    ("exponential", "e^x", "w > 0", anp.exp, anp.exp, _tilted(PROFILES["log_barrier"]), (-0.5, 0.3, 0.4)),
+    ("sine", "sin x", "|w| < 1", anp.sin, anp.cos, _SINE, (-0.4, 0.6, 0.5)),
+    ("tanh", "tanh x", "|w| < 1", anp.tanh, lambda x: 1 / anp.cosh(x) ** 2, _tilted(TANH), (-0.4, 0.6, 0.5)),
+    ("sinh", "sinh x", "R", anp.sinh, anp.cosh, _tilted(SINH), (-0.4, 0.6, 0.5)),
+    ("logarithm", "log x", "R", anp.log, lambda x: 1 / x, _tilted(LOGARITHM), (0.9, 1.5, 0.3)),
+]
+for _name, _formula, _domain, *_rest in _table:
+    _known = "R, grad R, hess R" + ("" if _name == "tanh" else ", Q")
+    parametrizations.add(
+        Entry(_name, "coordinatewise", _formula, _domain, _known, partial(_build, _name, *_rest))  # type: ignore[arg-type]
+    )

@@ -58,14 +58,11 @@ def gradient_flow(
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, times, integrator = G.require_points(x0, "x0"), as_times(t), Solver(**solver)
-    D, d = G.dim, G.codomain_dim
-    w0 = G(x0).reshape(-1, d)
-    x0 = G.flatten(x0)
-    batch, n = x0.shape[:-1], len(w0)
+    w0, x0, d, D = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0), G.codomain_dim, G.dim
     pointwise = PointwiseLoss(loss, d)
     pointwise.require_scalar(w0[0], 0.0)
-    alpha = as_schedule(schedule, regularizer is not None)
-    fields = G if regularizer is None else with_regularizer(G, regularizer, G.unflatten(x0.reshape(n, D)[0]))
+    alpha, n, batch = as_schedule(schedule, regularizer is not None), len(w0), x0.shape[:-1]
+    fields = G if regularizer is None else with_regularizer(G, regularizer, G.unflatten(x0.reshape(-1, D)[0]))
 
     def rhs(s: float, y: Array) -> Array:
         x = y.reshape(n, D + d)[:, :D]
@@ -73,14 +70,11 @@ def gradient_flow(
         pull = force if fields is G else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
         return np.concatenate([fields.kernel.pullback(x, pull), force], axis=1).ravel()
 
+    def states(y: Array) -> Array:
+        return y.reshape(*y.shape[:-1], *batch, D + d)
+
     y0 = np.concatenate([x0.reshape(n, D), np.zeros((n, d))], axis=1).ravel()
     # nothing but the integrator's own accuracy keeps a flow on a curved M: two more digits there
     solution = integrator.sharper(1.0 if G.is_euclidean else 1e-2).integrate(rhs, y0, times)
-
-    def split(values: Array) -> tuple[Array, Array]:
-        y = values.reshape(*values.shape[:-1], n, D + d)
-        shape = (*values.shape[:-1], *batch)
-        return y[..., :D].reshape(*shape, D), y[..., D:].reshape(*shape, d)
-
-    x, mu = split(solution.y)
-    return trajectory_of(solution, pointwise, lambda values: G.kernel.value(split(values)[0]), mu, G.unflatten(x))
+    x, mu = states(solution.y)[..., :D], states(solution.y)[..., D:]
+    return trajectory_of(solution, pointwise, lambda y: G.kernel.value(states(y)[..., :D]), mu, G.unflatten(x))

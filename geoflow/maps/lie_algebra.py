@@ -13,7 +13,7 @@ from geoflow.errors import ArgumentError, CheckError, ConvergenceError, NotFinit
 from geoflow.maps.fields import VectorField
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import length_of, shrunk_until
-from geoflow.maps.words import Generator, Rank, Word, bracket_at, commutator_at, matrix_levels
+from geoflow.maps.words import FieldWords, Generator, MatrixWords, Rank, Word, bracket_at, matrix_levels
 from geoflow.results import Check
 
 
@@ -201,47 +201,30 @@ class LieAlgebra:
         D = self._dim(x)
         x = np.zeros(D) if x is None else self._point(x)
         matrices = self._matrices(x)
+        algebra: MatrixWords | FieldWords
         if matrices is not None:
-            return self._matrix_constants(matrices, max_dim)
-        generators = self.generators_at(x)
-        points = np.stack([self._generic(x, seed, 0.1) for seed in range(1 + 2 * max_dim // D)])
-        weights = [1 / max(np.linalg.norm(g.derivative(p, ())) for g in generators) for p in points]
-
-        def values(word: Word) -> tuple[Array, float]:
-            parts = [bracket_at(generators, word, p) for p in points]
-            value = np.concatenate([w * part[0] for w, part in zip(weights, parts, strict=True)])
-            return value, float(np.linalg.norm([w * part[1] for w, part in zip(weights, parts, strict=True)]))
-
-        rank, basis, columns = Rank(points.size), [], []
-        new: list[Word] = [(i,) for i in range(len(generators))]
+            algebra = MatrixWords(matrices)
+        else:
+            points = np.stack([self._generic(x, seed, 0.1) for seed in range(1 + 2 * max_dim // D)])
+            algebra = FieldWords(self.generators_at(x), points)
+        rank, basis, columns = Rank(algebra.size), [], []
+        new: list[Word] = [(i,) for i in range(len(self.fields))]
         while new:
             kept = []
             for word in new:
-                value, scale = values(word)
+                value, scale = algebra.value(word)
                 if rank.add(value, scale):
                     kept.append(word)
-                    basis.append(word)
                     columns.append(value)
+            basis += kept
             if len(basis) > max_dim:
-                raise self._open(max_dim)
-            new = [(i, *word) for word in kept for i in range(len(generators))]
-        if rank.gap[0] < 1e3 * rank.gap[1]:
-            raise ConvergenceError(
-                "structure constants",
-                got=f"{len(basis)} brackets with an unclear rank, gap {rank.gap[1]:.0e} to {rank.gap[0]:.0e}",
-                wanted="a gap of at least three digits",
-                remedy="the algebra may be infinite-dimensional: use dimension(x)",
-            )
-        A = np.stack(columns, axis=-1)
-        n = len(basis)
-        c = np.zeros((n, n, n))
-        for i in range(n):
-            for j in range(i):
-                parts = [commutator_at(generators, basis[i], basis[j], p) for p in points]
-                value = np.concatenate([w * part for w, part in zip(weights, parts, strict=True)])
-                c[i, j] = np.linalg.lstsq(A, value, rcond=None)[0]
-                c[j, i] = -c[i, j]
-        return c, tuple(self._spelled(word) for word in basis)
+                raise self._open(f"more than {max_dim} independent brackets")
+            new = [(i, *word) for word in kept for i in range(len(self.fields))]
+        if matrices is None and rank.gap[0] < 1e3 * rank.gap[1]:
+            raise self._open(f"{len(basis)} brackets whose rank is unclear, {rank.gap[1]:.0e} to {rank.gap[0]:.0e}")
+        brackets = [algebra.commutator(one, other) for one in basis for other in basis]
+        c = np.linalg.lstsq(np.stack(columns, axis=-1), np.stack(brackets, axis=-1), rcond=None)[0].T
+        return c.reshape(len(basis), len(basis), -1), tuple(self._spelled(word) for word in basis)
 
     # inside ---------------------------------------------------------------------------------------------------------
 
@@ -268,11 +251,11 @@ class LieAlgebra:
         text = "".join(f"[{self.fields[i].name}, " for i in word[:-1])
         return text + (self.fields[word[-1]].name if word else "0") + "]" * (len(word) - 1)
 
-    def _open(self, max_dim: int) -> ConvergenceError:
+    def _open(self, got: str) -> ConvergenceError:
         return ConvergenceError(
             "structure constants",
-            got=f"more than {max_dim} independent brackets",
-            wanted="a Lie algebra of finite dimension",
+            got=got,
+            wanted="a Lie algebra of finite dimension, its rank clear by three digits",
             remedy="the algebra may be infinite-dimensional: use dimension(x), or a larger max_dim",
         )
 
@@ -304,21 +287,6 @@ class LieAlgebra:
         if any(g.degree is None or g.degree > 1 for g in generators):
             return None
         return np.stack([g.matrix() for g in generators])
-
-    def _matrix_constants(self, matrices: Array, max_dim: int) -> tuple[Array, tuple[str, ...]]:
-        rank, basis, words = Rank(matrices[0].size), [], []
-        new: list[tuple[Word, Array]] = [((i,), M) for i, M in enumerate(matrices)]
-        while new:
-            kept = [(w, M) for w, M in new if rank.add(M.ravel(), float(np.linalg.norm(M)))]
-            basis += [M for _, M in kept]
-            words += [w for w, _ in kept]
-            if len(basis) > max_dim:
-                raise self._open(max_dim)
-            new = [((i, *w), B @ M - M @ B) for w, B in kept for i, M in enumerate(matrices)]
-        A = np.stack([M.ravel() for M in basis], axis=-1)
-        brackets = np.stack([[(N @ M - M @ N).ravel() for N in basis] for M in basis])
-        c = np.linalg.lstsq(A, brackets.reshape(-1, A.shape[0]).T, rcond=None)[0].T
-        return c.reshape(len(basis), len(basis), -1), tuple(self._spelled(w) for w in words)
 
     def _generic(self, x: Array, seed: int = 0, reach: float = 0.2) -> Array:
         """A point of the orbit of x: flows of three random combinations of the fields."""

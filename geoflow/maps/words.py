@@ -5,6 +5,7 @@ A bracket is a word: (i, j, k) stands for the left-normed [X_i, [X_j, X_k]].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -186,10 +187,49 @@ def bracket_at(generators: list[Generator], word: Word, x: Array) -> tuple[Array
     return value, size
 
 
-def commutator_at(generators: list[Generator], one: Word, other: Word, x: Array) -> Array:
-    """[B, C] = DC.B - DB.C of two brackets."""
-    B, C = (_direction(*_derivative(generators, word, x, ())) for word in (one, other))
-    return _derivative(generators, other, x, (B,))[0] - _derivative(generators, one, x, (C,))[0]
+class FieldWords:
+    """Brackets of fields, as their values at several points of an orbit, weighted to one size."""
+
+    def __init__(self, generators: list[Generator], points: Array):
+        self._generators, self._points, self.size = generators, points, points.size
+        self._weights = [1 / max(np.linalg.norm(g.derivative(p, ())) for g in generators) for p in points]
+
+    def value(self, word: Word) -> tuple[Array, float]:
+        """The bracket of a word, and the size of its terms."""
+        parts = [bracket_at(self._generators, word, p) for p in self._points]
+        scale = np.linalg.norm([w * part[1] for w, part in zip(self._weights, parts, strict=True)])
+        return self._joined([part[0] for part in parts]), float(scale)
+
+    def commutator(self, one: Word, other: Word) -> Array:
+        """[B, C] = DC.B - DB.C of two brackets."""
+        g, parts = self._generators, []
+        for p in self._points:
+            B, C = (_direction(*_derivative(g, word, p, ())) for word in (one, other))
+            parts.append(_derivative(g, other, p, (B,))[0] - _derivative(g, one, p, (C,))[0])
+        return self._joined(parts)
+
+    def _joined(self, parts: Sequence[Array]) -> Array:
+        return np.concatenate([w * part for w, part in zip(self._weights, parts, strict=True)])
+
+
+class MatrixWords:
+    """Brackets of affine fields, as matrices: [A, B] is BA - AB."""
+
+    def __init__(self, matrices: Array):
+        self._matrices: dict[Word, Array] = {(i,): M for i, M in enumerate(matrices)}
+        self.size = int(matrices[0].size)
+
+    def value(self, word: Word) -> tuple[Array, float]:
+        """The bracket of a word, and its size."""
+        if word not in self._matrices:
+            M, B = self._matrices[word[:1]], self._matrices[word[1:]]
+            self._matrices[word] = B @ M - M @ B
+        return self._matrices[word].ravel(), float(np.linalg.norm(self._matrices[word]))
+
+    def commutator(self, one: Word, other: Word) -> Array:
+        """[B, C] of two brackets."""
+        M, N = self._matrices[one], self._matrices[other]
+        return np.ravel(N @ M - M @ N)
 
 
 def matrix_levels(matrices: Array, depth: int | None) -> list[list[tuple[Array, float]]]:

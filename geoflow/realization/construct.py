@@ -77,24 +77,16 @@ def realize(
     target.require_definite()
     tried: list[str] = []
     if method in ("auto", "exact"):
-        found = rules.exact_embedding(R)
-        if found is not None and limits.ambient_dim in (None, found[0].ambient_dim):
-            F = _certified(found[0], target, "exact", found[1], tol, limits)
-            if method == "exact" or F.certificate.passed or target.box is None or R.dim > LARGEST_DIM:
-                return _accept(F)
-            tried.append(f"exact rule ({found[1]}) missed tol: {F.certificate.metric_error:.1e}")
-        elif method == "exact":
+        F = _exact(target, R, tol, limits, tried)
+        if F is not None and (method == "exact" or F.certificate.passed or target.box is None or R.dim > LARGEST_DIM):
+            return _accept(F)
+        if method == "exact":
             raise RealizationError(
-                f"no exact rule for {R.name}" + ("" if found is None else f" in R^{limits.ambient_dim}"),
-                got="a potential without visible structure"
-                if found is None
-                else f"D = {found[0].ambient_dim} by the rule",
+                f"no exact rule for {R.name}",
+                got=tried[-1],
                 wanted="a ridge sum, or sums, products, scalings, affine changes or conjugates of such",
                 remedy="build R with gf.RidgeSum, R1 + R2, gf.product, compose_affine, or use method='auto'",
             )
-        else:
-            dim = None if found is None else found[0].ambient_dim
-            tried.append("no exact rule applies" if dim is None else f"the exact rule has D = {dim}")
     return _solve(target, tol, method, limits, tried)
 
 
@@ -199,6 +191,17 @@ def _require_options(method: str, tol: float, budget: Budget) -> Budget:
             wanted="method='spectral': a twist sets its own D",
         )
     return budget
+
+
+def _exact(target: Target, R: LegendreFunction, tol: float, budget: Budget, tried: list[str]) -> Realization | None:
+    """The realization by a rule, or None, with what was tried."""
+    found = rules.exact_embedding(R)
+    if found is None or budget.ambient_dim not in (None, found[0].ambient_dim):
+        tried.append("no exact rule applies" if found is None else f"the exact rule has D = {found[0].ambient_dim}")
+        return None
+    F = _certified(found[0], target, "exact", found[1], tol, budget)
+    tried.append(f"exact rule ({found[1]}) missed tol: {F.certificate.metric_error:.1e}")
+    return F
 
 
 def _solve(target: Target, tol: float, method: str, budget: Budget, tried: list[str]) -> Realization:

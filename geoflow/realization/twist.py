@@ -151,21 +151,8 @@ def analytic_centre(H: Array, lines: Array, start: Array | None = None) -> tuple
 
     The dual, minimise <Y, H> - sum log <l_k, Y l_k>, by damped Newton, with c_k = 1 / <l_k, Y l_k>.
 
-    Parameters
-    ----------
-    H : array, shape=[P, d, d]
-    lines : array, shape=[N, d]
-    start : array, shape=[P, d(d+1)/2], optional
-        A dual solution to start from.
-
-    Returns
-    -------
-    tuple of arrays, shape=[P, N] and [P, d(d+1)/2]
-
-    Raises
-    ------
-    ConvergenceError
-        Where a matrix is not a positive combination of the l_k l_k^T.
+    H of shape=[P, d, d], lines of shape=[N, d] and a dual solution to start from, shape=[P, d(d+1)/2], to c of
+    shape=[P, N] and the dual solution. `ConvergenceError` where a matrix is no positive combination of the l_k l_k^T.
     """
     d, N = H.shape[-1], len(lines)
     i, j = np.triu_indices(d)

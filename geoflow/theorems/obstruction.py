@@ -246,8 +246,13 @@ def time_warp(G: Parametrization, x0: ArrayLike, w: ArrayLike, tol: float = 1e-8
         for s, mu in ((direct.log_weight, direct.mu), (around.log_weight, around.mu))
     ]
     path = np.abs(ends[0] - ends[1]).max(axis=-1) / (1 + np.abs(ends[0]).max())
+    check = _warp_check(G, w, residual, path, tol)
+    return TimeWarp(np.exp(direct.log_weight), direct.mu, G.unflatten(direct.x), check)
+
+
+def _warp_check(G: Parametrization, w: Array, residual: Array, path: Array, tol: float) -> Check:
     worst = int(np.argmax(np.maximum(residual, path)))
-    check = Check(
+    return Check(
         name=f"time warp of {G.name}",
         defect=float(max(residual.max(), path.max())),
         scale=1.0,
@@ -258,7 +263,6 @@ def time_warp(G: Parametrization, x0: ArrayLike, w: ArrayLike, tol: float = 1e-8
         error=CheckError,
         evidence={"remedy": "the metric is not conformal to a Hessian one on the orbit of x0"},
     )
-    return TimeWarp(np.exp(direct.log_weight), direct.mu, G.unflatten(direct.x), check)
 
 
 def log_factor_gradient(G: Parametrization, x: Array) -> tuple[Array, Array]:

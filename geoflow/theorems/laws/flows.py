@@ -17,7 +17,7 @@ from geoflow.realization.codazzi import codazzi_brackets, metric_jet
 from geoflow.realization.realized import Realization
 from geoflow.results import Trajectory
 from geoflow.theorems.laws import cases
-from geoflow.theorems.laws.law import Defect, compare, law, size_of
+from geoflow.theorems.laws.register import Defect, compare, law, size_of
 from geoflow.theorems.obstruction import time_warp
 
 

@@ -15,7 +15,7 @@ from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.results import EquivalenceReport
 from geoflow.theorems.laws import cases
-from geoflow.theorems.laws.law import Defect, compare, law, size_of
+from geoflow.theorems.laws.register import Defect, compare, law, size_of
 
 
 @law("map", 1e-9, lambda: cases.at_start("parabola"))

@@ -12,7 +12,7 @@ from geoflow.metrics.hessian import HessianMetric
 from geoflow.numerics import autodiff
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.theorems.laws import cases
-from geoflow.theorems.laws.law import Defect, compare, law, size_of
+from geoflow.theorems.laws.register import Defect, compare, law, size_of
 
 
 @law("potential", 1e-12, lambda: cases.wrong(1))
