@@ -29,6 +29,7 @@ lint: install
 
 bench: install
 	$(BIN)/python benchmarks/autodiff.py
+	$(BIN)/python benchmarks/geometry.py
 	$(BIN)/python benchmarks/converse.py
 
 clean:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import geoflow as gf
+from geoflow.realization.methods import METHODS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -17,14 +18,16 @@ def blocks(page):
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
 def test_python_blocks_run(page):
-    registered = dict(gf.catalog.parametrizations.entries)
+    registers = (gf.catalog.parametrizations.entries, gf.laws.LAWS, METHODS)
+    registered = [dict(register) for register in registers]
     namespace = {}
     try:
         for block in blocks(page):
             exec(compile(block, page.name, "exec"), namespace)
     finally:
-        gf.catalog.parametrizations.entries.clear()
-        gf.catalog.parametrizations.entries.update(registered)
+        for register, entries in zip(registers, registered, strict=True):
+            register.clear()
+            register.update(entries)
 
 
 def test_the_readmes_entry_is_at_most_40_lines():
@@ -43,6 +46,22 @@ def test_laws_named_in_the_theorems_exist_and_are_tested():
     for name in named:
         assert callable(getattr(gf.laws, name)), name
         assert name in gf.laws.LAWS, name
+
+
+def test_the_architecture_page_names_files_that_exist():
+    """Every file of the ten answers, of the table and of the picture."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    answers = page[page.index("## Where would I change") :]
+    files = re.findall(r"`((?:\w+/)+\w+\.py)`", answers)
+    assert len(files) == 10
+    for file in files:
+        assert (ROOT / "geoflow" / file).exists(), file
+    picture = page[page.index("geoflow/") : page.index("## A sentence")]
+    rooms = re.findall(r"^      (\w+)/", picture, flags=re.MULTILINE)
+    assert rooms == [
+        path.parent.name for room in rooms for path in [ROOT / "geoflow" / room / "__init__.py"] if path.exists()
+    ]
+    assert len(rooms) == 10 and all(f"* **{room}**" in page for room in rooms)
 
 
 def test_links_between_pages_resolve():

@@ -1,0 +1,133 @@
+"""What is asked of a map: brackets against those of the fields, checks, probes, and verdicts on random families:
+no commuting map is refused, and no other accepted.
+"""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from geomstats.geometry.hypersphere import Hypersphere
+from geomstats.geometry.spd_matrices import (
+    SPDLogEuclideanMetric,
+    SPDMatrices,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import ortho_group
+
+import geoflow as gf
+
+
+def hyperbolic(d=2):
+    return gf.Parametrization(lambda x: x[..., :d] ** 2 - x[..., d:] ** 2, space=2 * d, codomain_dim=d)
+
+
+def sphere_squares(d=2):
+    return gf.Parametrization(lambda x: x[..., :d] ** 2, space=Hypersphere(d), codomain_dim=d)
+
+
+def test_brackets_match_the_bracket_of_the_fields(rng):
+    G = gf.Parametrization(
+        lambda x: anp.stack([x[..., 0] * x[..., 1], anp.sin(x[..., 2]) * x[..., 0], x[..., 1] ** 3], -1), 3, 3
+    )
+    x = rng.standard_normal((4, 3))
+    for i, X in enumerate(G.gradient_fields):
+        for j, Y in enumerate(G.gradient_fields):
+            assert np.allclose(G.brackets(x)[..., i, j, :], gf.lie_bracket(X, Y)(x), atol=1e-13)
+
+
+def test_gradients_on_a_sphere_are_tangent_and_brackets_too(rng):
+    G = sphere_squares(3)
+    x = rng.standard_normal((5, 4))
+    x /= np.linalg.norm(x, axis=-1, keepdims=True)
+    assert np.abs(np.einsum("...iD,...D->...i", G.gradients(x), x)).max() < 1e-14
+    assert G.check_commuting(x).defect < 1e-13
+    twisted = gf.Parametrization(lambda y: anp.stack([y[..., 0], y[..., 0] * y[..., 1]], -1), Hypersphere(2), 2)
+    y = x[:, :3] / np.linalg.norm(x[:, :3], axis=-1, keepdims=True)
+    brackets = twisted.brackets(y)
+    assert not twisted.check_commuting(y)
+    assert np.abs(np.einsum("...ijD,...D->...ij", brackets, y)).max() < 1e-13
+
+
+def test_checks_report_and_unwrap(rng):
+    x = rng.standard_normal((50, 2))
+    good = gf.Parametrization(anp.exp, 2, 2).check_commuting(x)
+    assert good and good.n_points == 50 and good.unwrap() is good
+    parabola = gf.Parametrization(lambda y: anp.stack([y[..., 0], y[..., 0] ** 2 + y[..., 1]], -1), 2, 2)
+    bad = parabola.check_commuting(x)
+    with pytest.raises(gf.NotCommutingError) as caught:
+        bad.unwrap()
+    assert caught.value.pair == (0, 1) and caught.value.defect > 0.1 and caught.value.point.shape == (2,)
+    degenerate = hyperbolic().check_regular(np.zeros(4))
+    with pytest.raises(gf.NotRegularError):
+        degenerate.unwrap()
+    too_many = gf.Parametrization(lambda y: anp.concatenate([y, y**2], -1), 2, 4).check_regular(x)
+    assert not too_many and "dim M = 2" in too_many.detail
+
+
+VERDICT = settings(max_examples=250, deadline=None, derandomize=True, database=None)
+seeds = st.integers(0, 2**32 - 1)
+SCALARS = [anp.sinh, anp.exp, lambda z: z**3 + z, anp.tanh, lambda z: 2 * z]
+
+
+def accepted(G, x0):
+    try:
+        gf.mirror_map(G, x0)
+    except gf.NotCommutingError:
+        return False
+    return True
+
+
+@VERDICT
+@given(seeds)
+def test_simultaneously_diagonalisable_quadratics_commute(seed):
+    rng = np.random.default_rng(seed)
+    D = int(rng.integers(2, 6))
+    d = int(rng.integers(1, D + 1))
+    Q = ortho_group.rvs(D, random_state=rng)
+    A = np.einsum("ki,di,li->dkl", Q, rng.standard_normal((d, D)), Q)
+    G = gf.Parametrization(lambda x: anp.einsum("...k,dkl,...l->...d", x, A, x) / 2, D, d)
+    assert accepted(G, rng.standard_normal(D))
+
+
+@VERDICT
+@given(seeds)
+def test_coordinatewise_maps_in_rotated_coordinates_commute(seed):
+    rng = np.random.default_rng(seed)
+    D = int(rng.integers(2, 6))
+    Q, kinds = ortho_group.rvs(D, random_state=rng), rng.integers(0, len(SCALARS), size=D)
+    G = gf.Parametrization(lambda x: anp.stack([SCALARS[k](x @ Q[:, j]) for j, k in enumerate(kinds)], -1), D, D)
+    assert accepted(G, rng.standard_normal(D))
+
+
+@VERDICT
+@given(seeds)
+def test_affine_images_of_commuting_maps_commute(seed):
+    rng = np.random.default_rng(seed)
+    D = int(rng.integers(2, 6))
+    d = int(rng.integers(1, D + 1))
+    Q, B = ortho_group.rvs(D, random_state=rng), rng.standard_normal((d, D))
+    kinds = rng.integers(0, len(SCALARS), size=D)
+    G = gf.Parametrization(lambda x: anp.stack([SCALARS[k](x @ Q[:, j]) for j, k in enumerate(kinds)], -1) @ B.T, D, d)
+    assert accepted(G, rng.standard_normal(D))
+
+
+@VERDICT
+@given(seeds)
+def test_random_quadratics_do_not_commute(seed):
+    rng = np.random.default_rng(seed)
+    D = int(rng.integers(2, 6))
+    S = rng.standard_normal((int(rng.integers(2, D + 1)), D, D))
+    S = S + np.swapaxes(S, 1, 2)
+    G = gf.Parametrization(lambda x: anp.einsum("...k,dkl,...l->...d", x, S, x) / 2, D, len(S))
+    assert not accepted(G, rng.standard_normal(D))
+
+
+def spd(n, metric):
+    space = SPDMatrices(n, equip=False)
+    space.equip_with_metric(metric)
+    return space
+
+
+def test_a_metric_that_cannot_be_differentiated_is_refused():
+    with pytest.raises(gf.ArgumentError, match="SPDLogEuclideanMetric"):
+        gf.Parametrization(lambda X: X[..., 0, :1], spd(2, SPDLogEuclideanMetric), 1)

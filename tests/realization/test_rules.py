@@ -1,0 +1,62 @@
+"""Exact embeddings by structure."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+
+import geoflow as gf
+from geoflow.theorems import laws
+
+P, Box = gf.catalog.potentials, gf.domains.Box
+
+
+def barrier():
+    return gf.RidgeSum(-np.random.default_rng(0).standard_normal((12, 4)), 1.0, "log_barrier")
+
+
+def patients():
+    Z = load_diabetes().data[:50, :5]
+    return gf.RidgeSum(Z / Z.std(axis=0), 0.0, "softplus")
+
+
+EXACT = {
+    "negative_entropy": (lambda: P["negative_entropy"](5), 5),
+    "burg": (lambda: P["burg"](5), 5),
+    "fermi_dirac": (lambda: P["fermi_dirac"](5), 5),
+    "hyperbolic_entropy": (lambda: P["hyperbolic_entropy"](5), 5),
+    "simplex_entropy": (lambda: P["simplex_entropy"](5), 6),
+    "log_sum_exp": (lambda: P["log_sum_exp"](5), 6),
+    "barrier": (barrier, 12),
+    "logistic regression": (patients, 50),
+    "quadratic_form": (lambda: P["quadratic_form"](4), 4),
+    "power": (lambda: P["power"](3), 3),
+    "log_det_spd": (lambda: P["log_det_spd"](3), 7),
+    "sum": (lambda: P["negative_entropy"](3) + 3 * P["quadratic_form"](3), 6),
+    "product": (lambda: gf.product(P["burg"](2), P["log_sum_exp"](2)), 5),
+    "affine": (lambda: P["log_sum_exp"](3).compose_affine([[1.0, 0.2], [0.0, 1.0], [1.0, 1.0]], 0.1), 4),
+    "conjugate of barrier": (lambda: barrier().conjugate, 12),
+    "conjugate of sum": (lambda: (P["negative_entropy"](2) + P["quadratic_form"](2)).conjugate, 4),
+    "conjugate twice": (lambda: P["log_sum_exp"](2).conjugate.conjugate, 3),
+    "user profile": (lambda: gf.RidgeSum([[1.0, 0.5], [0.0, 1.0]], 0.1, anp.cosh), 2),
+    "soft_max_affine": (lambda: P["soft_max_affine"](2), 8),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_rules(name):
+    build, D = EXACT[name]
+    F = gf.realize(build(), tol=1e-11)
+    assert F.exact and F.method == "exact" and F.ambient_dim == D and F.reason
+    assert F.certificate.n_points >= 2000 and F.certificate.injectivity_margin > 1e-3
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in EXACT if n not in {"soft_max_affine", "log_det_spd", "conjugate of barrier"}]
+)
+def test_exact_rules_reach_1e_12_away_from_the_boundary(name):
+    R = EXACT[name][0]()
+    F = gf.realize(R, tol=1e-11)
+    centre = R.domain.interior_point()
+    w = centre + 0.7 * (R.domain.random_point(2000, bound=0.4, rng=3) - centre)
+    assert laws.embedding_is_isometric(F, w)[0] <= 1e-12

@@ -1,0 +1,59 @@
+"""The public names, and those of the last release."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import geoflow as gf
+from geoflow.potentials import projection
+from geoflow.theorems import direct
+
+SQUARE = gf.Parametrization(lambda x: x**2, 2, 2)
+
+
+def test_public_names():
+    for name in gf.__all__:
+        assert getattr(gf, name) is not None
+    assert set(gf.__all__) <= set(dir(gf))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = gf.nothing
+
+
+def test_public_functions_and_classes_say_what_they_are():
+    for name in gf.__all__:
+        value = getattr(gf, name)
+        if inspect.isclass(value) or inspect.isfunction(value) or inspect.ismodule(value):
+            assert (value.__doc__ or "").strip(), name
+
+
+def test_a_name_is_loaded_once():
+    assert gf.Parametrization is gf.Parametrization and gf.domains is gf.domains
+    assert isinstance(gf.__version__, str) and gf.__version__[0].isdigit()
+
+
+def deprecated(name):
+    with pytest.warns(DeprecationWarning, match=f"gf.{name} is deprecated; write "):
+        return getattr(gf, name)
+
+
+def test_maps_from_maps_under_their_old_names():
+    x = np.array([[1.0, 0.5], [0.3, 2.0]])
+    A, b = np.array([[1.0, 2.0]]), np.array([0.5])
+    assert np.array_equal(deprecated("affine_image")(SQUARE, A, b)(x), SQUARE.affine(A, b)(x))
+    assert np.array_equal(deprecated("precompose")(SQUARE, lambda y: y[..., ::-1])(x), SQUARE(x[:, ::-1]))
+    leaf = deprecated("restrict_to_leaf")(SQUARE, [1.0, 1.0])
+    w = np.array([[1.2, 0.7]])
+    assert np.allclose(leaf.cometric(w), 4 * w[..., None] * np.eye(2), rtol=1e-9)
+
+
+def test_functions_and_modules_under_their_old_names():
+    assert deprecated("rate_bound") is gf.check_rate_bound
+    assert deprecated("bias") is projection
+    assert deprecated("verify") is direct
+
+
+def test_names_that_never_were_are_no_deprecated_ones():
+    for name in ("affine", "Verify", "__wrapped__"):
+        with pytest.raises(AttributeError, match="has no attribute"):
+            getattr(gf, name)

@@ -1,0 +1,47 @@
+"""Gradient flow against mirror flow, integrated separately."""
+
+import numpy as np
+import pytest
+
+import geoflow as gf
+from geoflow.theorems import direct as verify
+from geoflow.theorems import laws
+
+LOSSES = ("quadratic", "logistic", "time-dependent")
+
+
+# closed forms exist for the first three; the last three have none
+INDUCED = ("square", "hyperbolic", "sphere_squares", "power_difference", "quadratic", "matrix_sensing")
+
+
+@pytest.mark.parametrize("name", INDUCED)
+def test_with_r_induced_numerically(name):
+    case = gf.catalog.parametrizations[name](2)
+    losses = verify.standard_losses(case, np.random.default_rng(1))
+    for loss_name in LOSSES:
+        report = gf.verify_equivalence(losses[loss_name], case.parametrization, case.x0, np.linspace(0, 2, 21))
+        assert report.gap <= 1e-7 and report.lift_gap <= 1e-8, (loss_name, str(report))
+
+
+def test_at_default_tolerances():
+    case = gf.catalog.parametrizations["cube"](5)
+    t = np.linspace(0, 2, 21)
+    for loss in verify.standard_losses(case, np.random.default_rng(0)).values():
+        flow = gf.gradient_flow(loss, case.parametrization, case.x0, t)
+        mirror = gf.mirror_flow(loss, case.legendre, case.parametrization(case.x0), t)
+        assert np.abs(flow.w - mirror.w).max() <= 1e-7 * np.abs(flow.w - flow.w[0]).max()
+
+
+def test_the_wrong_potential_is_found_out():
+    """Mirror flow of another R is not the gradient flow; the report says so."""
+    case, wrong = gf.catalog.parametrizations["square"](2), gf.catalog.parametrizations["cube"](2)
+    loss = verify.standard_losses(case, np.random.default_rng(0))["quadratic"]
+    w0 = case.parametrization(case.x0)
+    R = gf.catalog.coordinatewise.power_legendre(3)(w0)
+    report = gf.verify_equivalence(loss, case.parametrization, case.x0, 1.0, legendre=R)
+    assert not report and report.gap > 1e-2
+    assert laws.equivalence_gap(report)[0] > 1e-2
+    with pytest.raises(gf.CheckError, match="gap"):
+        report.unwrap()
+    # a gradient flow of another map does not satisfy the dual law either
+    assert wrong.parametrization.check_commuting(case.x0)
