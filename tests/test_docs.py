@@ -56,12 +56,13 @@ def test_the_architecture_page_names_files_that_exist():
     assert len(files) == 10
     for file in files:
         assert (ROOT / "geoflow" / file).exists(), file
-    picture = page[page.index("geoflow/") : page.index("## A sentence")]
-    rooms = re.findall(r"^      (\w+)/", picture, flags=re.MULTILINE)
-    assert rooms == [
-        path.parent.name for room in rooms for path in [ROOT / "geoflow" / room / "__init__.py"] if path.exists()
-    ]
-    assert len(rooms) == 10 and all(f"* **{room}**" in page for room in rooms)
+    table = page[page.index("| room |") : page.index("## Two layers")]
+    for row in table.splitlines()[3:]:
+        if row.startswith("| `"):
+            room = re.match(r"\| `(\w+)/`", row)[1]
+            named = re.findall(r"`((?:\w+/)?\w+\.py)`", row)
+            found = {str(p.relative_to(ROOT / "geoflow" / room)) for p in (ROOT / "geoflow" / room).rglob("*.py")}
+            assert {f for f in found if not f.endswith("__init__.py")} == set(named), room
 
 
 def test_links_between_pages_resolve():

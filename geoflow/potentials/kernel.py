@@ -56,19 +56,19 @@ class LegendreKernel:
 
     def value(self, w: Array) -> Array:
         """R(w), shape=[N]."""
-        return self._masked(0, w)
+        return self.several((0,), w)[0]
 
     def gradient(self, w: Array) -> Array:
         """grad R(w), shape=[N, d]."""
-        return self._masked(1, w)
+        return self.several((1,), w)[0]
 
     def hessian(self, w: Array) -> Array:
         """hess R(w), shape=[N, d, d]."""
-        return self._masked(2, w)
+        return self.several((2,), w)[0]
 
     def third_derivative(self, w: Array) -> Array:
         """T_ijk, shape=[N, d, d, d]."""
-        return self._masked(3, w)
+        return self.several((3,), w)[0]
 
     def derivative(self, order: int, w: Array) -> Array:
         """The derivative of order 0 to 3 by its formula, at points that are known to be inside."""
@@ -95,19 +95,21 @@ class LegendreKernel:
         """Which points are in the domain, shape=[N]."""
         return np.asarray(self.domain.belongs(w))
 
-    def _masked(self, order: int, w: Array) -> Array:
+    def several(self, orders: Sequence[int], w: Array) -> list[Array]:
+        """The derivatives of these orders, the domain asked once; NaN outside."""
         if autodiff.is_traced(w):
-            return self.formula.derivative(order, w)
+            return [self.formula.derivative(order, w) for order in orders]
         w = np.asarray(w, dtype=float)
         inside = self.inside(w)
         if inside.all():
-            return self.derivative(order, w)
-        value = self.derivative(order, np.where(inside[..., None], w, self.domain.interior_point()))
-        return np.where(inside.reshape(*inside.shape, *[1] * order), value, np.nan)
+            return [self.derivative(order, w) for order in orders]
+        safe = np.where(inside[..., None], w, self.domain.interior_point())
+        masks = [np.reshape(inside, (*inside.shape, *[1] * order)) for order in orders]
+        return [np.where(mask, self.derivative(order, safe), np.nan) for order, mask in zip(orders, masks, strict=True)]
 
 
 class SolvedKernel(LegendreKernel):
     """A kernel whose formulas solve for what they need, and give NaN of themselves where there is no solution."""
 
-    def _masked(self, order: int, w: Array) -> Array:
-        return self.derivative(order, w)
+    def several(self, orders: Sequence[int], w: Array) -> list[Array]:
+        return [self.derivative(order, w) for order in orders]

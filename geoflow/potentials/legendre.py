@@ -43,6 +43,8 @@ class LegendreFunction:
     ----------
     kernel : LegendreKernel
         R and its derivatives, unchecked: what integrators and solvers call.
+    formula : Formula
+        The same as formulas, good inside the domain: what compositions call.
     structure : object, or None
         How R is built from others, a class of `geoflow.potentials.structure`. It has the Hessian of R; `realize` builds
         its exact embedding from it, and the certificate checks that, so that it is never believed.
@@ -134,7 +136,7 @@ class LegendreFunction:
     @property
     def potential(self) -> Map:
         """R as a bare function, in autograd.numpy."""
-        return partial(self.kernel.formula.derivative, 0)
+        return partial(self.formula.derivative, 0)
 
     # composition ----------------------------------------------------------------------------------------------------
 
@@ -291,6 +293,7 @@ class LegendreFunction:
 
     def _adopt(self, kernel: LegendreKernel, name: str) -> None:
         self.kernel, self.domain, self.name = kernel, kernel.domain, name
+        self.formula = kernel.formula
         self.dim = int(kernel.domain.dim)
         self.newton = Newton(self)
         self.structure = None

@@ -15,7 +15,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow.numerics.batches import consecutive
-from geoflow.potentials.kernel import LegendreKernel
+from geoflow.potentials.kernel import Formula
 from geoflow.potentials.profiles import Profile
 from geoflow.spaces.algebra import intersection, polytope, preimage, product_of_domains
 from geoflow.spaces.domains import Box, ConvexDomain, Orthant, WholeSpace
@@ -30,7 +30,7 @@ class Part(Protocol):
     dim: int
     domain: ConvexDomain
     name: str
-    kernel: LegendreKernel
+    formula: Formula
     has_closed_conjugate: bool
 
     @property
@@ -123,7 +123,7 @@ class Sum(Structure):
         self.domain = intersection([p.domain for p in parts])
 
     def derivative(self, order: int, w: Array) -> Array:
-        first, *rest = (p.kernel.derivative(order, w) for p in self.parts)
+        first, *rest = (p.formula.derivative(order, w) for p in self.parts)
         return sum(rest, first)
 
 
@@ -135,7 +135,7 @@ class Scaled(Structure):
         self.has_closed_conjugate = part.has_closed_conjugate
 
     def derivative(self, order: int, w: Array) -> Array:
-        return self.factor * self.part.kernel.derivative(order, w)
+        return self.factor * self.part.formula.derivative(order, w)
 
 
 class Affine(Structure):
@@ -149,9 +149,9 @@ class Affine(Structure):
 
     def derivative(self, order: int, w: Array) -> Array:
         if np.ndim(self.A) == 0:
-            return self.A**order * self.part.kernel.derivative(order, self.A * w + self.b)
+            return self.A**order * self.part.formula.derivative(order, self.A * w + self.b)
         A = self.matrix
-        value = self.part.kernel.derivative(order, anp.matmul(w, A.T) + self.b)
+        value = self.part.formula.derivative(order, anp.matmul(w, A.T) + self.b)
         if order < 2:
             return anp.matmul(value, A) if order else value
         return anp.einsum(("...ij,ia,jb->...ab", "...ijk,ia,jb,kc->...abc")[order - 2], value, *[A] * order)
@@ -169,7 +169,7 @@ class Tilted(Structure):
         )
 
     def derivative(self, order: int, w: Array) -> Array:
-        value = self.part.kernel.derivative(order, w)
+        value = self.part.formula.derivative(order, w)
         if order == 0:
             return value + (anp.matmul(w, self.slope) + self.offset)
         return value + self.slope if order == 1 else value
@@ -185,7 +185,7 @@ class Product(Structure):
         self.has_closed_conjugate = all(p.has_closed_conjugate for p in parts)
 
     def derivative(self, order: int, w: Array) -> Array:
-        values = [p.kernel.derivative(order, w[..., block]) for p, block in zip(self.parts, self.blocks, strict=True)]
+        values = [p.formula.derivative(order, w[..., block]) for p, block in zip(self.parts, self.blocks, strict=True)]
         if order == 0:
             return sum(values[1:], values[0])
         total: Array = np.zeros(())
