@@ -49,20 +49,21 @@ def test_laws_named_in_the_theorems_exist_and_are_tested():
 
 
 def test_the_architecture_page_names_files_that_exist():
-    """Every file of the ten answers, of the table and of the picture."""
+    """Every file of the ten answers, every room and every file of each."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     answers = page[page.index("## Where would I change") :]
+    answers = answers[: answers.index("\n## ")]
     files = re.findall(r"`((?:\w+/)+\w+\.py)`", answers)
     assert len(files) == 10
     for file in files:
         assert (ROOT / "geoflow" / file).exists(), file
-    table = page[page.index("| room |") : page.index("## Two layers")]
-    for row in table.splitlines()[3:]:
-        if row.startswith("| `"):
-            room = re.match(r"\| `(\w+)/`", row)[1]
-            named = re.findall(r"`((?:\w+/)?\w+\.py)`", row)
-            found = {str(p.relative_to(ROOT / "geoflow" / room)) for p in (ROOT / "geoflow" / room).rglob("*.py")}
-            assert {f for f in found if not f.endswith("__init__.py")} == set(named), room
+    listed = page[page.index("## The files") :].split("\n## ")[0]
+    rooms = re.split(r"\n\*\*(\w+)/\*\*\n", listed)
+    assert rooms[1::2] == re.findall(r"(?m)^\| `(\w+)/`", page)
+    for room, text in zip(rooms[1::2], rooms[2::2], strict=True):
+        named = re.findall(r"`((?:\w+/)?\w+\.py)`", text)
+        found = {str(p.relative_to(ROOT / "geoflow" / room)) for p in (ROOT / "geoflow" / room).rglob("*.py")}
+        assert sorted(f for f in found if not f.endswith("__init__.py")) == sorted(named), room
 
 
 def test_links_between_pages_resolve():
