@@ -22,12 +22,8 @@ def _choose_backend() -> None:
     else:
         name = loaded.__name__.removeprefix("geomstats.")
     if name != "autograd":
-        raise BackendError(
-            "geomstats backend",
-            got=f"{name!r}",
-            wanted="'autograd', which geoflow differentiates with",
-            remedy="import geoflow before geomstats, or set the environment variable GEOMSTATS_BACKEND=autograd",
-        )
+        remedy = "import geoflow before geomstats, or set the environment variable GEOMSTATS_BACKEND=autograd"
+        raise BackendError("geomstats backend", f"{name!r}", "'autograd', which geoflow differentiates with", remedy)
 
 
 def _public() -> dict[str, tuple[str, str]]:

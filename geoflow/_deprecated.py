@@ -20,20 +20,14 @@ METHODS: dict[str, tuple[Any, str]] = {
 
 
 def get(name: str) -> Any:
-    """The object an old name stood for, with a `DeprecationWarning`.
-
-    Raises
-    ------
-    AttributeError
-        When geoflow never had that name.
-    """
-    if name not in MOVED and name not in METHODS:
-        raise AttributeError(f"module 'geoflow' has no attribute {name!r}")
+    """The object an old name stood for, with a `DeprecationWarning`; `AttributeError` where there never was one."""
     if name in METHODS:
         value, instead = METHODS[name]
-    else:
+    elif name in MOVED:
         module, attribute, instead = MOVED[name]
         home = importlib.import_module(module)
         value = getattr(home, attribute) if attribute else home
+    else:
+        raise AttributeError(f"module 'geoflow' has no attribute {name!r}")
     warnings.warn(f"gf.{name} is deprecated; write {instead}", DeprecationWarning, stacklevel=3)
     return value

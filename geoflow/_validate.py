@@ -25,13 +25,8 @@ def as_finite(value: Any, what: str) -> Array:
         raise ArgumentError(what, got=f"{type(value).__name__} ({error})", wanted="an array of real numbers") from None
     if not np.isfinite(array).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise NotFiniteError(
-            what,
-            got=f"{array[index]} at index {index}",
-            wanted="finite numbers",
-            remedy="remove the NaN or infinity before the call",
-            index=index,
-        )
+        got, remedy = f"{array[index]} at index {index}", "remove the NaN or infinity before the call"
+        raise NotFiniteError(what, got, "finite numbers", remedy, index=index)
     return array
 
 
@@ -40,12 +35,8 @@ def as_points(value: Any, shape: int | tuple[int, ...], what: str) -> Array:
     array = as_finite(value, what)
     shape = (shape,) if isinstance(shape, int) else shape
     if array.ndim < len(shape) or array.shape[array.ndim - len(shape) :] != shape:
-        raise ShapeError(
-            what,
-            got=f"shape {array.shape}",
-            wanted=f"shape [..., {', '.join(map(str, shape))}]",
-            remedy="put the coordinates on the last " + ("axis" if len(shape) == 1 else f"{len(shape)} axes"),
-        )
+        remedy = "put the coordinates on the last " + ("axis" if len(shape) == 1 else f"{len(shape)} axes")
+        raise ShapeError(what, f"shape {array.shape}", f"shape [..., {', '.join(map(str, shape))}]", remedy)
     if array.size == 0:
         raise ArgumentError(what, got=f"an empty array of shape {array.shape}", wanted="at least one point")
     return array
@@ -67,18 +58,12 @@ def as_times(value: Any) -> Array:
     if times.ndim != 1 or times.size == 0:
         raise ShapeError("times t", got=f"shape {times.shape}", wanted="a scalar or shape [n_times]")
     if times[0] < 0 or np.any(np.diff(times) <= 0):
-        raise ArgumentError(
-            "times t",
-            got=f"{describe(times)}",
-            wanted="nonnegative and strictly increasing; the flow starts at t = 0",
-            remedy="sort the times and shift them to start at 0 or later",
-        )
+        remedy = "sort the times and shift them to start at 0 or later: the flow starts at t = 0"
+        raise ArgumentError("times t", describe(times), "nonnegative and strictly increasing", remedy)
     return times
 
 
 def require_converged(defect: float, tol: float, what: str, remedy: str) -> None:
     """Raise `ConvergenceError` when a recomputed defect exceeds its tolerance, or is NaN."""
     if not defect <= tol:
-        raise ConvergenceError(
-            what, got=f"defect {defect:.1e}", wanted=f"at most {tol:.0e}", remedy=remedy, defect=defect
-        )
+        raise ConvergenceError(what, f"defect {defect:.1e}", f"at most {tol:.0e}", remedy, defect=defect)

@@ -23,14 +23,8 @@ class GeoflowError(Exception):
         self.evidence = evidence
         for name, value in evidence.items():
             setattr(self, name, value)
-        parts = [what]
-        if got:
-            parts.append(f"got {got}")
-        if wanted:
-            parts.append(f"wanted {wanted}")
-        if remedy:
-            parts.append(remedy)
-        super().__init__("; ".join(parts))
+        parts = [what, got and f"got {got}", wanted and f"wanted {wanted}", remedy]
+        super().__init__("; ".join(part for part in parts if part))
 
 
 class ArgumentError(GeoflowError, ValueError):

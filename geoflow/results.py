@@ -35,17 +35,12 @@ class Check(Verdict):
 
     Attributes
     ----------
-    name : str
-        The law.
-    defect : float
-        Largest violation over the points, already divided by its scale there.
-    scale : float
-        The size it was divided by at the witness: defect * scale is the violation itself.
-    tol : float
+    name, detail : str
+        The law, and what was seen at the witness, in words.
+    defect, scale, tol : float
+        Largest violation over the points, already divided by its scale there: defect * scale is the violation itself.
     witness : array, shape=[D]
         The point of the largest violation.
-    detail : str
-        What was seen there, in words.
     n_points : int
     error : type
         What `unwrap` raises.
@@ -74,11 +69,7 @@ class Check(Verdict):
             f"{self.name} fails at {np.array2string(np.asarray(self.witness), precision=6, threshold=12)}",
             got=f"relative defect {self.defect:.3e}" + (f" ({self.detail})" if self.detail else ""),
             wanted=f"at most {self.tol:.1e}",
-            remedy=self.evidence.get("remedy", ""),
-            defect=self.defect,
-            point=self.witness,
-            tol=self.tol,
-            **{k: v for k, v in self.evidence.items() if k != "remedy"},
+            **{"remedy": "", "defect": self.defect, "point": self.witness, "tol": self.tol, **self.evidence},
         )
 
     def __str__(self) -> str:
@@ -114,11 +105,10 @@ class Trajectory:
         Dual coordinates: minus the integral of the gradient of the loss (gradient flow), or grad R(w) (mirror flow).
     loss : array, shape=[n_times, ...]
     status : Status
-    message : str
+    message, method : str
     sol : callable
         Dense output: a time or times, shape=[k], to w, shape=[k, ..., d].
     n_evaluations : int
-    method : str
     """
 
     t: Array
@@ -140,25 +130,17 @@ class Trajectory:
         """w at the time or times t by dense output; t within [0, self.t[-1]]."""
         times = np.asarray(t, dtype=float)
         if not np.all((times >= 0) & (times <= self.t[-1] * (1 + 1e-12))):
-            raise ArgumentError(
-                "time of the dense output",
-                got=f"[{times.min():.6g}, {times.max():.6g}]",
-                wanted=f"within [0, {self.t[-1]:.6g}]",
-                remedy="integrate further: pass later times to the flow",
-            )
+            got, wanted = f"[{times.min():.6g}, {times.max():.6g}]", f"within [0, {self.t[-1]:.6g}]"
+            raise ArgumentError("time of the dense output", got, wanted, "integrate further: pass later times")
         return self.sol(times)
 
     def unwrap(self) -> Trajectory:
         """Return the trajectory, or raise with the reason it stopped early."""
         if self.success:
             return self
-        raise ConvergenceError(
-            "flow",
-            got=f"status {self.status.value} at t = {self.t[-1]:.6g}: {self.message}",
-            wanted="an integration to the last time asked for",
-            remedy="ask for earlier times, or use what the trajectory kept",
-            trajectory=self,
-        )
+        got = f"status {self.status.value} at t = {self.t[-1]:.6g}: {self.message}"
+        remedy = "ask for earlier times, or use what the trajectory kept"
+        raise ConvergenceError("flow", got, "an integration to the last time asked for", remedy, trajectory=self)
 
     def __str__(self) -> str:
         return f"Trajectory({len(self.t)} times to t = {self.t[-1]:.6g}, {self.status.value}: {self.message})"
@@ -171,12 +153,9 @@ class EquivalenceReport(Verdict):
     Attributes
     ----------
     commuting, regular : Check
-    gap : float
-        max over t of |w_GF - w_MF|, relative to the size of the trajectory.
-    lift_gap : float
-        max over t of |lift(w(t)) - x(t)|, relative to the size of x.
-    dual_gap : float
-        max over t of |grad R(w(t)) + int grad L|, relative to the size of the integral.
+    gap, lift_gap, dual_gap : float
+        max over t of |w_GF - w_MF|, of |lift(w(t)) - x(t)| and of |grad R(w(t)) + int grad L|, relative to the sizes of
+        the trajectory, of x and of the integral.
     gap_over_time : array, shape=[n_times]
     tol : float
     gradient_flow, mirror_flow : Trajectory
@@ -209,25 +188,19 @@ class EquivalenceReport(Verdict):
         """Return the report, or raise with its figures."""
         if self.passed:
             return self
-        self.commuting.unwrap()
-        self.regular.unwrap()
-        self.gradient_flow.unwrap()
-        self.mirror_flow.unwrap()
-        raise CheckError(
-            "equivalence of gradient flow and mirror flow",
-            got=f"gap {self.gap:.1e}, lift gap {self.lift_gap:.1e}, dual gap {self.dual_gap:.1e}",
-            wanted=f"each at most {self.tol:.1e}",
-            remedy="lower rtol and atol, or shorten the time span",
-            defect=max(self.gap, self.lift_gap, self.dual_gap),
-            report=self,
-        )
+        for part in (self.commuting, self.regular, self.gradient_flow, self.mirror_flow):
+            part.unwrap()
+        what, remedy = "equivalence of gradient flow and mirror flow", "lower rtol and atol, or shorten the time span"
+        defect = max(self.gap, self.lift_gap, self.dual_gap)
+        raise CheckError(what, self._gaps, f"each at most {self.tol:.1e}", remedy, defect=defect, report=self)
+
+    @property
+    def _gaps(self) -> str:
+        return f"gap {self.gap:.1e}, lift gap {self.lift_gap:.1e}, dual gap {self.dual_gap:.1e}"
 
     def __str__(self) -> str:
         verdict = "gradient flow is mirror flow" if self.passed else "NOT shown equivalent"
-        return (
-            f"{verdict}: gap {self.gap:.1e}, lift gap {self.lift_gap:.1e}, dual gap {self.dual_gap:.1e}, "
-            f"bracket defect {self.commuting.defect:.1e} (tol {self.tol:.0e})"
-        )
+        return f"{verdict}: {self._gaps}, bracket defect {self.commuting.defect:.1e} (tol {self.tol:.0e})"
 
 
 @dataclass
@@ -236,13 +209,10 @@ class Row(Verdict):
 
     Attributes
     ----------
-    name : str
-    figures : dict of str to float
-        Relative defects; those with a tolerance decide. None where a figure was not asked for.
-    tolerances : dict of str to float
-        The largest value of each figure that decides.
-    error : str
-        What was raised, or empty.
+    name, error : str
+        The subject, and what was raised or nothing.
+    figures, tolerances : dict of str to float
+        Relative defects, None where one was not asked for, and the largest value of each that decides.
     details : dict
         Plain facts beside the figures: dimensions, methods, whether a refusal was expected.
     results : dict

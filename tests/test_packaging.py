@@ -1,4 +1,4 @@
-"""What an import costs, counted in packages, and the backend: each in a process of its own. And one test file a module."""
+"""What an import costs, counted in packages, and the backend, each in a process of its own; one test file a module."""
 
 import os
 import subprocess

@@ -28,36 +28,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="geoflow", description="Commuting parametrizations, Legendre functions and mirror flows."
-    )
+    description = "Commuting parametrizations, Legendre functions and mirror flows."
+    parser = argparse.ArgumentParser(prog="geoflow", description=description)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="run both theorems over the catalogue, and the bias on real data")
-    demo.add_argument(
-        "--out", default="geoflow-demo", help="folder for figures and figures.json (default: %(default)s)"
-    )
+    demo.add_argument("--out", default="geoflow-demo", help="folder of figures and figures.json (default: %(default)s)")
     demo.set_defaults(run=_demo)
     verify = commands.add_parser("verify", help="run the laws on catalogue entries or on your own parametrization")
     verify.add_argument("targets", nargs="+", metavar="NAME|FILE.py:OBJECT")
-    verify.add_argument("--dim", type=int, default=None, help="dimension d of catalogue entries (default: 2)")
-    verify.add_argument("--x0", default=None, help="start of your own map, comma-separated (default: its module's x0)")
-    verify.add_argument("--json", default=None, metavar="FILE", help="write every figure")
-    verify.add_argument("--plot", default=None, metavar="DIR", help="write trajectories and gaps as PNG")
+    verify.add_argument("--dim", type=int, help="dimension d of catalogue entries (default: 2)")
+    verify.add_argument("--x0", help="start of your own map, comma-separated (default: its module's x0)")
+    verify.add_argument("--json", metavar="FILE", help="write every figure")
+    verify.add_argument("--plot", metavar="DIR", help="write trajectories and gaps as PNG")
     verify.set_defaults(run=_verify)
     realize = commands.add_parser("realize", help="embed a Hessian metric, and run gradient flow on the result")
     realize.add_argument("target", metavar="NAME|FILE.py:OBJECT", help="a potential of the catalogue, or your own")
-    realize.add_argument("--d", type=int, default=None, help="dimension d of a catalogue potential (default: 2)")
-    realize.add_argument(
-        "--box", default=None, metavar="LOW,..:HIGH,..", help="as -1,-2:1,-0.5, or one LOW:HIGH for every coordinate"
-    )
-    realize.add_argument(
-        "--dim", type=int, default=None, help="ambient dimension D (default: d(d+3)/2, or by the rule)"
-    )
+    realize.add_argument("--d", type=int, help="dimension d of a catalogue potential (default: 2)")
+    realize.add_argument("--box", metavar="LOW,..:HIGH,..", help="as -1,-2:1,-0.5, or one LOW:HIGH for all coordinates")
+    realize.add_argument("--dim", type=int, help="ambient dimension D (default: d(d+3)/2, or by the rule)")
     realize.add_argument("--tol", type=float, default=1e-8, help="relative metric error to meet (default: %(default)s)")
     realize.add_argument("--method", default="auto", choices=("auto", "exact", "twist", "spectral"))
-    realize.add_argument("--plot", default=None, metavar="DIR", help="write M, the convergence and the flows as PNG")
-    realize.add_argument("--save", default=None, metavar="FILE.npz", help="write the realization")
-    realize.add_argument("--json", default=None, metavar="FILE", help="write every figure")
+    realize.add_argument("--plot", metavar="DIR", help="write M, the convergence and the flows as PNG")
+    realize.add_argument("--save", metavar="FILE.npz", help="write the realization")
+    realize.add_argument("--json", metavar="FILE", help="write every figure")
     realize.set_defaults(run=_realize)
     listing = commands.add_parser("list", help="list the catalogue")
     listing.set_defaults(run=_list)

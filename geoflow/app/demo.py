@@ -12,7 +12,6 @@ import autograd.numpy as anp
 import numpy as np
 
 from geoflow import catalog
-from geoflow._typing import Array
 from geoflow.app import diabetes, figures, tables
 from geoflow.maps.holonomy import lift_curve, parallelogram
 from geoflow.maps.parametrization import Parametrization
@@ -38,18 +37,15 @@ def run_demo(folder: Path) -> bool:
     tables.print_direct(rows)
     tables.print_converse(converse)
     tables.print_bias(bias)
-    seconds = time.perf_counter() - start
-    tables.write_json(
-        folder / "figures.json",
-        {
-            "passed": passed,
-            "seconds": seconds,
-            "rows": [row.as_json() for row in rows],
-            "converse": [row.as_json() for row in converse],
-            "diabetes": {"l1_optimum": optimum, "rows": [row.as_json() for row in bias]},
-        },
-    )
-    n = len(every)
+    seconds, n = time.perf_counter() - start, len(every)
+    content = {
+        "passed": passed,
+        "seconds": seconds,
+        "rows": [row.as_json() for row in rows],
+        "converse": [row.as_json() for row in converse],
+        "diabetes": {"l1_optimum": optimum, "rows": [row.as_json() for row in bias]},
+    }
+    tables.write_json(folder / "figures.json", content)
     verdict = f"all {n} rows pass" if passed else f"{sum(not r.passed for r in every)} of {n} rows FAIL"
     print(f"\n{verdict} in {seconds:.0f} s; figures and figures.json are in {folder}/")
     return passed
@@ -119,25 +115,16 @@ def draw_converse(rows: Sequence[Row], folder: Path) -> None:
 
 def draw_loops(folder: Path) -> None:
     """A loop and a grid that close where fields commute, beside those of the parabola."""
-    parabola, loops = catalog.noncommuting["parabola"](), {}
-    for label, case in [
-        ("squares on the sphere", catalog.parametrizations["sphere_squares"](2)),
-        ("parabola", parabola),
-    ]:
+    parabola, squares, loops = catalog.noncommuting["parabola"](), catalog.parametrizations["sphere_squares"](2), {}
+    for label, case in (("squares on the sphere", squares), ("parabola", parabola)):
         G, side = case.parametrization, 0.15 * np.eye(2)
-        loops[label] = lift_curve(G, case.x0, _refined(parallelogram(G(case.x0), side[0], side[1])))
+        polygon = parallelogram(G(case.x0), side[0], side[1])
+        # 12 points a side, so that the lift is drawn as the curve it is
+        legs = [np.linspace(a, b, 12, endpoint=False) for a, b in pairwise(polygon)]
+        loops[label] = lift_curve(G, case.x0, np.concatenate([*legs, polygon[-1:]]))
     figures.save(figures.holonomy(loops), folder / "holonomy.png")
-    grid = figures.joint_flow_grid(_plane_map(), parabola.parametrization, [1.0, 0.4], [0.5, 0.2])
-    figures.save(grid, folder / "joint_flow_grid.png")
-
-
-def _refined(polygon: Array, n: int = 12) -> Array:
-    """The polygon with n points a side, so that its lift is drawn as the curve it is."""
-    legs = [np.linspace(a, b, n, endpoint=False) for a, b in pairwise(polygon)]
-    return np.concatenate([*legs, polygon[-1:]])
-
-
-def _plane_map() -> Parametrization:
-    """Squares in rotated coordinates of the plane: fields that commute and are not the coordinate axes."""
+    # fields that commute and are not the coordinate axes
     Q = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
-    return Parametrization(lambda x: anp.square(x @ Q), 2, 2, name="rotated squares")
+    plane = Parametrization(lambda x: anp.square(x @ Q), 2, 2, name="rotated squares")
+    grid = figures.joint_flow_grid(plane, parabola.parametrization, [1.0, 0.4], [0.5, 0.2])
+    figures.save(grid, folder / "joint_flow_grid.png")

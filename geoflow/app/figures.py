@@ -18,7 +18,6 @@ from geoflow.maps.holonomy import Lift
 from geoflow.maps.parametrization import Parametrization
 from geoflow.realization.realized import Realization
 from geoflow.results import EquivalenceReport, Trajectory
-from geoflow.spaces.domains import Box
 
 # Okabe and Ito's palette, distinguishable with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -38,33 +37,28 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def trajectories(reports: Mapping[str, EquivalenceReport]) -> Figure:
-    """Paths in the first two coordinates of w: gradient flow (wide line), mirror flow over it (dashed).
-
-    Parameters
-    ----------
-    reports : mapping of str to EquivalenceReport
-        Labels to reports, with d >= 1; for d = 1 the path is w against t.
-    """
+    """Paths in the first two coordinates of w, or in (t, w) for d = 1: gradient flow (wide), mirror flow (dashed)."""
     if not reports:
         raise ArgumentError("reports", got="none", wanted="at least one EquivalenceReport")
     figure, axis = _figure(6.4, 4.6)
     for k, (label, report) in enumerate(reports.items()):
         colour = COLOURS[k % len(COLOURS)]
-        flow, mirror = report.gradient_flow, report.mirror_flow
-        planar = flow.w.shape[-1] > 1
-        one = (flow.w[:, 0], flow.w[:, 1]) if planar else (flow.t, flow.w[:, 0])
-        other = (mirror.w[:, 0], mirror.w[:, 1]) if planar else (mirror.t, mirror.w[:, 0])
-        axis.plot(*one, color=colour, lw=6, alpha=0.3, solid_capstyle="round", label=f"{label}: gradient flow")
-        axis.plot(*other, color=colour, lw=1.6, ls=(0, (4, 2)), label=f"{label}: mirror flow")
-        axis.plot(one[0][-1], one[1][-1], "o", color=colour, ms=5)
+        one, other = _plane_path(report.gradient_flow), _plane_path(report.mirror_flow)
+        axis.plot(*one.T, color=colour, lw=6, alpha=0.3, solid_capstyle="round", label=f"{label}: gradient flow")
+        axis.plot(*other.T, color=colour, lw=1.6, ls=(0, (4, 2)), label=f"{label}: mirror flow")
+        axis.plot(*one[-1], "o", color=colour, ms=5)
     first = next(iter(reports.values())).gradient_flow
+    axis.plot(*_plane_path(first)[0], "s", color="black", ms=6, label="start")
     planar = first.w.shape[-1] > 1
-    start = (first.w[0, 0], first.w[0, 1]) if planar else (first.t[0], first.w[0, 0])
-    axis.plot(*start, "s", color="black", ms=6, label="start")
     axis.set(xlabel="$w_1$" if planar else "$t$", ylabel="$w_2$" if planar else "$w_1$")
     axis.set_title("Gradient flow through G, and mirror flow of R over it")
     axis.legend(frameon=False, fontsize=8)
     return figure
+
+
+def _plane_path(flow: Trajectory) -> Array:
+    """The first two coordinates of (w, t), or (t, w_1); shape=[n_times, 2]."""
+    return flow.w[:, :2] if flow.w.shape[-1] > 1 else np.c_[flow.t, flow.w]
 
 
 def gap_over_time(reports: Mapping[str, EquivalenceReport], tol: float = 1e-7) -> Figure:
@@ -86,14 +80,7 @@ def gap_over_time(reports: Mapping[str, EquivalenceReport], tol: float = 1e-7) -
 
 
 def regularization_path(alphas: Sequence[float], coefficients: ArrayLike, l1_ratios: Sequence[float]) -> Figure:
-    """Coefficients of the limit, and its l1 norm over the basis-pursuit optimum, against the initialization.
-
-    Parameters
-    ----------
-    alphas : sequence of float
-    coefficients : array-like, shape=[n_alphas, d]
-    l1_ratios : sequence of float
-    """
+    """Coefficients of the limit, shape=[n_alphas, d], and its l1 norm over the optimum, against the initialization."""
     w = np.asarray(coefficients, dtype=float)
     figure, (left, right) = _figure(9.6, 4.2, columns=2)
     strongest = np.argsort(-np.abs(w[np.argmin(alphas)]))
@@ -135,16 +122,7 @@ def joint_flow_grid(
 ) -> Figure:
     """Flows of grad G_1 then grad G_2 (solid) and in the other order (dashed): one grid that closes, one that does not.
 
-    Parameters
-    ----------
-    commuting, other : Parametrization
-        Maps of the plane to the plane.
-    x0, y0 : array-like, shape=[2]
-        Where each grid starts.
-    size : float
-        Time each field flows.
-    n : int
-        Lines a side.
+    The maps are of the plane; x0 and y0 are where each grid starts, `size` the time each field flows, n lines a side.
     """
     figure, axes = _figure(9.6, 4.4, columns=2)
     for axis, G, start in zip(axes, (commuting, other), (x0, y0), strict=True):
@@ -165,22 +143,15 @@ def realized_surface(F: Realization, n: int = 60) -> Figure:
     figure = Figure(figsize=(7.5, 6), layout="constrained")
     axis = figure.add_subplot(projection="3d")
     low, high = _bounds(F)
-    base = F.region.interior_point()
-    w = np.tile(base, (n, n, 1))
-    u, v = np.linspace(low[0], high[0], n), np.linspace(low[-1], high[-1], n)
-    w[..., 0] = u[:, None]
+    w = np.tile(F.region.interior_point(), (n, n, 1))
+    w[..., 0] = np.linspace(low[0], high[0], n)[:, None]
     if F.dim > 1:
-        w[..., -1] = v[None, :]
-    x = F.embedding(w)
-    centred = x.reshape(-1, F.ambient_dim) - x.reshape(-1, F.ambient_dim).mean(axis=0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:3]
-    share = float(((centred @ axes.T) ** 2).sum() / max((centred**2).sum(), 1e-300))
-    p = (centred @ axes.T).reshape(n, n, -1)
-    p = np.concatenate([p, np.zeros((n, n, 3 - p.shape[-1]))], axis=-1)
+        w[..., -1] = np.linspace(low[-1], high[-1], n)[None, :]
+    p, share = _principal(F.embedding(w), 3)
     error = np.log10(np.maximum(F.metric_error(w), 1e-17))
     norm = Normalize(error.min() - 1e-9, error.max() + 1e-9)
     map_ = matplotlib.colormaps["viridis"]
-    axis.plot_surface(p[..., 0], p[..., 1], p[..., 2], facecolors=map_(norm(error)), rstride=1, cstride=1, shade=False)
+    axis.plot_surface(*np.moveaxis(p, -1, 0), facecolors=map_(norm(error)), rstride=1, cstride=1, shade=False)
     bar = figure.colorbar(ScalarMappable(norm, map_), ax=axis, shrink=0.7, pad=0.08)
     bar.set_label("log10 of relative metric error")
     shown = "" if F.ambient_dim <= 3 else f", {100 * share:.1f} % of the variance of R^{F.ambient_dim}"
@@ -190,19 +161,25 @@ def realized_surface(F: Realization, n: int = 60) -> Figure:
     return figure
 
 
+def _principal(x: Array, k: int) -> tuple[Array, float]:
+    """The k principal components of points, shape=[..., k], 0 beyond the dimension, and their share of the variance."""
+    centred = x.reshape(-1, x.shape[-1]) - x.reshape(-1, x.shape[-1]).mean(axis=0)
+    components = centred @ np.linalg.svd(centred, full_matrices=False)[2][:k].T
+    share = float((components**2).sum() / max((centred**2).sum(), 1e-300))
+    padded = np.pad(components, ((0, 0), (0, k - components.shape[1])))
+    return padded.reshape(*x.shape[:-1], k), share
+
+
 def convergence(F: Realization) -> Figure:
     """Relative metric error of every stage of the solver, at the points it saw and at fresh ones."""
     figure, axis = _figure(6.5, 4.2)
-    twist = F.method == "twist"
-    stages = F.stages
+    twist, stages, place = F.method == "twist", F.stages, np.arange(len(F.stages))
     labels = [f"{s.parameter:.3g}" + (f"\n{s.grid}" if twist else "") for s in stages]
-    place = np.arange(len(stages))
     axis.semilogy(place, [s.fresh for s in stages], "o-", color=COLOURS[0], label="fresh points")
     axis.semilogy(place, [max(s.fitted, 1e-17) for s in stages], "s--", color=COLOURS[1], label="points of the solver")
     axis.axhline(F.certificate.tol, color="grey", linewidth=0.8, label="tol")
     axis.set_xticks(place, labels, fontsize=8)
-    axis.set_xlabel("frequency, and points an axis" if twist else "degree")
-    axis.set_ylabel("relative metric error")
+    axis.set(xlabel="frequency, and points an axis" if twist else "degree", ylabel="relative metric error")
     axis.set_title(f"{F.method} in R^{F.ambient_dim}")
     axis.legend()
     return figure
@@ -212,11 +189,8 @@ def flow_on_realization(F: Realization, flow: Trajectory, mirror: Trajectory) ->
     """Gradient flow on M, seen in its two principal components, beside mirror flow in w."""
     figure, (left, right) = _figure(9.5, 4.2, columns=2)
     assert flow.x is not None
-    centred = flow.x - flow.x.mean(axis=0)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
-    p = centred @ axes.T
-    p = np.concatenate([p, np.zeros((len(p), 2 - p.shape[1]))], axis=1)
-    left.plot(p[:, 0], p[:, 1], color=COLOURS[0])
+    p = _principal(flow.x, 2)[0]
+    left.plot(*p.T, color=COLOURS[0])
     left.plot(*p[0], "o", color=COLOURS[0])
     left.set(title=f"gradient flow on M in R^{F.ambient_dim}", xlabel="first component", ylabel="second component")
     for i in range(F.dim):
@@ -231,22 +205,19 @@ def flow_on_realization(F: Realization, flow: Trajectory, mirror: Trajectory) ->
 
 def _bounds(F: Realization) -> tuple[Array, Array]:
     """Corners of the box to draw: the region, or the spread of its sample where it is unbounded."""
-    region = F.region
-    if isinstance(region, Box) and region.bounded:
-        inset = 1e-3 * (region.upper - region.lower)
-        return region.lower + inset, region.upper - inset
-    centre = region.interior_point()
+    box = F.target.box
+    if box is not None:
+        inset = 1e-3 * (box.upper - box.lower)
+        return box.lower + inset, box.upper - inset
+    centre = F.region.interior_point()
     room = float(F.target.room(centre[None])[0])
     return centre - 0.5 * room / len(centre), centre + 0.5 * room / len(centre)
 
 
 def holonomy(lifts: Mapping[str, Lift]) -> Figure:
-    """A closed loop in w, and its lift in the dual coordinates: it closes where the gradient fields commute.
+    """Closed loops in w, d >= 2, and their lifts in the dual coordinates: they close where the gradient fields commute.
 
-    Parameters
-    ----------
-    lifts : mapping of str to Lift
-        Labels to lifts of closed loops, d >= 2; one panel each, in the first two coordinates.
+    One panel each, in the first two coordinates.
     """
     if not lifts or any(not lift.closed or lift.w.shape[1] < 2 for lift in lifts.values()):
         raise ArgumentError("lifts", got=f"{len(lifts)} lifts", wanted="lifts of closed loops with d >= 2")

@@ -45,12 +45,8 @@ def box_of(text: str, dim: int) -> Box:
         low, high = ([float(number) for number in side.split(",")] for side in text.split(":"))
         lower, upper = (side * dim if len(side) == 1 else side for side in (low, high))
     except ValueError:
-        raise ArgumentError(
-            "--box",
-            got=repr(text),
-            wanted="LOW,..:HIGH,.. with numbers, such as -1,-2:1,-0.5",
-            remedy="write --box=-1:1",
-        ) from None
+        wanted = "LOW,..:HIGH,.. with numbers, such as -1,-2:1,-0.5"
+        raise ArgumentError("--box", repr(text), wanted, remedy="write --box=-1:1") from None
     return Box(lower, upper)
 
 
@@ -67,7 +63,6 @@ def _object(target: str) -> tuple[object, ModuleType]:
 
 
 def _load(path: str) -> ModuleType:
-
     if not Path(path).is_file():
         raise ArgumentError(f"file {path!r}", got="no such file", wanted="a Python file")
     spec = importlib.util.spec_from_file_location("geoflow_user_module", path)
@@ -76,7 +71,5 @@ def _load(path: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ArgumentError(
-            f"file {path!r}", got=f"{type(error).__name__}: {error}", wanted="a file that runs"
-        ) from error
+        raise ArgumentError(f"file {path!r}", f"{type(error).__name__}: {error}", "a file that runs") from error
     return module

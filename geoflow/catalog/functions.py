@@ -68,11 +68,12 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
 
 
 def _covariance(p: Array) -> Array:
+    """Of the indicator vector of a categorical variable."""
     return p[..., None] * np.eye(anp.shape(p)[-1]) - p[..., :, None] * p[..., None, :]
 
 
 def _third_cumulant(p: Array) -> Array:
-    """Of the indicator vector of a categorical variable: the derivative of its covariance."""
+    """The derivative of its covariance."""
     E = np.eye(anp.shape(p)[-1])
     pair = anp.einsum("...i,ij,...k->...ijk", p, E, p)
     mixed = pair + anp.einsum("...ijk->...ikj", pair) + anp.einsum("...ijk->...kij", pair)
@@ -101,7 +102,7 @@ def _gaussian_log_partition(d: int) -> LegendreFunction:
     return LegendreFunction(
         lambda t: -(t[..., 0] ** 2) / (4 * t[..., 1]) - anp.log(-2 * t[..., 1]) / 2,
         Box([-np.inf, -np.inf], [np.inf, 0.0]),
-        hessian=lambda t: _symmetric(-1 / (2 * t[..., 1]), *_gaussian_rows(t)[:2]),
+        hessian=_gaussian_hessian,
         third_derivative=_gaussian_third,
         name="Gaussian log-partition",
     ).with_structure(Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart))
@@ -112,18 +113,15 @@ def _symmetric(a: Array, b: Array, c: Array) -> Array:
     return anp.stack([anp.stack([a, b], axis=-1), anp.stack([b, c], axis=-1)], axis=-2)
 
 
-def _gaussian_rows(t: Array) -> tuple[Array, Array, Array, Array]:
-    """A_12, A_22, A_122 and A_222; A_112 = 1 / (2 t2^2)."""
+def _gaussian_hessian(t: Array) -> Array:
     t1, t2 = t[..., 0], t[..., 1]
-    return (
-        t1 / (2 * t2**2), 1 / (2 * t2**2) - t1**2 / (2 * t2**3), -t1 / t2**3, 3 * t1**2 / (2 * t2**4) - 1 / t2**3
-    )  # fmt: skip
+    return _symmetric(-1 / (2 * t2), t1 / (2 * t2**2), 1 / (2 * t2**2) - t1**2 / (2 * t2**3))
 
 
 def _gaussian_third(t: Array) -> Array:
-    zero, a112 = 0.0 * t[..., 0], 1 / (2 * t[..., 1] ** 2)
-    _, _, a122, a222 = _gaussian_rows(t)
-    return anp.stack([_symmetric(zero, a112, a122), _symmetric(a112, a122, a222)], axis=-3)
+    t1, t2 = t[..., 0], t[..., 1]
+    a112, a122, a222 = 1 / (2 * t2**2), -t1 / t2**3, 3 * t1**2 / (2 * t2**4) - 1 / t2**3
+    return anp.stack([_symmetric(0.0 * t1, a112, a122), _symmetric(a112, a122, a222)], axis=-3)
 
 
 def _half_plane_chart(t: Array) -> Array:
@@ -152,9 +150,8 @@ def _log_det_spd(d: int) -> LegendreFunction:
 
     def shape_chart(w: Array) -> Array:
         # w / sqrt(det) is on the hyperboloid y0^2 - y1^2 - y2^2 = 1, a, c = y0 +- y1, b = y2
-        return anp.stack(
-            [anp.arcsinh(w[..., 1] / anp.sqrt(determinant(w))), anp.log(w[..., 0] / w[..., 2]) / 2], axis=-1
-        )
+        u = anp.arcsinh(w[..., 1] / anp.sqrt(determinant(w)))
+        return anp.stack([u, anp.log(w[..., 0] / w[..., 2]) / 2], axis=-1)
 
     def from_charts(scale: Array, shape: Array) -> Array:
         root, u, v = anp.exp(scale[..., 0] / anp.sqrt(2.0)), shape[..., 0], shape[..., 1]
@@ -187,13 +184,14 @@ def _quartic(d: int) -> LegendreFunction:
         pair = 2 * w[..., :, None, None] * np.eye(d)
         return pair + anp.einsum("...ijk->...jik", pair) + anp.einsum("...ijk->...jki", pair)
 
+    def hessian(w: Array) -> Array:
+        return (1 + anp.sum(w**2, axis=-1))[..., None, None] * np.eye(d) + 2 * w[..., :, None] * w[..., None, :]
+
     return LegendreFunction(
         lambda w: anp.sum(w**2, axis=-1) / 2 + anp.sum(w**2, axis=-1) ** 2 / 4,
         d,
         gradient=lambda w: w * (1 + anp.sum(w**2, axis=-1, keepdims=True)),
-        hessian=lambda w: (
-            (1 + anp.sum(w**2, axis=-1))[..., None, None] * np.eye(d) + 2 * w[..., :, None] * w[..., None, :]
-        ),
+        hessian=hessian,
         third_derivative=third,
         name="quartic",
     )
@@ -226,44 +224,26 @@ def _soft_max_affine(d: int) -> LegendreFunction:
     return result
 
 
-for _entry in [
-    Entry("negative_entropy", "potential", "sum w log w - w", "w > 0", "", separable("entropy", "negative entropy")),
-    Entry("burg", "potential", "-sum log w", "w > 0", "", separable("log_barrier", "Burg entropy")),
-    Entry(
-        "fermi_dirac",
-        "potential",
-        "sum w log w + (1-w) log(1-w)",
-        "0 < w < 1",
-        "",
-        separable("fermi_dirac", "Fermi-Dirac entropy"),
-    ),
-    Entry(
+_dims: dict[str, tuple[int, ...]] = {"gaussian_log_partition": (2,), "log_det_spd": (3,)}
+for _name, _formula, _domain, _build in [
+    ("negative_entropy", "sum w log w - w", "w > 0", separable("entropy", "negative entropy")),
+    ("burg", "-sum log w", "w > 0", separable("log_barrier", "Burg entropy")),
+    ("fermi_dirac", "sum w log w + (1-w) log(1-w)", "0 < w < 1", separable("fermi_dirac", "Fermi-Dirac entropy")),
+    (
         "hyperbolic_entropy",
-        "potential",
         "sum w arsinh w - sqrt(1+w^2)",
         "R^d",
-        "",
         separable("hyperbolic_entropy", "hyperbolic entropy"),
     ),
-    Entry("log_sum_exp", "potential", "log(1 + sum exp w)", "R^d", "", lambda d: _simplex_pair(d)[1]),
-    Entry(
-        "simplex_entropy", "potential", "sum w log w over d + 1 entries", "simplex", "", lambda d: _simplex_pair(d)[0]
-    ),
-    Entry("polytope_barrier", "potential", "-sum log(b - A w)", "polytope", "", _polytope_barrier),
-    Entry("logistic_regression", "potential", "mean log(1 + exp Zw) + |w|^2/20", "R^d", "", _logistic_regression),
-    Entry(
-        "gaussian_log_partition",
-        "potential",
-        "-t1^2/(4 t2) - log(-2 t2)/2",
-        "t2 < 0",
-        "",
-        _gaussian_log_partition,
-        dims=(2,),
-    ),
-    Entry("log_det_spd", "potential", "-log(a c - b^2)", "SPD(2)", "", _log_det_spd, dims=(3,)),
-    Entry("quartic", "potential", "|w|^2/2 + |w|^4/4", "R^d", "", _quartic),
-    Entry("quadratic_form", "potential", "w^T A w / 2", "R^d", "", _quadratic_form),
-    Entry("power", "potential", "sum |w|^4/4 + |w|^2/2", "R^d", "", separable("quartic", "power 4")),
-    Entry("soft_max_affine", "potential", "log sum exp(A w + b) + |w|^2/20", "R^d", "", _soft_max_affine),
+    ("log_sum_exp", "log(1 + sum exp w)", "R^d", lambda d: _simplex_pair(d)[1]),
+    ("simplex_entropy", "sum w log w over d + 1 entries", "simplex", lambda d: _simplex_pair(d)[0]),
+    ("polytope_barrier", "-sum log(b - A w)", "polytope", _polytope_barrier),
+    ("logistic_regression", "mean log(1 + exp Zw) + |w|^2/20", "R^d", _logistic_regression),
+    ("gaussian_log_partition", "-t1^2/(4 t2) - log(-2 t2)/2", "t2 < 0", _gaussian_log_partition),
+    ("log_det_spd", "-log(a c - b^2)", "SPD(2)", _log_det_spd),
+    ("quartic", "|w|^2/2 + |w|^4/4", "R^d", _quartic),
+    ("quadratic_form", "w^T A w / 2", "R^d", _quadratic_form),
+    ("power", "sum |w|^4/4 + |w|^2/2", "R^d", separable("quartic", "power 4")),
+    ("soft_max_affine", "log sum exp(A w + b) + |w|^2/20", "R^d", _soft_max_affine),
 ]:
-    potentials.add(_entry)
+    potentials.add(Entry(_name, "potential", _formula, _domain, "", _build, _dims.get(_name, ())))

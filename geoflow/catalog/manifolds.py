@@ -78,10 +78,7 @@ def _spd_start(n: int) -> Array:
 def log_det_dual(A: ArrayLike, X0: ArrayLike) -> LegendreFunction:
     """Q(mu) = -log det(X0^-1 - sum mu_i A_i) - log det X0: X^-1 moves on a straight line, whatever the A_i.
 
-    Parameters
-    ----------
-    A : array-like, shape=[d, n, n]
-    X0 : array-like, shape=[n, n]
+    A has shape=[d, n, n] and X0 shape=[n, n].
     """
     A, start = np.asarray(A, dtype=float), np.asarray(X0, dtype=float)
     inverse = np.linalg.inv(start)
@@ -119,7 +116,9 @@ def _spd_bures(d: int) -> Case:
     V = np.linalg.eigh(np.einsum("d,dij->ij", np.linspace(1, 2, d), A))[1]
     a = np.einsum("ik,dij,jk->dk", V, A, V)
     dual = exponential_sum(a, np.einsum("ik,ij,jk->k", V, X0, V), 4.0)
-    return _case(_measurements(A, _spd(n, SPDBuresWassersteinMetric), "spd_bures"), X0, dual, 0.1)
+    return _case(
+        _measurements(A, _with(SPDMatrices(n, equip=False), SPDBuresWassersteinMetric), "spd_bures"), X0, dual, 0.1
+    )
 
 
 def _spd_euclidean(d: int) -> Case:
@@ -134,11 +133,13 @@ def _spd_euclidean(d: int) -> Case:
         hessian=lambda mu: gram + 0 * mu[..., None],
         name="Q of linear measurements",
     )
-    return _case(_measurements(A, _spd(n, SPDEuclideanMetric), "spd_euclidean"), X0, dual, 0.02)
+    return _case(
+        _measurements(A, _with(SPDMatrices(n, equip=False), SPDEuclideanMetric), "spd_euclidean"), X0, dual, 0.02
+    )
 
 
-def _spd(n: int, metric: type) -> SPDMatrices:
-    space = SPDMatrices(n, equip=False)
+def _with(space: Manifold, metric: type) -> Manifold:
+    """A space that comes with `equip=False`, and a metric."""
     space.equip_with_metric(metric)
     return space
 
@@ -150,12 +151,7 @@ def riccati_dual(diagonals: ArrayLike, X0: ArrayLike) -> LegendreFunction:
     """Q(mu) = log det(cosh D + sinh D X0), D = diag(sum mu_i a_i), X0 cut to its first p rows.
 
     The flow X' = A - X A^T X of measurements tr(A_i^T X), A_i diagonal n x p, is X = Y Z^-1 with Y' = A Z, Z' = A^T Y.
-
-    Parameters
-    ----------
-    diagonals : array-like, shape=[d, p]
-        The diagonals a_i of the A_i.
-    X0 : array-like, shape=[n, p]
+    The diagonals a_i of the A_i have shape=[d, p], X0 has shape=[n, p].
     """
     a, start = np.asarray(diagonals, dtype=float), np.asarray(X0, dtype=float)
     top = start[: start.shape[1]]
@@ -210,9 +206,7 @@ def _so_torus(d: int) -> Case:
     for i, t in enumerate(angles):
         X0[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = [[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]
     halves = np.kron(np.eye(d), [0.5, 0.5])
-
-    blocks = np.stack([np.diag(row) for row in halves])
-    G = _measurements(blocks, SpecialOrthogonal(2 * d), "so_torus")
+    G = _measurements(np.stack([np.diag(row) for row in halves]), SpecialOrthogonal(2 * d), "so_torus")
     return _case(G, X0, riccati_dual(halves, X0))
 
 
@@ -259,9 +253,8 @@ def _to_hyperboloid(y: Array) -> Array:
 
 
 def _hyperboloid_gaussian(d: int) -> Case:
-    x0 = np.array([np.sqrt(1.29), 0.2, 0.5])
     G = Parametrization(_gaussian_chart, Hyperboloid(2), 2, name="hyperboloid_gaussian")
-    return _hyperbolic_case(G, x0)
+    return _hyperbolic_case(G, np.array([np.sqrt(1.29), 0.2, 0.5]))
 
 
 def _ball_gaussian(d: int) -> Case:
@@ -314,16 +307,13 @@ class HeisenbergMetric(RiemannianMetric):
 
     def metric_matrix(self, base_point: Array) -> Array:
         """g = dx^2 + dy^2 + (dz - x dy)^2, shape=[..., 3, 3]."""
-        x = base_point[..., 0]
-        one, zero = anp.ones(anp.shape(x)), anp.zeros(anp.shape(x))
-        rows = [[one, zero, zero], [zero, 1 + x**2, -x], [zero, -x, one]]
-        matrix: Array = anp.stack([anp.stack(row, axis=-1) for row in rows], axis=-2)  # type: ignore[call-overload]
-        return matrix
+        x = base_point[..., :1, None]
+        linear = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, -1.0, 0.0]])
+        return np.eye(3) + x * linear + x**2 * np.diag([0.0, 1.0, 0.0])
 
 
 def _heisenberg(d: int) -> Case:
-    space = Euclidean(3, equip=False)
-    space.equip_with_metric(HeisenbergMetric)
+    space = _with(Euclidean(3, equip=False), HeisenbergMetric)
     return _case(Parametrization(lambda x: x[..., :2], space, 2, name="heisenberg"), [0.3, -0.2, 0.5])
 
 
@@ -334,7 +324,7 @@ def _neuron(d: int) -> Case:
 
 def _spd_bures_general(d: int) -> Case:
     A = _symmetric_matrices(d, 2, commuting=False)
-    G = _measurements(A, _spd(2, SPDBuresWassersteinMetric), "spd_bures_general")
+    G = _measurements(A, _with(SPDMatrices(2, equip=False), SPDBuresWassersteinMetric), "spd_bures_general")
     return _case(G, _spd_start(2), mu_bound=0.1)
 
 
@@ -381,13 +371,7 @@ for _name, _formula, _build, _d, _reason in [
     ("heisenberg", "(x, y) on the Heisenberg group", _heisenberg, 2, "[grad G_1, grad G_2] = d/dz, vertical"),
     ("spd_bures_general", "tr(A_i X), Bures-Wasserstein", _spd_bures_general, 2, "the A_i do not commute"),
     ("so_general", "tr(A_i^T X) on SO(3)", _so_general, 2, "A_i A_j^T is not symmetric"),
-    (
-        "stiefel_rows",
-        "squared norms of rows on Stiefel(4, 2)",
-        _stiefel_rows,
-        2,
-        "the brackets rotate the columns",
-    ),
+    ("stiefel_rows", "squared norms of rows on Stiefel(4, 2)", _stiefel_rows, 2, "the brackets rotate the columns"),
     ("hyperboloid_coordinates", "(x_1, x_2) on the hyperboloid", _hyperboloid_coordinates, 2, "not Hessian in x"),
     ("ball_identity", "x on the Poincare ball", _ball_identity, 2, "a conformal metric that is not Hessian in x"),
 ]:

@@ -22,12 +22,8 @@ def commuting_matrices(d: int, n: int, seed: int = 0) -> tuple[Array, Array]:
 def exponential_sum(eigenvalues: ArrayLike, weights: ArrayLike, rate: float) -> LegendreFunction:
     """Q(mu) = sum_k y_k (exp(rate <a_k, mu>) - 1) / 4, the dual of quadratic measurements.
 
-    Parameters
-    ----------
-    eigenvalues : array-like, shape=[d, n]
-    weights : array-like, shape=[n]
-        y_k > 0, squared coordinates of the start in the eigenbasis.
-    rate : float
+    The a_k are the columns of the eigenvalues, shape=[d, n]; the weights y_k > 0 are the squared coordinates of the
+    start in the eigenbasis, shape=[n].
     """
     a, y = np.asarray(eigenvalues, dtype=float), np.asarray(weights, dtype=float)
 
@@ -49,13 +45,11 @@ def _quadratic(d: int) -> Case:
     V, a = commuting_matrices(d, D)
     A = np.einsum("ki,di,li->dkl", V, a, V)
     x0 = V @ np.linspace(0.8, 1.2, D)
-    G = Parametrization(
-        lambda x: anp.einsum("...k,dkl,...l->...d", x, A, x) / 2,
-        D,
-        d,
-        jacobian=lambda x: anp.einsum("dkl,...l->...dk", A, x),
-        name="quadratic",
-    )
+
+    def jacobian(x: Array) -> Array:
+        return anp.einsum("dkl,...l->...dk", A, x)
+
+    G = Parametrization(lambda x: anp.einsum("...k,dkl,...l->...d", x, A, x) / 2, D, d, jacobian, "quadratic")
     return Case(G, x0, None, around(x0, 0.3), dual=exponential_sum(a, (V.T @ x0) ** 2, 2.0), mu_bound=0.3)
 
 
@@ -66,32 +60,21 @@ def _matrix_sensing(d: int, rank: int = 2) -> Case:
     A = np.einsum("ki,di,li->dkl", V, a, V)
     U0 = V @ np.stack([np.linspace(0.6, 1.0, n), np.linspace(0.9, 0.5, n)], axis=-1)
 
-    def factor(x: Array) -> Array:
-        return anp.reshape(x, (*anp.shape(x)[:-1], n, rank))
+    def value(x: Array) -> Array:
+        U = anp.reshape(x, (*anp.shape(x)[:-1], n, rank))
+        return anp.einsum("dkl,...ka,...la->...d", A, U, U)
 
-    G = Parametrization(
-        lambda x: anp.einsum("dkl,...ka,...la->...d", A, factor(x), factor(x)),
-        n * rank,
-        d,
-        jacobian=lambda x: (
-            2 * anp.reshape(anp.einsum("dkl,...la->...dka", A, factor(x)), (*anp.shape(x)[:-1], d, n * rank))
-        ),
-        name="matrix_sensing",
-    )
+    def jacobian(x: Array) -> Array:
+        U = anp.reshape(x, (*anp.shape(x)[:-1], n, rank))
+        return 2 * anp.reshape(anp.einsum("dkl,...la->...dka", A, U), (*anp.shape(x)[:-1], d, n * rank))
+
+    G = Parametrization(value, n * rank, d, jacobian, "matrix_sensing")
     weights = ((V.T @ U0) ** 2).sum(axis=1)
     return Case(G, U0.ravel(), None, around(U0.ravel(), 0.3), dual=exponential_sum(a, weights, 4.0), mu_bound=0.15)
 
 
-parametrizations.add(
-    Entry("quadratic", "quadratic", "x^T A_i x / 2, A_i commuting", "cone spanned by the spectra", "Q", _quadratic)
-)
-parametrizations.add(
-    Entry(
-        "matrix_sensing",
-        "quadratic",
-        "tr(A_i U U^T), A_i commuting",
-        "cone spanned by the spectra",
-        "Q",
-        _matrix_sensing,
-    )
-)
+for _name, _formula, _build in [
+    ("quadratic", "x^T A_i x / 2, A_i commuting", _quadratic),
+    ("matrix_sensing", "tr(A_i U U^T), A_i commuting", _matrix_sensing),
+]:
+    parametrizations.add(Entry(_name, "quadratic", _formula, "cone spanned by the spectra", "Q", _build))

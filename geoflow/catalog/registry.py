@@ -25,10 +25,8 @@ class Case:
     parametrization : Parametrization
     x0 : array, shape=[D]
         A sensible start.
-    legendre : LegendreFunction, or None
-        Closed form of the R induced from x0, normalised by R(w0) = 0 and grad R(w0) = 0; None where none is known.
-    dual : LegendreFunction, or None
-        Closed form of Q = R* where R itself has none.
+    legendre, dual : LegendreFunction, or None
+        Closed form of the R induced from x0, normalised by R(w0) = 0 and grad R(w0) = 0, or of Q = R*, where known.
     sample : callable
         (n, rng) to points of M near x0, shape=[n, D].
     mu_bound : float
@@ -104,15 +102,8 @@ class Registry(Mapping[str, Entry[T]]):
         if name in self.entries:
             return self.entries[name]
         near = difflib.get_close_matches(str(name), self.entries, n=3)
-        raise UnknownNameError(
-            f"no {self.kind} of that name",
-            got=repr(name),
-            wanted=f"one of {', '.join(self.entries)}",
-            remedy=f"did you mean {' or '.join(near)}?" if near else "",
-        )
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.entries
+        wanted, remedy = f"one of {', '.join(self.entries)}", f"did you mean {' or '.join(near)}?" if near else ""
+        raise UnknownNameError(f"no {self.kind} of that name", repr(name), wanted, remedy)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)

@@ -23,7 +23,8 @@ def gradient_descent(
 ) -> Trajectory:
     """x_{k+1} = x_k - step dG^T (grad L(G(x_k)) + xi_k), in the ambient coordinates, projected back to a curved M.
 
-    First order in the step: its w is within O(step) of gradient flow at the time k step.
+    First order in the step: its w is within O(step) of gradient flow at the time t = k step. Leaving the domain does
+    not raise: it stops with a status.
 
     Parameters
     ----------
@@ -36,11 +37,6 @@ def gradient_descent(
     n_steps : int
     noise : callable, optional
         k to xi_k, shape=[d]: stochastic gradient descent.
-
-    Returns
-    -------
-    Trajectory
-        t = k step. Leaving the domain does not raise: it stops with a status.
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x = G.flatten(G.require_points(x0, "x0"))
@@ -72,10 +68,9 @@ def natural_gradient_descent(
     require_type(R, LegendreFunction, "R")
     w = R.domain.require(w0, "w0")
 
-    def advance(w: Array, force: Array) -> Array:
-        return w + step * np.linalg.solve(R.hessian(w), force)
-
-    scheme = _Scheme("natural gradient descent", R.domain.require, advance)
+    scheme = _Scheme(
+        "natural gradient descent", R.domain.require, lambda w, force: w + step * np.linalg.solve(R.hessian(w), force)
+    )
     return _iterate(scheme, PointwiseLoss(loss, R.dim), w, step, n_steps, noise)
 
 
@@ -133,15 +128,7 @@ def _iterate(
 
 
 def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> float:
-    """Least-squares slope of log error(step) against log step.
-
-    Parameters
-    ----------
-    error : callable
-        Step to a positive error.
-    steps : sequence of float
-        At least two.
-    """
+    """Least-squares slope of log error(step), positive, against log step, over at least two steps."""
     h = as_finite(steps, "steps")
     if h.ndim != 1 or len(h) < 2 or not (h > 0).all():
         raise ArgumentError("steps", got=f"{steps!r}", wanted="at least two positive numbers")

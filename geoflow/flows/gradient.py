@@ -29,7 +29,7 @@ def gradient_flow(
 ) -> Trajectory:
     """Integrate gradient flow on M, x' = -dG(x)^T grad L_t(G(x)), from x(0) = x0.
 
-    With a regularizer, x' = -dG(x)^T grad L_t(G(x)) - alpha(t) grad h(x).
+    With a regularizer, x' = -dG(x)^T grad L_t(G(x)) - alpha(t) grad h(x). `mu` is minus the integral of grad L.
 
     Parameters
     ----------
@@ -45,11 +45,6 @@ def gradient_flow(
         t to alpha(t), the strength of the regularizer; 1 by default.
     rtol, atol, method : optional
         As for `geoflow.numerics.integrate.Solver`; on a curved M a hundredth of the tolerances is used.
-
-    Returns
-    -------
-    Trajectory
-        `mu` is minus the integral of grad L along the flow.
 
     Raises
     ------

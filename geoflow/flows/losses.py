@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import autograd.numpy as anp
 import numpy as np
+from scipy.special import expit
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite, as_points
@@ -24,22 +25,13 @@ class Loss(Protocol):
 
 
 class LinearModelLoss:
-    """L(w) = l(Zw): a loss that sees w through n linear measurements.
-
-    Parameters
-    ----------
-    Z : array-like, shape=[n, d]
-    y : array-like, shape=[n]
-    """
+    """L(w) = l(Zw): a loss that sees w through n linear measurements; Z of shape=[n, d], y of shape=[n]."""
 
     def __init__(self, Z: ArrayLike, y: ArrayLike):
         self.Z, self.y = as_finite(Z, "Z"), as_finite(y, "y")
         if self.Z.ndim != 2 or self.y.shape != self.Z.shape[:1]:
-            raise ShapeError(
-                "data of the loss",
-                got=f"Z of shape {self.Z.shape}, y of shape {self.y.shape}",
-                wanted="Z of shape [n, d] and y of shape [n]",
-            )
+            got = f"Z of shape {self.Z.shape}, y of shape {self.y.shape}"
+            raise ShapeError("data of the loss", got, "Z of shape [n, d] and y of shape [n]")
 
     @property
     def dim(self) -> int:
@@ -96,30 +88,21 @@ class LogisticLoss(LinearModelLoss):
         return anp.mean(anp.logaddexp(0.0, -self.y * z), axis=-1)
 
     def link_gradient(self, z: Array) -> Array:
-        from scipy.special import expit
-
         return -self.y * expit(-self.y * z) / len(self.y)
 
     def link_hessian(self, z: Array) -> Array:
-        from scipy.special import expit
-
         return expit(z) * expit(-z) / len(self.y)
 
 
 class PointwiseLoss:
-    """A user's loss(w) or loss(w, t), called at one point at a time, with its gradient.
-
-    The gradient is the loss's own `gradient` where it has one, else automatic.
-    """
+    """A user's loss(w) or loss(w, t), called at one point at a time; its gradient is its own or automatic."""
 
     def __init__(self, loss: Loss, dim: int):
         if not callable(loss):
             raise ArgumentError("loss", got=type(loss).__name__, wanted="a callable loss(w) or loss(w, t)")
-        self.loss, self.dim = loss, dim
-        self.time_dependent = _takes_time(loss)
-        own = getattr(loss, "gradient", None)
-        self._own_gradient: Callable[..., ArrayLike] | None = own
-        self._own_takes_time = own is not None and _takes_time(own)
+        self.loss, self.dim, self.time_dependent = loss, dim, _takes_time(loss)
+        self._own_gradient: Callable[..., ArrayLike] | None = getattr(loss, "gradient", None)
+        self._own_timed = self._own_gradient is not None and _takes_time(self._own_gradient)
         if isinstance(loss, LinearModelLoss) and loss.dim != dim:
             raise ShapeError("loss", got=f"Z with {loss.dim} columns", wanted=f"{dim}, the dimension of w")
 
@@ -128,26 +111,21 @@ class PointwiseLoss:
         with np.errstate(all="ignore"):
             value = self.loss(w, t) if self.time_dependent else self.loss(w)
         if np.shape(value) != ():
-            raise ShapeError(
-                "value of the loss",
-                got=f"shape {np.shape(value)} at one point w of shape {w.shape}",
-                wanted="a scalar",
-                remedy="sum over the last axis, for example np.sum(..., axis=-1)",
-            )
+            got, remedy = f"shape {np.shape(value)} at one point w of shape {w.shape}", "sum over the last axis"
+            raise ShapeError("value of the loss", got, "a scalar", f"{remedy}, for example np.sum(..., axis=-1)")
         if not np.isfinite(value):
             raise NotFiniteError("value of the loss", got=f"{value} at the starting point", wanted="a finite number")
 
     def value(self, w: Array, t: float) -> Array:
         """L_t(w), shape=[N, d] to shape=[N]."""
-        time = (t,) if self.time_dependent else ()
-        return np.array([float(self.loss(point, *time)) for point in w])
+        return np.array([float(self.loss(point, t) if self.time_dependent else self.loss(point)) for point in w])
 
     def gradient(self, w: Array, t: float) -> Array:
         """grad L_t(w), shape=[N, d]."""
         if self._own_gradient is not None:
             if isinstance(self.loss, LinearModelLoss):
                 return self.loss.link_gradient(w @ self.loss.Z.T) @ self.loss.Z
-            own, time = self._own_gradient, (t,) if self._own_takes_time else ()
+            own, time = self._own_gradient, (t,) if self._own_timed else ()
             return np.stack([np.asarray(own(point, *time), dtype=float) for point in w])
         call = (lambda p: self.loss(p, t)) if self.time_dependent else self.loss
         return np.stack([autodiff.value_and_vjp(call, point)[1](np.ones(())) for point in w])
@@ -156,13 +134,11 @@ class PointwiseLoss:
 def _takes_time(function: Callable[..., Any]) -> bool:
     """Whether a second positional argument is required."""
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return False
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return len([p for p in positional if p.default is p.empty]) >= 2 or (
-        len(positional) >= 2 and positional[1].name == "t"
-    )
+    return sum(p.default is p.empty for p in positional) >= 2 or [p.name for p in positional[1:2]] == ["t"]
 
 
 Schedule = Callable[[float], float] | float
@@ -188,10 +164,7 @@ def as_schedule(schedule: Schedule | None, regularized: bool) -> Callable[[float
 class LinearSchedule:
     """Losses L_t(w) = -<u_k, w> p(t - k) for k <= t < k + 1, with the pulse p(s) = 30 s^2 (1 - s)^2 of integral 1.
 
-    Parameters
-    ----------
-    forces : array-like, shape=[K, d]
-        u_0, ..., u_{K-1}: minus the gradients, so that the integral of the gradient is minus their sum.
+    The integral of the gradient is minus the sum of the forces u_0, ..., u_{K-1}, shape=[K, d].
     """
 
     def __init__(self, forces: ArrayLike):
@@ -212,29 +185,9 @@ class LinearSchedule:
 
 
 def trajectory_of(solution: Solution, loss: PointwiseLoss, w_of: Map, mu: Array, x: Array | None = None) -> Trajectory:
-    """The trajectory of a solution.
-
-    Parameters
-    ----------
-    solution : Solution
-    loss : PointwiseLoss
-    w_of : callable
-        States, shape=[..., k], to w, shape=[..., *batch, d].
-    mu : array, shape=[n_times, ..., d]
-    x : array, shape=[n_times, ..., D], optional
-    """
-    w = w_of(solution.y)
+    """The trajectory of a solution; `w_of` maps its states, shape=[..., k], to w, shape=[..., *batch, d]."""
+    w, s = w_of(solution.y), solution
     with np.errstate(all="ignore"):
-        values = np.stack([loss.value(p.reshape(-1, loss.dim), float(s)) for p, s in zip(w, solution.t, strict=True)])
-    return Trajectory(
-        t=solution.t,
-        w=w,
-        x=x,
-        mu=mu,
-        loss=values.reshape(w.shape[:-1]),
-        status=solution.status,
-        message=solution.message,
-        sol=lambda s: w_of(solution.dense(s)),
-        n_evaluations=solution.n_evaluations,
-        method=solution.method,
-    )
+        values = np.stack([loss.value(p.reshape(-1, loss.dim), float(t)) for p, t in zip(w, s.t, strict=True)])
+    values = values.reshape(w.shape[:-1])
+    return Trajectory(s.t, w, x, mu, values, s.status, s.message, lambda t: w_of(s.dense(t)), s.n_evaluations, s.method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_times, require_type
-from geoflow.errors import ArgumentError, CheckError, DomainError, GeoflowError
+from geoflow.errors import ArgumentError, DomainError, GeoflowError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.numerics.integrate import Solver, SolverOptions
 from geoflow.potentials.legendre import LegendreFunction
@@ -31,7 +32,7 @@ def mirror_flow(
     schedule: Schedule | None = None,
     **solver: Unpack[SolverOptions],
 ) -> Trajectory:
-    """Integrate mirror flow d/dt grad R(w) = -grad L_t(w) from w(0) = w0.
+    """Integrate mirror flow d/dt grad R(w) = -grad L_t(w) from w(0) = w0; the result's `mu` is grad R(w).
 
     For a family R_a, of `regularized_mirror_map`, d/dt grad R_{a(t)}(w) = -grad L_t(w) with a' = alpha(t).
 
@@ -51,11 +52,6 @@ def mirror_flow(
     rtol, atol, method : optional
         As for `geoflow.numerics.integrate.Solver`; tolerances are those of the integrated coordinates.
 
-    Returns
-    -------
-    Trajectory
-        `mu` is grad R(w).
-
     Raises
     ------
     DomainError, ShapeError, ArgumentError, NotFiniteError
@@ -69,17 +65,14 @@ def mirror_flow(
     if coordinates not in COORDINATES:
         raise ArgumentError("coordinates", got=repr(coordinates), wanted=f"one of {COORDINATES}")
     mu0 = R(0.0).gradient(w0) if isinstance(R, RegularizedLegendreFunction) else R.gradient(w0)
-    w0 = np.asarray(w0, dtype=float)
-    pointwise = PointwiseLoss(loss, R.dim)
+    w0, pointwise = np.asarray(w0, dtype=float), PointwiseLoss(loss, R.dim)
     pointwise.require_scalar(w0.reshape(-1, R.dim)[0], 0.0)
     run = _Run(pointwise, times, integrator, mu0)
     if isinstance(R, RegularizedLegendreFunction):
         return run.regularized(R, alpha)
-    if coordinates == "auto":
-        coordinates = "mu" if R.has_closed_conjugate else "w"
-    if coordinates == "w":
+    if coordinates == "w" or (coordinates == "auto" and not R.has_closed_conjugate):
         return run.primal(R, w0)
-    return run.dual(R) if coordinates == "mu" else run.linear(R)
+    return run.linear(R) if coordinates == "nu" else run.dual(R)
 
 
 @dataclass(frozen=True)
@@ -138,12 +131,8 @@ class _Run:
         """mu = mu0 - Z^T nu, nu' = grad l(Z grad Q(mu)): n unknowns for each of the N flows."""
         linear = self.loss.loss
         if not isinstance(linear, LinearModelLoss):
-            raise ArgumentError(
-                "coordinates 'nu'",
-                got=f"a loss of type {type(linear).__name__}",
-                wanted="a loss of the form l(Zw), such as LeastSquares or LogisticLoss",
-                remedy="use coordinates='mu'",
-            )
+            got, wanted = f"a loss of type {type(linear).__name__}", "one of the form l(Zw), such as LeastSquares"
+            raise ArgumentError("coordinates 'nu'", got, wanted, remedy="use coordinates='mu'")
         Z, primal, flat = linear.Z, R.conjugate.kernel.gradient, self.flat
 
         def mu_of(values: Array) -> Array:
@@ -166,10 +155,9 @@ class _Run:
         solution = self.solver.integrate(rhs, np.zeros(len(flat) * len(Z)), self.times, jac)
         return trajectory_of(solution, self.loss, w_of, mu_of(solution.y))
 
-    def regularized(self, R: RegularizedLegendreFunction, alpha: Schedule) -> Trajectory:
+    def regularized(self, R: RegularizedLegendreFunction, alpha: Callable[[float], float]) -> Trajectory:
         """(mu, a) moves by (-grad L, alpha)."""
         primal, flat = R.local_inverse(), self.flat
-        assert callable(alpha)
 
         def rhs(s: float, y: Array) -> Array:
             w = primal(y[:-1].reshape(flat.shape), float(y[-1]))
@@ -190,29 +178,15 @@ def check_rate_bound(
 ) -> Check:
     """Check L(w(t)) - L(w*) <= D_R(w*, w(0)) / t along a trajectory of a convex, time-independent loss.
 
-    Parameters
-    ----------
-    R : LegendreFunction
-    trajectory : Trajectory
-        From w(0) at t = 0; its first time must be 0.
-    loss : callable
-    w_star : array-like, shape=[d]
-        Any point of the domain.
-    tol : float
-
-    Returns
-    -------
-    Check
-        `defect` is the largest of t (L(w(t)) - L(w*)) / D_R(w*, w(0)) - 1, at least 0.
+    The defect is the largest of t (L(w(t)) - L(w*)) / D_R(w*, w(0)) - 1, at least 0; the trajectory starts at t = 0,
+    and w_star is any point of the domain, shape=[d].
 
     Reference
     ---------
     LWLA22, theorem 4.14.
     """
     if trajectory.t[0] != 0.0:
-        raise ArgumentError(
-            "trajectory", got=f"first time {trajectory.t[0]:g}", wanted="a trajectory that starts at t = 0"
-        )
+        raise ArgumentError("trajectory", got=f"first time {trajectory.t[0]:g}", wanted="one that starts at t = 0")
     w_star = np.asarray(w_star, dtype=float)
     divergence = float(R.bregman_divergence(w_star, trajectory.w[0]))
     if divergence <= 0:
@@ -227,6 +201,5 @@ def check_rate_bound(
         witness=trajectory.w[worst],
         detail=f"largest t (L - L*) / D_R = {excess[worst]:.4f} at t = {trajectory.t[worst]:.4g}",
         n_points=len(excess),
-        error=CheckError,
         evidence={"largest_ratio": float(excess[worst])},
     )

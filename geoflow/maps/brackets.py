@@ -21,18 +21,7 @@ def gradient_brackets(kernel: MapKernel, x: Array) -> Array:
 
 
 def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_shape: tuple[int, ...]) -> Check:
-    """[grad G_i, grad G_j] = 0 at flat points of shape=[N, D], relative to the largest D(grad G_j).grad G_i there.
-
-    Parameters
-    ----------
-    kernel : MapKernel
-    x : array, shape=[N, D]
-    tol : float
-    name : str
-        Of the map.
-    point_shape : tuple of int
-        Shape of the witness.
-    """
+    """[grad G_i, grad G_j] = 0 at flat points of shape=[N, D], relative to the largest D(grad G_j).grad G_i there."""
     rows = require_finite(kernel.gradients(x), x, 1, f"gradients of {name}")
     along = require_finite(kernel.derivative_of_gradients(x, rows), x, 1, f"brackets of {name}")
     norms = np.linalg.norm(along - np.swapaxes(along, 1, 2), axis=-1)
@@ -42,15 +31,15 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
     floor = 1e-6 * (rows**2).sum(axis=-1).max(axis=-1) / np.where(length > 0, length, 1.0)
     scale = np.maximum(np.linalg.norm(along, axis=-1).max(axis=(1, 2)), np.maximum(floor, 1e-300))
     relative = norms / scale[:, None, None]
-    n, i, j = (int(k) for k in np.unravel_index(int(np.argmax(relative)), relative.shape))
-    first, second = sorted((i, j))
+    n, *pair = (int(k) for k in np.unravel_index(int(np.argmax(relative)), relative.shape))
+    first, second = sorted(pair)
     return Check(
         name=f"commuting of {name}",
         defect=float(relative.max()),
         scale=float(scale[n]),
         tol=tol,
         witness=x[n].reshape(point_shape),
-        detail=f"|[grad G_{first + 1}, grad G_{second + 1}]| = {norms[n, i, j]:.3e}",
+        detail=f"|[grad G_{first + 1}, grad G_{second + 1}]| = {norms[n, first, second]:.3e}",
         n_points=len(x),
         error=NotCommutingError,
         evidence={
@@ -75,7 +64,6 @@ def regular_check(
         n = int(np.argmin(ratios))
         ratio = float(ratios[n])
         detail = f"singular values of dG from {values[n, -1]:.2e} to {values[n, 0]:.2e}"
-    remedy = "start where dG has full rank, or drop dependent components of G"
     return Check(
         name=f"regularity of {name}",
         defect=max(0.0, 1.0 - ratio / tol),
@@ -85,7 +73,7 @@ def regular_check(
         detail=detail,
         n_points=len(x),
         error=NotRegularError,
-        evidence={"remedy": remedy, "singular_ratio": ratio},
+        evidence={"remedy": "start where dG has full rank, or drop dependent components of G", "singular_ratio": ratio},
     )
 
 
@@ -105,24 +93,9 @@ def require_finite(value: Array, x: Array, axes: int, what: str) -> Array:
 
 
 def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, point_shape: tuple[int, ...]) -> bool:
-    """Shape of the values, and each point treated on its own; whether all values are finite.
-
-    Parameters
-    ----------
-    evaluate : callable
-        Flat points of shape=[..., D] to checked values.
-    points : array, shape=[n, D]
-    name : str
-    point_shape : tuple of int
-        Shape of one point as the user's function sees it.
-
-    Raises
-    ------
-    ShapeError, ArgumentError
-    """
+    """Shape of the values at flat points, shape=[n, D], and each point treated on its own; whether all are finite."""
     try:
-        batch = evaluate(points)
-        single = np.stack([evaluate(p) for p in points])
+        batch, single = evaluate(points), np.stack([evaluate(p) for p in points])
     except ShapeError:
         raise
     except Exception as error:
@@ -133,27 +106,21 @@ def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, p
             remedy="act on the last axis only (x[..., i]), and check space and codomain_dim",
         ) from error
     both = np.isfinite(batch) & np.isfinite(single)
-    gap = np.abs(np.where(both, batch - single, 0.0))
     size = np.abs(np.where(both, single, 0.0)).max() + 1e-300
-    if gap.max() > 1e-9 * size:
+    gap = float(np.abs(np.where(both, batch - single, 0.0)).max() / size)
+    if gap > 1e-9:
         raise ArgumentError(
             f"{name} mixes batch entries",
-            got=f"values that change by {gap.max() / size:.1e} relative when other points join the batch",
+            got=f"values that change by {gap:.1e} relative when other points join the batch",
             wanted="a map that treats every point on its own",
             remedy="reduce over axis=-1 only, and index with x[..., i]",
-            defect=float(gap.max() / size),
+            defect=gap,
         )
     return bool(both.all())
 
 
 def probe_metric(kernel: MapKernel, space: Manifold, x: Array, h: float = 1e-5) -> None:
-    """Brackets differentiate the metric: compare with central differences along M, which tell a wrong rule.
-
-    Raises
-    ------
-    ArgumentError
-        When the gradients cannot be differentiated, or their derivative by autograd is wrong.
-    """
+    """Brackets differentiate the metric: compare with central differences along M, which tell a wrong rule."""
     try:
         rows = kernel.gradients(x)
         v = rows[:, 0] / (1e-300 + np.linalg.norm(rows[:, 0], axis=-1, keepdims=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +14,7 @@ from geoflow.numerics.batches import consecutive
 
 
 class AffineKernel(MapKernel):
-    """A G(x) + b.
-
-    Parameters
-    ----------
-    part : MapKernel
-    A : array, shape=[e, d]
-    b : array, shape=[e] or []
-    """
+    """A G(x) + b, for A of shape=[e, d] and b of shape=[e] or []."""
 
     def __init__(self, part: MapKernel, A: Array, b: Array):
         self.part, self.A, self.b = part, A, b
@@ -58,12 +52,7 @@ class AffineKernel(MapKernel):
 
 
 class ProductKernel(MapKernel):
-    """(G_1(x_1), G_2(x_2), ...): flat points are the parts' points, one after the other.
-
-    Parameters
-    ----------
-    parts : sequence of MapKernel
-    """
+    """(G_1(x_1), G_2(x_2), ...): flat points are the parts' points, one after the other."""
 
     def __init__(self, parts: Sequence[MapKernel]):
         self.parts = tuple(parts)
@@ -71,29 +60,23 @@ class ProductKernel(MapKernel):
         self.dim, self.codomain_dim = sum(p.dim for p in parts), sum(p.codomain_dim for p in parts)
 
     def value(self, x: Array) -> Array:
-        return autodiff.concatenate([p.value(x[..., k]) for p, k in zip(self.parts, self._x, strict=True)], axis=-1)
+        return autodiff.concatenate([p.value(y) for p, y in self._each(x)], axis=-1)
 
     def jacobian(self, x: Array) -> Array:
-        return self._diagonal([p.jacobian(x[..., k]) for p, k in zip(self.parts, self._x, strict=True)], self._x)
+        return self._diagonal([p.jacobian(y) for p, y in self._each(x)], self._x)
 
     def gradients(self, x: Array) -> Array:
-        return self._diagonal([p.gradients(x[..., k]) for p, k in zip(self.parts, self._x, strict=True)], self._x)
+        return self._diagonal([p.gradients(y) for p, y in self._each(x)], self._x)
 
     def gradients_and_cometric(self, x: Array) -> tuple[Array, Array]:
-        both = [p.gradients_and_cometric(x[..., k]) for p, k in zip(self.parts, self._x, strict=True)]
+        both = [p.gradients_and_cometric(y) for p, y in self._each(x)]
         return self._diagonal([b[0] for b in both], self._x), self._diagonal([b[1] for b in both], self._w)
 
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
-        found = [
-            p.derivative_of_gradients(x[..., k], directions[..., k]) for p, k in zip(self.parts, self._x, strict=True)
-        ]
-        return self._diagonal(found, self._x)
+        return self._diagonal([p.derivative_of_gradients(y, v) for p, y, v in self._each(x, directions)], self._x)
 
     def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
-        found = [
-            p.derivative_of_cometric(x[..., k], directions[..., k]) for p, k in zip(self.parts, self._x, strict=True)
-        ]
-        return self._diagonal(found, self._w)
+        return self._diagonal([p.derivative_of_cometric(y, v) for p, y, v in self._each(x, directions)], self._w)
 
     def field(self, i: int) -> tuple[Map, Bilinear | None]:
         n = next(k for k, block in enumerate(self._w) if i < block.stop)
@@ -104,13 +87,12 @@ class ProductKernel(MapKernel):
             zeros = 0.0 * x
             return autodiff.concatenate([zeros[..., : block.start], part, zeros[..., block.stop :]], axis=-1)
 
-        derivative: Bilinear | None = None
-        if closed is not None:
-
-            def derivative(x: Array, v: Array) -> Array:
-                return padded(x, closed(x[..., block], v[..., block]))
-
+        derivative = None if closed is None else lambda x, v: padded(x, closed(x[..., block], v[..., block]))
         return lambda x: padded(x, inner(x[..., block])), derivative
+
+    def _each(self, *arrays: Array) -> list[tuple[Any, ...]]:
+        """Each part with its block of the arrays."""
+        return [(p, *(a[..., k] for a in arrays)) for p, k in zip(self.parts, self._x, strict=True)]
 
     def _diagonal(self, found: Sequence[Array], columns: Sequence[slice]) -> Array:
         """Blocks on the diagonal: shape=[..., d_k, n_k] each to shape=[..., d, n]."""

@@ -19,28 +19,16 @@ if TYPE_CHECKING:
 class VectorField:
     """A vector field X on (an open set or a submanifold of) R^D.
 
-    Parameters
-    ----------
-    function : callable
-        x of shape=[..., D] to X(x) of shape=[..., D], written with autograd.numpy.
-    name : str
-    derivative : callable, optional
-        Closed form of (x, v) -> DX(x).v; by default automatic.
-    space : geomstats manifold, optional
-        Where the field lives, by default R^D; its points may be matrices, shape=[..., n, m] in place of shape=[..., D].
+    `function` takes x of shape=[..., D] to X(x) of shape=[..., D], in autograd.numpy; `derivative`, (x, v) to DX(x).v,
+    is by default automatic. Points of `space`, by default R^D, may be matrices, shape=[..., n, m] in place of [..., D].
     """
 
     def __init__(
-        self,
-        function: Map,
-        name: str = "X",
-        derivative: Bilinear | None = None,
-        space: Manifold | None = None,
+        self, function: Map, name: str = "X", derivative: Bilinear | None = None, space: Manifold | None = None
     ):
         if not callable(function):
             raise ArgumentError("vector field", got=type(function).__name__, wanted="a callable x -> X(x)")
-        self.function, self.name, self._closed_derivative = function, name, derivative
-        self.space = space
+        self.function, self.name, self._closed_derivative, self.space = function, name, derivative, space
 
     def __call__(self, x: ArrayLike) -> Array:
         """X(x), shape=[..., D]."""
@@ -62,45 +50,24 @@ class VectorField:
         return autodiff.jvp(self.function, x, v)[1]
 
     def flow(self, x: ArrayLike, t: ArrayLike, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL) -> Array:
-        """Time-t flow phi^t(x) of dx/dt = X(x).
+        """Time-t flow phi^t(x) of dx/dt = X(x), shape=[..., D]; t of shape=[...], of either sign, is each point's time.
 
-        Parameters
-        ----------
-        x : array-like, shape=[..., D]
-        t : array-like, shape=[...]
-            Time of each point, of either sign; a scalar serves all.
-        rtol, atol : float
-
-        Returns
-        -------
-        array, shape=[..., D]
-
-        Raises
-        ------
-        DomainError
-            When the flow ends before t; names the batch entry and the time.
+        Raises `DomainError` when the flow ends before t, with the batch entry and the time.
         """
         x, t = as_finite(x, "point to flow from"), as_finite(t, "time t")
-        axes = 1 if self.space is None else len(self.space.shape)
-        shape = x.shape[x.ndim - axes :]
-        batch = np.broadcast_shapes(x.shape[: x.ndim - axes], t.shape)
+        cut = x.ndim - (1 if self.space is None else len(self.space.shape))
+        shape, batch = x.shape[cut:], np.broadcast_shapes(x.shape[:cut], t.shape)
         start = np.broadcast_to(x, (*batch, *shape)).reshape(*batch, -1)
-
         times = np.broadcast_to(t, batch).reshape(-1, 1)
 
         def scaled(y: Array) -> Array:
             return times * np.reshape(self.function(y.reshape(-1, *shape)), y.shape)
 
-        end = unit_time_flow(scaled, start, rtol, atol, "flow")
-        return end.reshape(*batch, *shape)
+        return unit_time_flow(scaled, start, rtol, atol, "flow").reshape(*batch, *shape)
 
     def __add__(self, other: VectorField) -> VectorField:
-        derivative: Bilinear | None = None
-        if self._closed_derivative is not None or other._closed_derivative is not None:
-
-            def derivative(x: Array, v: Array) -> Array:
-                return self.derivative(x, v) + other.derivative(x, v)
-
+        closed = self._closed_derivative is not None or other._closed_derivative is not None
+        derivative = (lambda x, v: self.derivative(x, v) + other.derivative(x, v)) if closed else None
         name = f"({self.name} + {other.name})"
         return VectorField(lambda x: self.function(x) + other.function(x), name, derivative, self.space)
 
@@ -122,13 +89,7 @@ class VectorField:
 
 
 def lie_bracket(X: VectorField | Map, Y: VectorField | Map) -> VectorField:
-    """Lie bracket [X, Y] = DY.X - DX.Y of two vector fields, itself a vector field.
-
-    Parameters
-    ----------
-    X, Y : VectorField or callable
-        shape=[..., D] to shape=[..., D].
-    """
+    """Lie bracket [X, Y] = DY.X - DX.Y of two vector fields, or callables of shape=[..., D], itself a vector field."""
     X = X if isinstance(X, VectorField) else VectorField(X, "X")
     Y = Y if isinstance(Y, VectorField) else VectorField(Y, "Y")
     return VectorField(lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", space=X.space)

@@ -23,15 +23,8 @@ class Lift:
     (x, mu) of every closed loop closes exactly when G commutes; x alone also closes where a metric that is not Hessian
     is induced by coordinates, as by any diffeomorphism, and mu alone where the brackets are vertical.
 
-    Attributes
-    ----------
-    w : array, shape=[n, d]
-        Points of the curve: its vertices, or samples of it.
-    x : array, shape=[n, D]
-    mu : array, shape=[n, d]
-        Dual coordinates gained since the start.
-    closed : bool
-        Whether the curve itself is closed.
+    `w`, shape=[n, d], are the vertices of the curve, or samples of it; `x`, shape=[n, D], and `mu`, shape=[n, d], the
+    dual coordinates gained since the start; `closed` is whether the curve itself is.
     """
 
     w: Array
@@ -55,20 +48,10 @@ class Lift:
 
 
 def lift_curve(G: Parametrization, x0: ArrayLike, curve: ArrayLike | Map, n: int = 65) -> Lift:
-    """Lift a curve in R^d that starts at G(x0) horizontally to M.
+    """Lift a curve in R^d that starts at G(x0), x0 of shape=[D], horizontally to M.
 
-    Parameters
-    ----------
-    G : Parametrization
-    x0 : array-like, shape=[D]
-    curve : array-like, shape=[k, d], or callable
-        Vertices of a polygon, or s in [0, 1] to w of shape=[d], in autograd.numpy.
-    n : int
-        Samples of a callable curve that are returned.
-
-    Returns
-    -------
-    Lift
+    The curve is the vertices of a polygon, shape=[k, d], or a callable, s in [0, 1] to w of shape=[d], in
+    autograd.numpy, of which n samples are returned.
 
     Raises
     ------
@@ -77,31 +60,23 @@ def lift_curve(G: Parametrization, x0: ArrayLike, curve: ArrayLike | Map, n: int
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0 = G.require_point(x0, "x0")
-    if callable(curve):
-        s = np.linspace(0, 1, n)
-        w = as_finite([np.asarray(curve(t), dtype=float) for t in s], "curve")
-    else:
-        w = as_finite(curve, "curve")
+    w = as_finite([curve(t) for t in np.linspace(0, 1, n)] if callable(curve) else curve, "curve")
     if w.ndim != 2 or w.shape[1] != G.codomain_dim or len(w) < 2:
         raise ShapeError("curve", got=f"points of shape {w.shape}", wanted=f"shape [k, {G.codomain_dim}], k >= 2")
     size = np.abs(w).max() + np.ptp(w, axis=0).max() + 1e-300
     gap = float(np.abs(w[0] - G(x0)).max() / size)
     if gap > 1e-9:
-        raise DomainError(
-            "curve",
-            got=f"a start {w[0]}, relative distance {gap:.1e} from G(x0) = {G(x0)}",
-            wanted="a curve that starts at G(x0)",
-            remedy="shift the curve by G(x0) - curve[0]",
-        )
+        got, remedy = f"a start {w[0]}, {gap:.1e} relative from G(x0) = {G(x0)}", "shift the curve by G(x0) - curve[0]"
+        raise DomainError("curve", got=got, wanted="a curve that starts at G(x0)", remedy=remedy)
     states = [Lifted(G.flatten(x0)[None], np.zeros((1, G.codomain_dim)))]
     for k in range(len(w) - 1):
         velocity = _velocity(curve, k, len(w) - 1) if callable(curve) else (w[k + 1] - w[k])[None]
         after, stop = lift_along(G.kernel, states[-1], velocity)
         if stop is not None:
+            near = w[k] + stop.s * (w[k + 1] - w[k])
             raise DomainError(
                 "lift of the curve",
-                got=f"a lift that ends {stop.s:.3g} along leg {k + 1} of {len(w) - 1}, near w = "
-                f"{w[k] + stop.s * (w[k + 1] - w[k])}",
+                got=f"a lift that ends {stop.s:.3g} along leg {k + 1} of {len(w) - 1}, near w = {near}",
                 wanted="a curve that flows from x0 can follow",
                 remedy="make the curve smaller",
                 s=stop.s,
@@ -132,17 +107,8 @@ def parallelogram(w0: ArrayLike, a: ArrayLike, b: ArrayLike) -> Array:
 def curvature_of_lift(G: Parametrization, x: ArrayLike) -> tuple[Array, Array]:
     """Brackets [E_i, E_j] of the horizontal lifts of d/dw_i to (x, mu): what a loop of unit area leaves, in the limit.
 
-    E_i = (sum_k C^{ik} grad G_k, C^{-1} e_i). Both parts vanish at every x exactly when G commutes.
-
-    Parameters
-    ----------
-    G : Parametrization
-    x : array-like, shape=[..., D]
-
-    Returns
-    -------
-    in_x : array, shape=[..., d, d, D]
-    in_mu : array, shape=[..., d, d, d]
+    E_i = (sum_k C^{ik} grad G_k, C^{-1} e_i); the parts, shape=[..., d, d, D] and shape=[..., d, d, d], both vanish at
+    every x exactly when G commutes.
     """
     flat, kernel = G.flatten(G.require_points(x, "point")), G.kernel
     rows, C = kernel.gradients_and_cometric(flat)
@@ -158,17 +124,10 @@ def curvature_of_lift(G: Parametrization, x: ArrayLike) -> tuple[Array, Array]:
 class AreaLaw:
     """Displacements of shrinking parallelogram loops against the bracket.
 
-    Attributes
-    ----------
-    sides : array, shape=[n]
-    displacements : array, shape=[n]
-        Size of (dx, dmu) each loop leaves.
-    slope : float
-        Of log displacement against log side: 2, the displacement is proportional to the area.
-    remainder_slope : float
-        Of what is left when area times bracket is taken off: at least 3, infinite where nothing is left.
-    limit_defect : float
-        Relative difference of displacement / area from the bracket at the smallest side.
+    `displacements`, shape=[n], are the sizes of (dx, dmu) that loops of these sides leave; `slope` is that of log
+    displacement against log side, 2 where it is proportional to the area, and `remainder_slope` that of what is left
+    when area times bracket is taken off, at least 3, infinite where nothing is left; `limit_defect` is the relative
+    difference of displacement / area from the bracket at the smallest side.
     """
 
     sides: Array
@@ -183,32 +142,19 @@ def area_law(
 ) -> AreaLaw:
     """Lift parallelograms of shrinking sides along e_i and e_j, and compare what they leave with the bracket.
 
-    Parameters
-    ----------
-    G : Parametrization
-    x0 : array-like, shape=[D]
-    pair : tuple of int
-    sides : sequence of float, optional
-        By default four sides, halved each time, short in the units of the cometric at x0.
-
-    Raises
-    ------
-    ArgumentError
-        When the bracket vanishes: the loops close, and there is no law to fit.
+    By default there are four sides, halved each time, short in the units of the cometric at x0, shape=[D]. Raises
+    `ArgumentError` when the bracket vanishes: the loops close, and there is no law to fit.
     """
     x0 = G.require_points(x0, "x0")
     i, j = pair
     bracket_x, bracket_mu = curvature_of_lift(G, x0)
     bracket = np.concatenate([G.flatten(bracket_x)[i, j], bracket_mu[i, j]])
-    C = G.cometric(x0)
     # a side moves x0 by at most a hundredth of its length
-    unit = np.linalg.eigvalsh(C)[0] ** 0.5 * length_of(x0)
+    unit = np.linalg.eigvalsh(G.cometric(x0))[0] ** 0.5 * length_of(x0)
     steps = unit / 100 * 0.5 ** np.arange(4) if sides is None else np.asarray(sides, dtype=float)
-    left = []
-    e = np.eye(G.codomain_dim)
+    left, e = [], np.eye(G.codomain_dim)
     for h in steps:
-        lift = lift_curve(G, x0, parallelogram(G(x0), h * e[i], h * e[j]))
-        dx, dmu = lift.displacement
+        dx, dmu = lift_curve(G, x0, parallelogram(G(x0), h * e[i], h * e[j])).displacement
         left.append(np.concatenate([np.ravel(dx), dmu]))
     size = np.linalg.norm(left, axis=-1)
     if not size.min() > 1e-11 * (1 + np.linalg.norm(x0)):
@@ -219,11 +165,9 @@ def area_law(
             remedy="there is nothing to fit where lifts are path independent",
         )
     remainder = np.linalg.norm(np.stack(left) - steps[:, None] ** 2 * bracket, axis=-1)
-    exact = remainder.max() <= 1e-9 * size.max()
-    return AreaLaw(
-        sides=steps,
-        displacements=size,
-        slope=float(np.polyfit(np.log(steps), np.log(size), 1)[0]),
-        remainder_slope=np.inf if exact else float(np.polyfit(np.log(steps), np.log(remainder), 1)[0]),
-        limit_defect=float(remainder[-1] / size[-1]),
-    )
+
+    def slope(y: Array) -> float:
+        return float(np.polyfit(np.log(steps), np.log(y), 1)[0])
+
+    remainder_slope = np.inf if remainder.max() <= 1e-9 * size.max() else slope(remainder)
+    return AreaLaw(steps, size, slope(size), remainder_slope, float(remainder[-1] / size[-1]))

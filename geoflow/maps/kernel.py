@@ -16,12 +16,7 @@ class MapKernel(ABC):
     """G on flat points, shape=[N, D], in and out: nothing is checked and nothing is raised; NaN where G is not defined.
 
     A special map is a subclass of this, wrapped by `Parametrization.from_kernel`: it gives `value`, `gradients` and
-    `derivative_of_gradients`, and what of the rest has a better form.
-
-    Attributes
-    ----------
-    dim, codomain_dim : int
-        D and d.
+    `derivative_of_gradients`, and what of the rest has a better form; `dim` is D and `codomain_dim` d.
     """
 
     dim: int
@@ -93,23 +88,15 @@ class MapKernel(ABC):
 
 
 class FunctionKernel(MapKernel):
-    """A map given by a function, differentiated automatically, on a manifold with its own metric.
+    """A map given by a function of flat points, differentiated automatically, on a manifold with its own metric.
 
-    Parameters
-    ----------
-    function : callable
-        Flat points x of shape=[..., D] to G(x) of shape=[..., d], in autograd.numpy.
-    space : geomstats manifold
-    codomain_dim : int
-    jacobian : callable, optional
-        Closed form of the Euclidean derivative, shape=[..., d, D].
+    `jacobian` is the closed form of the Euclidean derivative, shape=[..., D] to shape=[..., d, D], where there is one.
     """
 
     def __init__(self, function: Map, space: Manifold, codomain_dim: int, jacobian: Map | None = None):
-        self.dim, self.codomain_dim = int(np.prod(space.shape)), codomain_dim
+        self.dim, self.codomain_dim, self._shape = int(np.prod(space.shape)), codomain_dim, tuple(space.shape)
         self.function, self._closed_jacobian = function, jacobian
         self._gradient, self._membership = riemannian_gradient(space), membership(space)
-        self._shape = tuple(space.shape)
 
     def value(self, x: Array) -> Array:
         if autodiff.is_traced(x):
@@ -137,10 +124,8 @@ class FunctionKernel(MapKernel):
         return rows, (C + np.swapaxes(C, -1, -2)) / 2
 
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
-        def rows(y: Array) -> Array:
-            return self._gradient(autodiff.jacobian(self.function)(y), y)
-
-        return autodiff.directional_jacobian(rows, x, directions)
+        df = autodiff.jacobian(self.function)
+        return autodiff.directional_jacobian(lambda y: self._gradient(df(y), y), x, directions)
 
     def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
         def cometric(y: Array) -> Array:

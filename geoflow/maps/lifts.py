@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,17 +19,9 @@ def pushed(kernel: MapKernel, mu: Array) -> Map:
     return lambda x: kernel.pullback(x, mu)
 
 
-@dataclass(frozen=True)
-class Lifted:
-    """State of a horizontal lift: flat points, the dual coordinates gained, and the logarithm of a weight.
-
-    Attributes
-    ----------
-    x : array, shape=[N, D]
-    mu : array, shape=[N, d], or None
-        None where they are not asked for.
-    log_weight : array, shape=[N], or None
-    """
+class Lifted(NamedTuple):
+    """State of a horizontal lift: flat points, shape=[N, D], and where they are asked for the dual coordinates gained,
+    shape=[N, d], and the logarithm of a weight, shape=[N]."""
 
     x: Array
     mu: Array | None = None
@@ -47,24 +39,8 @@ def lift_along(
 ) -> tuple[Lifted, Stop | None]:
     """Lift a curve w(s), s in [0, 1], horizontally: x' = sum_i mu_i' grad G_i and mu' = e^l C^{-1} w', l' = a(x).w'.
 
-    Parameters
-    ----------
-    kernel : MapKernel
-    state : Lifted
-        Where the lift starts; what is None there is not integrated.
-    velocity : array, shape=[N, d], or callable
-        w', constant or a function of s.
-    one_form : callable, optional
-        a: flat points to shape=[N, d]; needed with a weight, l = log_weight.
-    rtol, atol, first_step
-        As for `integrate_batch`.
-
-    Returns
-    -------
-    state : Lifted
-        At s = 1, or where the lift ends.
-    stop : Stop, or None
-        Why it ends early.
+    What is None in the state is not integrated. `velocity` is w', constant or a function of s, and `one_form` is a,
+    flat points to shape=[N, d], needed with l = log_weight. Returns the state at s = 1, or where and why the lift ends.
     """
     D, d = kernel.dim, kernel.codomain_dim
     speed = velocity if callable(velocity) else lambda s: velocity
@@ -79,22 +55,11 @@ def lift_along(
         slope = np.sum(one_form(x) * way, axis=-1)
         return np.concatenate([dx, np.exp(y[:, D + d :]) * dmu, slope[:, None]], axis=1)
 
-    end, stop = integrate_batch(rate, _joined(state), rtol, atol, first_step)
-    return _split(state, end, D, d), stop
-
-
-def _joined(state: Lifted) -> Array:
-    columns = [state.x]
-    if state.mu is not None:
-        columns.append(state.mu)
-        if state.log_weight is not None:
-            columns.append(state.log_weight[:, None])
-    return np.concatenate(columns, axis=1)
-
-
-def _split(like: Lifted, y: Array, D: int, d: int) -> Lifted:
-    mu = None if like.mu is None else y[:, D : D + d]
-    return Lifted(y[:, :D], mu, None if like.log_weight is None else y[:, D + d])
+    columns = [state.x, state.mu, None if state.log_weight is None else state.log_weight[:, None]]
+    start = np.concatenate([column for column in columns if column is not None], axis=1)
+    end, stop = integrate_batch(rate, start, rtol, atol, first_step)
+    mu, log_weight = None if state.mu is None else end[:, D : D + d], None if state.log_weight is None else end[:, -1]
+    return Lifted(end[:, :D], mu, log_weight), stop
 
 
 def joint_rate(kernel: MapKernel, mu: Array) -> Field:
@@ -108,66 +73,43 @@ def joint_rate(kernel: MapKernel, mu: Array) -> Field:
     return rate
 
 
-LIFT_TOL = 1e-10
-PATH_TOL = 1e-6
-POLISH_STEPS = 4
+LIFT_TOL, PATH_TOL, POLISH_STEPS = 1e-10, 1e-6, 4
 
 
-@dataclass(frozen=True)
-class LeafPoints:
+class LeafPoints(NamedTuple):
     """Points of a leaf: flat x of shape=[..., D], mu of shape=[..., d], and Q(mu) of shape=[...]."""
 
     x: Array
     mu: Array
     Q: Array
 
-    def copy(self) -> LeafPoints:
-        return LeafPoints(self.x.copy(), self.mu.copy(), self.Q.copy())
-
 
 class Leaf:
     """{psi(x0; mu)}: the points that joint flows reach from x0, lifted from w by x(w) = psi(x0; mu), G(x(w)) = w.
 
-    Parameters
-    ----------
-    kernel : MapKernel
-    start : array, shape=[D]
-        x0, flat.
-    watch : callable
-        Flat points a lift has passed, shape=[N, D]; it raises where G is not regular or does not commute.
-    point_shape : tuple of int
-        Shape of a point in errors.
-    name : str
-        Of the map.
+    `start` is x0, flat; `watch` raises where G is not regular or does not commute, at flat points that a lift has
+    passed, shape=[N, D]; `point_shape` and `name` are for errors.
     """
 
     def __init__(
         self, kernel: MapKernel, start: Array, watch: Callable[[Array], None], point_shape: tuple[int, ...], name: str
     ):
-        self.kernel, self.start, self.watch, self.name = kernel, start, watch, name
-        self.point_shape = point_shape
+        self.kernel, self.start, self.watch, self.point_shape, self.name = kernel, start, watch, point_shape, name
         self.w0 = kernel.value(start)
         self._last: tuple[bytes, LeafPoints] | None = None
 
     def lift(self, w: Array) -> LeafPoints:
         """The points over w, shape=[..., d], in one solve; the last batch is remembered.
 
-        Raises
-        ------
-        DomainError
-            When w is out of reach from x0: carries `s`, how far along the segment from G(x0) the lift got, and `index`.
-        NotCommutingError, NotRegularError
-            When G fails to commute or to be regular along the lift.
-        ConvergenceError
-            When w is too close to the boundary of the range.
+        Raises `DomainError` when w is out of reach from x0, with `s`, how far along the segment from G(x0) the lift
+        got, and `index`; what `watch` raises along the lift; `ConvergenceError` too close to the boundary of the range.
         """
         key = w.tobytes() + str(w.shape).encode()
         if self._last is None or self._last[0] != key:
             batch = w.shape[:-1]
-            flat = self._solve(w.reshape(-1, w.shape[-1]), batch)
-            found = LeafPoints(flat.x.reshape(*batch, -1), flat.mu.reshape(w.shape), flat.Q.reshape(batch))
-            self._last = key, found
-        return self._last[1].copy()
+            x, mu, Q = self._solve(w.reshape(-1, w.shape[-1]), batch)
+            self._last = key, LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
+        return LeafPoints(*(part.copy() for part in self._last[1]))
 
     def lift_or_nan(self, w: Array) -> LeafPoints:
         """The same for a kernel: NaN at the entries that have no lift, and nothing raised."""
@@ -175,15 +117,12 @@ class Leaf:
             return self.lift(w)
         except GeoflowError:
             if w.ndim > 1 and len(w) > 1:
-                parts = [self.lift_or_nan(p) for p in w]
-                return LeafPoints(*(np.stack([getattr(p, name) for p in parts]) for name in ("x", "mu", "Q")))
-        return LeafPoints(
-            np.full((*w.shape[:-1], self.kernel.dim), np.nan), np.full(w.shape, np.nan), np.full(w.shape[:-1], np.nan)
-        )
+                return LeafPoints(*(np.stack(part) for part in zip(*(self.lift_or_nan(p) for p in w), strict=True)))
+        batch = w.shape[:-1]
+        return LeafPoints(*(np.full(shape, np.nan) for shape in ((*batch, self.kernel.dim), w.shape, batch)))
 
     def follower(self) -> Callable[[Array], Array]:
-        """A function w -> x(w) for an integrator, shape=[N, d] to [N, D]: each lift continues from the last; NaN where
-        it ends."""
+        """w -> x(w) for an integrator, shape=[N, d] to [N, D]: each lift continues from the last; NaN where it ends."""
         kernel = self.kernel
         anchor: tuple[Array, Array] | None = None
 
@@ -235,7 +174,7 @@ class Leaf:
     def _polish(self, w: Array, mu: Array) -> LeafPoints:
         """Newton on G(psi(x0; mu)) = w; also Q(mu) = int <G(psi(x0; s mu)), mu> ds."""
         kernel, D = self.kernel, self.kernel.dim
-        start = np.concatenate([np.broadcast_to(self.start, (len(w), D)), np.zeros((len(w), 1))], axis=1)
+        start = np.tile(np.append(self.start, 0.0), (len(w), 1))
         distance = np.abs(w - self.w0).max(-1)
         scale = np.abs(w).max(-1) + distance + 1e-300
         resolvable = distance > 1e-9 * scale  # at w0 itself mu is 0, and has no relative accuracy
@@ -256,22 +195,18 @@ class Leaf:
             if now <= 1e-14 or not improves:
                 break
             mu = mu + step
-        require_converged(
-            max(error / 100, missed),
-            LIFT_TOL,
-            f"lift of {self.name} to {describe(w[0]) if len(w) == 1 else f'{len(w)} points'}",
-            "w is too close to the boundary of the range; move it inside",
-        )
+        what = f"lift of {self.name} to {describe(w[0]) if len(w) == 1 else f'{len(w)} points'}"
+        remedy = "w is too close to the boundary of the range; move it inside"
+        require_converged(max(error / 100, missed), LIFT_TOL, what, remedy)
         assert best is not None
         return best
 
     def _out_of_reach(self, w: Array, index: tuple[int, ...], entry: int, s: float) -> DomainError:
-        reached = self.w0 + s * (w[entry] - self.w0)
+        reached, place = self.w0 + s * (w[entry] - self.w0), f" at batch entry {index}" if index else ""
         return DomainError(
             f"w outside the range of {self.name} from x0",
-            got=f"w = {describe(w[entry])}"
-            + (f" at batch entry {index}" if index else "")
-            + f"; its lift ends at fraction s = {s:.6g} of the segment from G(x0), near w = {describe(reached)}",
+            got=f"w = {describe(w[entry])}{place}; its lift ends at fraction s = {s:.6g} of the segment from G(x0), "
+            f"near w = {describe(reached)}",
             wanted="w that gradient flows from x0 can reach",
             remedy="choose w closer to G(x0), or another x0",
             s=s,

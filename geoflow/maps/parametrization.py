@@ -10,12 +10,7 @@ from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import as_finite, as_points, describe
-from geoflow.errors import (
-    ArgumentError,
-    NotOnManifoldError,
-    NotRegularError,
-    ShapeError,
-)
+from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
 from geoflow.maps.brackets import (
     commuting_check,
     gradient_brackets,
@@ -44,9 +39,8 @@ class Parametrization:
     """A map w = G(x) from a Riemannian manifold M to R^d, with the geometry it induces.
 
     Its gradients are Riemannian: g(grad G_i, v) = dG_i(v) for the metric g that M is equipped with, or else inherits
-    from its ambient space. The cometric on R^d is C_ij = g(grad G_i, grad G_j).
-
-    Where M has matrix points, shape=[..., n, m] stands for shape=[..., D] below, D = n m.
+    from its ambient space. The cometric on R^d is C_ij = g(grad G_i, grad G_j). Where M has matrix points,
+    shape=[..., n, m] stands for shape=[..., D] below, D = n m.
 
     Parameters
     ----------
@@ -79,12 +73,7 @@ class Parametrization:
     commuting_tol = COMMUTING_TOL
 
     def __init__(
-        self,
-        function: Map,
-        space: int | Manifold,
-        codomain_dim: int,
-        jacobian: Map | None = None,
-        name: str = "G",
+        self, function: Map, space: int | Manifold, codomain_dim: int, jacobian: Map | None = None, name: str = "G"
     ):
         if not callable(function):
             raise ArgumentError("parametrization", got=type(function).__name__, wanted="a callable x -> G(x)")
@@ -92,7 +81,8 @@ class Parametrization:
             raise ArgumentError("codomain_dim", got=repr(codomain_dim), wanted="an integer, at least 1")
         self._place(as_space(space), name)
         closed = None if jacobian is None else self._on_flat(jacobian)
-        self._adopt(FunctionKernel(self._on_flat(function), self.space, int(codomain_dim), closed))
+        self.kernel: MapKernel = FunctionKernel(self._on_flat(function), self.space, int(codomain_dim), closed)
+        self.codomain_dim = int(codomain_dim)
         points = self.generic_points()
         finite = points is not None and probe_values(self._evaluate, points, name, self.point_shape)
         if points is not None and finite and not self.is_euclidean:
@@ -102,20 +92,10 @@ class Parametrization:
     def from_kernel(
         cls, kernel: MapKernel, space: int | Manifold, name: str = "G", commuting_tol: float = COMMUTING_TOL
     ) -> Self:
-        """A parametrization by its kernel alone, which is believed.
-
-        Parameters
-        ----------
-        kernel : MapKernel
-        space : int or geomstats manifold
-        name : str
-        commuting_tol : float
-            What `check_commuting` asks by default.
-        """
+        """A parametrization by its kernel alone, which is believed; `commuting_tol` is what `check_commuting` asks."""
         G = cls.__new__(cls)
         G._place(as_space(space), name)
-        G._adopt(kernel)
-        G.commuting_tol = commuting_tol
+        G.kernel, G.codomain_dim, G.commuting_tol = kernel, kernel.codomain_dim, commuting_tol
         return G
 
     # values ---------------------------------------------------------------------------------------------------------
@@ -146,14 +126,14 @@ class Parametrization:
         """The fields grad G_1, ..., grad G_d."""
 
         def field(i: int) -> VectorField:
-            flat, closed = self.kernel.field(i)
+            (flat, closed), name = self.kernel.field(i), f"grad {self.name}_{i + 1}"
             derivative = None
             if closed is not None:
 
                 def derivative(x: Array, v: Array) -> Array:
                     return self.unflatten(closed(self.flatten(np.asarray(x)), self.flatten(np.asarray(v))))
 
-            return VectorField(self._on_points(flat), f"grad {self.name}_{i + 1}", derivative, self.space)
+            return VectorField(lambda x: self.unflatten(flat(self.flatten(x))), name, derivative, self.space)
 
         return tuple(field(i) for i in range(self.codomain_dim))
 
@@ -166,55 +146,35 @@ class Parametrization:
     # maps from this one ---------------------------------------------------------------------------------------------
 
     def affine(self, A: ArrayLike, b: ArrayLike = 0.0) -> Parametrization:
-        """A G(x) + b: commuting with G, and its Q is Q(A^T nu) + <b, nu>.
+        """A G(x) + b, for A of shape=[e, d] and b of shape=[e]: commuting with G, and its Q is Q(A^T nu) + <b, nu>.
 
-        Parameters
-        ----------
-        A : array-like, shape=[e, d]
-            Of full row rank.
-        b : array-like, shape=[e]
-
-        Raises
-        ------
-        ShapeError, NotRegularError
-            When shapes do not fit, or A has dependent rows.
+        Raises `ShapeError` when shapes do not fit, and `NotRegularError` when A has dependent rows.
         """
         A, b = as_finite(A, "matrix A"), as_finite(b, "vector b")
         if A.ndim != 2 or A.shape[1] != self.codomain_dim or b.shape not in {(), A.shape[:1]}:
-            raise ShapeError(
-                f"affine image of {self.name}",
-                got=f"A of shape {A.shape}, b of shape {b.shape}",
-                wanted=f"A of shape [e, {self.codomain_dim}] and b of shape [e]",
-            )
-        if np.linalg.matrix_rank(A) < len(A):
-            raise NotRegularError(
-                f"affine image of {self.name}",
-                got=f"a matrix of {len(A)} rows and rank {np.linalg.matrix_rank(A)}",
-                wanted="full row rank",
-                remedy="drop the dependent rows",
-            )
+            got, wanted = f"A of shape {A.shape}, b of shape {b.shape}", f"shapes [e, {self.codomain_dim}] and [e]"
+            raise ShapeError(f"affine image of {self.name}", got=got, wanted=wanted)
+        rank = np.linalg.matrix_rank(A)
+        if rank < len(A):
+            got, remedy = f"a matrix of {len(A)} rows and rank {rank}", "drop the dependent rows"
+            raise NotRegularError(f"affine image of {self.name}", got=got, wanted="full row rank", remedy=remedy)
         kernel = AffineKernel(self.kernel, A, b)
         return Parametrization.from_kernel(kernel, self.space, f"A {self.name} + b", self.commuting_tol)
 
     def precompose(self, isometry: Map, space: int | Manifold | None = None) -> Parametrization:
         """G(phi(y)) for an isometry phi of `space` to M: the same R from y0 as from phi(y0).
 
-        Whether phi is an isometry is not assumed: gradients are computed on `space`, and another map changes R.
-
-        Parameters
-        ----------
-        isometry : callable
-            y of shape=[..., E] to points of M, in autograd.numpy.
-        space : int or geomstats manifold, optional
-            By default M itself.
+        phi takes y of shape=[..., E], in `space` or by default M itself, to points of M, in autograd.numpy. Whether it
+        is an isometry is not assumed: gradients are computed on `space`, and another map changes R.
         """
         if not callable(isometry):
             raise ArgumentError("isometry", got=type(isometry).__name__, wanted="a callable y -> phi(y)")
-        domain = self.space if space is None else space
-        return Parametrization(
-            lambda y: self.kernel.value(self.flatten(isometry(y))), domain, self.codomain_dim,
-            name=f"{self.name} of an isometry",
-        )  # fmt: skip
+
+        def composed(y: Array) -> Array:
+            return self.kernel.value(self.flatten(isometry(y)))
+
+        domain, name = self.space if space is None else space, f"{self.name} of an isometry"
+        return Parametrization(composed, domain, self.codomain_dim, name=name)
 
     def leaf(self, x0: ArrayLike) -> Leaf:
         """The leaf through x0, to which w is lifted; regular and commuting are checked along every lift."""
@@ -229,14 +189,7 @@ class Parametrization:
     def on_leaf(self, x0: ArrayLike) -> Parametrization:
         """G on the leaf through x0, in the coordinates w = G(x) of the leaf: the identity of its range with C^{-1}.
 
-        Parameters
-        ----------
-        x0 : array-like, shape=[D]
-
-        Raises
-        ------
-        NotRegularError, NotCommutingError
-            At x0; the lifts to the leaf check the rest.
+        Raises `NotRegularError` and `NotCommutingError` at x0, shape=[D]; the lifts to the leaf check the rest.
         """
         leaf = self.leaf(x0)
         leaf.watch(leaf.start[None])
@@ -252,30 +205,19 @@ class Parametrization:
     # checks ---------------------------------------------------------------------------------------------------------
 
     def check_commuting(self, points: ArrayLike, tol: float | None = None) -> Check:
-        """Check [grad G_i, grad G_j] = 0 at the points, relative to the largest D(grad G_j).grad G_i term there.
+        """Check [grad G_i, grad G_j] = 0 at points of shape=[..., D], relative to the largest D(grad G_j).grad G_i.
 
-        Parameters
-        ----------
-        points : array-like, shape=[..., D]
-        tol : float, optional
-            By default `commuting_tol`: 1e-9, or what the accuracy of a numerical realization allows.
-
-        Returns
-        -------
-        Check
-            `unwrap` raises `NotCommutingError` with `defect`, `point` and `pair`.
+        `tol` is by default `commuting_tol`: 1e-9, or what the accuracy of a numerical realization allows. `unwrap` of
+        the check raises `NotCommutingError` with `defect`, `point` and `pair`.
         """
         x = self.flatten(self._as_points(points)).reshape(-1, self.dim)
         tol = self.commuting_tol if tol is None else tol
         return commuting_check(self.kernel, x, tol, self.name, self.point_shape)
 
     def check_regular(self, points: ArrayLike, tol: float = REGULAR_TOL) -> Check:
-        """Check rank dG = d at the points: defect 0 if the smallest singular value exceeds `tol` x the largest.
+        """Check rank dG = d at points of shape=[..., D]: the smallest singular value exceeds `tol` times the largest.
 
-        Returns
-        -------
-        Check
-            `defect` is 1 - s_min / (tol s_max), at least 0; `unwrap` raises `NotRegularError`.
+        `defect` is 1 - s_min / (tol s_max), at least 0; `unwrap` of the check raises `NotRegularError`.
         """
         x = self.flatten(self._as_points(points)).reshape(-1, self.dim)
         return regular_check(self.kernel, x, tol, self.name, self.point_shape, int(self.space.dim))
@@ -335,9 +277,6 @@ class Parametrization:
         self.point_shape = tuple(int(n) for n in space.shape)
         self.dim, self.is_euclidean = int(np.prod(self.point_shape)), isinstance(space, Euclidean)
 
-    def _adopt(self, kernel: MapKernel) -> None:
-        self.kernel, self.codomain_dim = kernel, kernel.codomain_dim
-
     def _on_flat(self, function: Map) -> Map:
         """A user's function of points, to shape=[..., d] or shape=[..., d, *point_shape], as one of flat points."""
         if len(self.point_shape) == 1:
@@ -349,12 +288,6 @@ class Parametrization:
             return value if np.ndim(value) == np.ndim(x) else value.reshape((*np.shape(value)[:-axes], self.dim))
 
         return flat
-
-    def _on_points(self, field: Map) -> Map:
-        """A field on flat points as one on points of M."""
-        if len(self.point_shape) == 1:
-            return field
-        return lambda x: self.unflatten(field(self.flatten(x)))
 
     def _as_points(self, x: ArrayLike, what: str = "point") -> Array:
         return as_points(x, self.point_shape, f"{what} of {self.name}")

@@ -15,10 +15,6 @@ def product_of_maps(*parts: Parametrization) -> Parametrization:
     """(G_1(x_1), G_2(x_2), ...) on the product of the spaces: R is R_1(w_1) + R_2(w_2) + ...
 
     Points are the parts' points, flattened one after the other, or stacked where geomstats stacks equal spaces.
-
-    Parameters
-    ----------
-    *parts : Parametrization
     """
     for part in parts:
         require_type(part, Parametrization, "factor of a product")

@@ -20,18 +20,7 @@ T = TypeVar("T")
 def joint_flow(
     G: Parametrization, x0: ArrayLike, mu: ArrayLike, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL
 ) -> Array:
-    """Joint flow psi(x0; mu): value at s = 1 of dx/ds = dG(x)^T mu, x(0) = x0.
-
-    Parameters
-    ----------
-    G : Parametrization
-    x0 : array-like, shape=[..., D]
-    mu : array-like, shape=[..., d]
-    rtol, atol : float
-
-    Returns
-    -------
-    array, shape=[..., D]
+    """Joint flow psi(x0; mu), shape=[..., D]: x(1) of dx/ds = dG(x)^T mu, x(0) = x0, for mu of shape=[..., d].
 
     Raises
     ------
@@ -58,27 +47,20 @@ def push_by(G: Parametrization, x0: Array, forces: Array, rtol: float = 1e-10, a
 
 
 def shrunk_until(attempt: Callable[[float], T], size: float, factor: float = 0.5, tries: int = 20) -> tuple[T, float]:
-    """attempt(size), the size multiplied by the factor until no flow of it ends early; and that size.
-
-    Raises
-    ------
-    DomainError
-        When flows end early at the smallest size too.
-    """
+    """attempt(size), the size multiplied by the factor until no flow of it ends early (or `DomainError`); that size."""
     for _ in range(tries):
         try:
             return attempt(size), size
         except (DomainError, ConvergenceError):
             size *= factor
     raise DomainError(
-        "x0", got=f"flows that end at once, at size {size:.1e}", wanted="a point inside the domain of the fields"
+        "x0", got=f"flows that end at once, at size {size:.1e}", wanted="a point where fields are defined"
     )
 
 
 def unit_forces(G: Parametrization, x0: Array, forces: Array) -> Array:
     """Covectors of shape=[..., d] scaled so that each moves x0 at unit speed."""
-    speed = np.linalg.norm(forces @ G.flatten(G.gradients(x0)), axis=-1, keepdims=True)
-    return forces / speed
+    return forces / np.linalg.norm(forces @ G.flatten(G.gradients(x0)), axis=-1, keepdims=True)
 
 
 def points_of_leaf(G: Parametrization, x0: Array, n: int = 8) -> Array:
@@ -86,13 +68,14 @@ def points_of_leaf(G: Parametrization, x0: Array, n: int = 8) -> Array:
     directions = unit_forces(G, x0, np.random.default_rng(0).standard_normal((n, G.codomain_dim)))
     # a point a little off a curved M has a bracket as large as its distance
     rtol = 1e-6 if G.is_euclidean else min(1e-6, G.commuting_tol)
+
+    def reached(size: float) -> Array:
+        return joint_flow(G, x0, size * directions, rtol, 1e-3 * rtol)
+
     try:
-        found, _ = shrunk_until(
-            lambda size: joint_flow(G, x0, size * directions, rtol, 1e-3 * rtol), 0.3 * length_of(x0), factor=0.25
-        )
+        return np.concatenate([x0[None], shrunk_until(reached, 0.3 * length_of(x0), factor=0.25)[0]])
     except DomainError:
         return x0[None]
-    return np.concatenate([x0[None], found])
 
 
 def orbit_sample(G: Parametrization, x0: Array, size: float, n: int, rng: np.random.Generator) -> Array:

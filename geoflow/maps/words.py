@@ -57,7 +57,7 @@ class Generator:
 
     def __init__(self, function: Map, dim: int):
         self.function, self.dim = function, dim
-        self.tensors = _polynomial(function, dim)
+        self.tensors = _tensors(function, dim)
         self.degree = None if self.tensors is None else len(self.tensors) - 1
 
     def derivative(self, x: Array, vectors: Vectors) -> Array:
@@ -89,16 +89,10 @@ def _along(f: Map, v: Array) -> Map:
     return lambda y: autodiff.jvp(f, y, v)[1]
 
 
-def _polynomial(f: Map, D: int) -> list[Array] | None:
-    """Derivative tensors at 0 of a polynomial field of degree at most 3, by differences over a lattice; else None."""
-    with np.errstate(all="ignore"):
-        tensors = _tensors(f, D)
-    return tensors if tensors is not None and all(np.isfinite(T).all() for T in tensors) else None
-
-
+@np.errstate(all="ignore")
 def _tensors(f: Map, D: int) -> list[Array] | None:
-    rng = np.random.default_rng(0)
-    x, v = rng.integers(-2, 3, size=(2, 4, D)).astype(float)
+    """Derivative tensors at 0 of a polynomial field of degree at most 3, by differences over a lattice; else None."""
+    x, v = np.random.default_rng(0).integers(-2, 3, size=(2, 4, D)).astype(float)
     try:
         line = np.stack([np.asarray(f(x + t * v), dtype=float) for t in range(-3, 4)])
     except Exception:
@@ -122,21 +116,17 @@ def _tensors(f: Map, D: int) -> list[Array] | None:
 
     tensors = [even(zero)[0]]
     if degree > 0:
-        linear = odd(eye) - (cubic(eye) if degree > 2 else 0.0)
-        tensors.append(linear.T)
+        tensors.append((odd(eye) - (cubic(eye) if degree > 2 else 0.0)).T)
     if degree > 1:
-        pairs = even((eye[:, None] + eye[None]).reshape(-1, D)).reshape(D, D, D)
-        single = even(eye)
+        pairs, single = even((eye[:, None] + eye[None]).reshape(-1, D)).reshape(D, D, D), even(eye)
         tensors.append(np.moveaxis(pairs - single[:, None] - single[None] + tensors[0], -1, 0))
     if degree > 2:
-        one = cubic(eye)
-        two = cubic((eye[:, None] + eye[None]).reshape(-1, D)).reshape(D, D, D)
-        sums = (eye[:, None, None] + eye[None, :, None] + eye[None, None]).reshape(-1, D)
-        three = cubic(sums).reshape(D, D, D, D)
+        one, two = cubic(eye), cubic((eye[:, None] + eye[None]).reshape(-1, D)).reshape(D, D, D)
+        three = cubic((eye[:, None, None] + eye[None, :, None] + eye[None, None]).reshape(-1, D)).reshape(D, D, D, D)
         three = three - two[:, :, None] - two[:, None] - two[None]
         three = three + one[:, None, None] + one[None, :, None] + one[None, None]
         tensors.append(np.moveaxis(three, -1, 0))
-    return tensors
+    return tensors if all(np.isfinite(T).all() for T in tensors) else None
 
 
 def _order(generators: list[Generator], word: Word) -> float:
@@ -243,9 +233,6 @@ def matrix_levels(matrices: Array, depth: int | None) -> list[list[tuple[Array, 
         new = []
         for B, _ in kept:
             for M in matrices:
-                first, second = B @ M, M @ B
-                size = max(
-                    np.linalg.norm(first) + np.linalg.norm(second), FLOOR * np.linalg.norm(B) * np.linalg.norm(M)
-                )
-                new.append((first - second, float(size)))
+                first, second, floor = B @ M, M @ B, FLOOR * np.linalg.norm(B) * np.linalg.norm(M)
+                new.append((first - second, float(max(np.linalg.norm(first) + np.linalg.norm(second), floor))))
     return levels

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from geomstats.geometry.connection import Connection
 
+from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_finite, as_points, require_type
 from geoflow.errors import ArgumentError, DomainError
 from geoflow.metrics.hessian import metric_of
@@ -15,104 +14,76 @@ from geoflow.potentials.projection import bregman_projection
 from geoflow.spaces.domains import ConvexDomain
 
 
-class _FlatConnection(Connection):
-    """A flat connection given by a global affine chart of the space."""
+class FlatConnection(Connection):
+    """The connection whose geodesics are straight in the affine chart w or, `dual`, in mu = grad R(w).
 
-    def __init__(self, space: Any, potential: LegendreFunction):
+    Vectors keep their components in the chart: v in w, and p = H(w) v in mu.
+    """
+
+    def __init__(self, space: ConvexDomain, potential: LegendreFunction, dual: bool):
         super().__init__(space)
-        self.potential = potential
+        self.potential, self.dual = potential, dual
 
-    def chart(self, point: Any) -> np.ndarray:
+    def chart(self, point: ArrayLike) -> Array:
         """Affine coordinates, shape=[..., d]."""
-        raise NotImplementedError
+        return self.potential.gradient(point) if self.dual else np.asarray(point, dtype=float)
 
-    def chart_inverse(self, coordinates: Any) -> np.ndarray:
+    def chart_inverse(self, coordinates: ArrayLike) -> Array:
         """The point with these affine coordinates, shape=[..., d]."""
-        raise NotImplementedError
+        if self.dual:
+            return self.potential.inverse_gradient(coordinates)
+        return self._point(coordinates, "end of the primal geodesic")
 
-    def _push(self, v: np.ndarray, w: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+    def christoffels(self, base_point: ArrayLike) -> Array:
+        """In the chart w, k first: zero for the primal connection, H^{kl} T_lij for the dual; shape=[..., d, d, d]."""
+        R, w = self.potential, self._point(base_point)
+        if not self.dual:
+            return np.zeros((*w.shape, R.dim, R.dim))
+        T = R.third_derivative(w)
+        return np.linalg.solve(R.hessian(w), T.reshape(*w.shape[:-1], R.dim, -1)).reshape(T.shape)
 
-    def _pull(self, p: np.ndarray, w: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def exp(self, tangent_vec: Any, base_point: Any) -> np.ndarray:
-        """End of the geodesic, a straight line in the chart; shape=[..., d].
-
-        Raises
-        ------
-        DomainError
-            When the line leaves the domain.
-        """
-        v, w = self._vector(tangent_vec), self.potential.domain.require(base_point, "base_point")
+    def exp(self, tangent_vec: ArrayLike, base_point: ArrayLike) -> Array:
+        """End of the geodesic, a straight line in the chart, or `DomainError` where it leaves; shape=[..., d]."""
+        v, w = self._vector(tangent_vec), self._point(base_point)
         return self.chart_inverse(self.chart(w) + self._push(v, w))
 
-    def log(self, point: Any, base_point: Any) -> np.ndarray:
+    def log(self, point: ArrayLike, base_point: ArrayLike) -> Array:
         """Velocity at base_point of the geodesic to point, shape=[..., d]."""
-        y, w = self.potential.domain.require(point, "point"), self.potential.domain.require(base_point, "base_point")
+        y, w = self._point(point, "point"), self._point(base_point)
         return self._pull(self.chart(y) - self.chart(w), w)
 
     def parallel_transport(
-        self, tangent_vec: Any, base_point: Any, direction: Any = None, end_point: Any = None
-    ) -> np.ndarray:
+        self,
+        tangent_vec: ArrayLike,
+        base_point: ArrayLike,
+        direction: ArrayLike | None = None,
+        end_point: ArrayLike | None = None,
+    ) -> Array:
         """Parallel transport, the same along every path; shape=[..., d].
 
         Exactly one of `direction`, the velocity of the geodesic, and `end_point` is given.
         """
-        if (direction is None) == (end_point is None):
-            raise ArgumentError(
-                "parallel transport", got="neither or both of direction and end_point", wanted="exactly one of them"
-            )
-        v, w = self._vector(tangent_vec), self.potential.domain.require(base_point, "base_point")
-        end = self.exp(direction, w) if end_point is None else self.potential.domain.require(end_point, "end_point")
+        v, w = self._vector(tangent_vec), self._point(base_point)
+        if direction is not None and end_point is None:
+            end = self.exp(direction, w)
+        elif direction is None and end_point is not None:
+            end = self._point(end_point, "end_point")
+        else:
+            raise ArgumentError("parallel transport", "neither or both of direction and end_point", "exactly one")
         return self._pull(self._push(v, w), end)
 
-    def _vector(self, v: Any) -> np.ndarray:
-        return as_points(v, self.potential.dim, "tangent vector")
+    def _push(self, v: Array, w: Array) -> Array:
+        return np.einsum("...ij,...j->...i", self.potential.hessian(w), v) if self.dual else v
 
-
-class PrimalConnection(_FlatConnection):
-    """The connection that is flat in w: geodesics are straight in w, and vectors are transported unchanged."""
-
-    def christoffels(self, base_point: Any = None) -> np.ndarray:
-        """Zero in the chart w, shape=[..., d, d, d]."""
-        w = self.potential.domain.require(base_point, "base_point")
-        return np.zeros((*w.shape, w.shape[-1], w.shape[-1]))
-
-    def chart(self, point: Any) -> np.ndarray:
-        return np.asarray(point, dtype=float)
-
-    def chart_inverse(self, coordinates: Any) -> np.ndarray:
-        return self.potential.domain.require(coordinates, "end of the primal geodesic")
-
-    def _push(self, v: np.ndarray, w: np.ndarray) -> np.ndarray:
-        return v
-
-    def _pull(self, p: np.ndarray, w: np.ndarray) -> np.ndarray:
-        return p
-
-
-class DualConnection(_FlatConnection):
-    """The connection that is flat in mu = grad R(w): H^{-1} H moves vectors, geodesics are straight in mu."""
-
-    def christoffels(self, base_point: Any = None) -> np.ndarray:
-        """H^{kl} T_lij in the chart w, k first; shape=[..., d, d, d]."""
-        R, w = self.potential, self.potential.domain.require(base_point, "base_point")
-        T = R.third_derivative(w)
-        return np.linalg.solve(R.hessian(w), T.reshape(*w.shape[:-1], R.dim, -1)).reshape(T.shape)
-
-    def chart(self, point: Any) -> np.ndarray:
-        return self.potential.gradient(point)
-
-    def chart_inverse(self, coordinates: Any) -> np.ndarray:
-        return self.potential.inverse_gradient(coordinates)
-
-    def _push(self, v: np.ndarray, w: np.ndarray) -> np.ndarray:
-        return np.einsum("...ij,...j->...i", self.potential.hessian(w), v)
-
-    def _pull(self, p: np.ndarray, w: np.ndarray) -> np.ndarray:
+    def _pull(self, p: Array, w: Array) -> Array:
         p, w = np.broadcast_arrays(p, w)
-        return np.linalg.solve(self.potential.hessian(w), p[..., None])[..., 0]
+        return np.linalg.solve(self.potential.hessian(w), p[..., None])[..., 0] if self.dual else p
+
+    def _point(self, w: ArrayLike, what: str = "base_point") -> Array:
+        return self.potential.domain.require(w, what)
+
+    def _vector(self, v: ArrayLike) -> Array:
+        return as_points(v, self.potential.dim, "tangent vector")
 
 
 class DuallyFlatManifold:
@@ -129,7 +100,7 @@ class DuallyFlatManifold:
     space : ConvexDomain
         The domain as a geomstats manifold, equipped with `metric`.
     metric : HessianMetric
-    primal, dual : Connection
+    primal, dual : FlatConnection
         geomstats connections; the Levi-Civita connection of `metric` is their mean.
 
     Reference
@@ -142,56 +113,38 @@ class DuallyFlatManifold:
         self.potential, self.dim = potential, potential.dim
         self.metric = metric_of(potential)
         self.space: ConvexDomain = self.metric.domain
-        self.primal, self.dual = PrimalConnection(self.space, potential), DualConnection(self.space, potential)
+        self.primal, self.dual = (FlatConnection(self.space, potential, dual) for dual in (False, True))
 
-    def dual_chart(self, point: Any) -> np.ndarray:
+    def dual_chart(self, point: ArrayLike) -> Array:
         """mu = grad R(w), shape=[..., d]."""
         return self.potential.gradient(point)
 
-    def primal_chart(self, mu: Any) -> np.ndarray:
+    def primal_chart(self, mu: ArrayLike) -> Array:
         """w = grad Q(mu), shape=[..., d]."""
         return self.potential.inverse_gradient(mu)
 
-    def divergence(self, point_a: Any, point_b: Any) -> np.ndarray:
+    def divergence(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
         """D_R(a, b), shape=[...]."""
         return self.potential.bregman_divergence(point_a, point_b)
 
-    def pythagoras_defect(self, a: Any, b: Any, c: Any) -> np.ndarray:
+    def pythagoras_defect(self, a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Array:
         """D(a, c) - D(a, b) - D(b, c) = -<a - b, grad R(c) - grad R(b)>, shape=[...].
 
         Zero exactly when the primal geodesic from b to a meets the dual geodesic from b to c orthogonally.
         """
         return self.divergence(a, c) - self.divergence(a, b) - self.divergence(b, c)
 
-    def project_to_primal_flat(self, point: Any, Z: Any, y: Any, tol: float = 1e-10) -> np.ndarray:
-        """argmin { D_R(w, point) : Z w = y }, joined to the point by a dual geodesic that is orthogonal to {Z w = y}.
+    def project_to_primal_flat(self, point: ArrayLike, Z: ArrayLike, y: ArrayLike, tol: float = 1e-10) -> Array:
+        """argmin { D_R(w, point) : Z w = y }, shape=[d], joined to the point by an orthogonal dual geodesic.
 
-        Parameters
-        ----------
-        point : array-like, shape=[d]
-        Z : array-like, shape=[n, d]
-        y : array-like, shape=[n]
-
-        Raises
-        ------
-        InfeasibleError, ConvergenceError
+        Z has shape=[n, d] and y shape=[n]; errors are those of `bregman_projection`.
         """
         return bregman_projection(self.potential, Z, y, point, tol=tol)
 
-    def project_to_dual_flat(self, point: Any, Z: Any, y: Any, tol: float = 1e-10) -> np.ndarray:
-        """argmin { D_R(point, w) : Z grad R(w) = y }, joined to the point by an orthogonal primal geodesic; shape=[d].
+    def project_to_dual_flat(self, point: ArrayLike, Z: ArrayLike, y: ArrayLike, tol: float = 1e-10) -> Array:
+        """argmin { D_R(point, w) : Z grad R(w) = y }, shape=[d], joined to the point by an orthogonal primal geodesic.
 
         It is the projection of grad R(point) by the conjugate, D_R(p, w) = D_Q(grad R(w), grad R(p)).
-
-        Parameters
-        ----------
-        point : array-like, shape=[d]
-        Z : array-like, shape=[n, d]
-        y : array-like, shape=[n]
-
-        Raises
-        ------
-        InfeasibleError, ConvergenceError
         """
         mu = bregman_projection(self.potential.conjugate, Z, y, self.dual_chart(point), tol=tol)
         return self.primal_chart(mu)
@@ -209,16 +162,8 @@ class DualTranslations:
     """The domain as the group of translations in mu: a * b has mu(a) + mu(b).
 
     Where R is induced by a commuting parametrization these are its joint flows, and the exponential barycenter is the
-    point with the mean of mu. The group exists where grad R is onto R^d; elsewhere a product may fall outside.
-
-    Parameters
-    ----------
-    manifold : DuallyFlatManifold
-
-    Raises
-    ------
-    DomainError
-        When mu = 0 is not in the range of grad R.
+    point with the mean of mu. The group exists where grad R is onto R^d; elsewhere a product may fall outside, and
+    where even mu = 0 does, there is a `DomainError`.
     """
 
     def __init__(self, manifold: DuallyFlatManifold):
@@ -226,30 +171,24 @@ class DualTranslations:
         try:
             self.identity = manifold.primal_chart(np.zeros(manifold.dim))
         except DomainError as error:
-            raise DomainError(
-                "group of dual translations",
-                got=f"mu = 0 outside the range of grad {manifold.potential.name}",
-                wanted="a Legendre function whose gradient takes every value",
-                remedy="use FrechetMean with the metric instead",
-            ) from error
+            got = f"mu = 0 outside the range of grad {manifold.potential.name}"
+            wanted, remedy = "a gradient that takes every value", "use FrechetMean with the metric instead"
+            raise DomainError("group of dual translations", got, wanted, remedy) from error
 
-    def compose(self, point_a: Any, point_b: Any) -> np.ndarray:
+    def compose(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
         """The point with mu(a) + mu(b), shape=[..., d]."""
         M = self._manifold
         return M.primal_chart(M.dual_chart(point_a) + M.dual_chart(point_b))
 
-    def inverse(self, point: Any) -> np.ndarray:
+    def inverse(self, point: ArrayLike) -> Array:
         """The point with -mu, shape=[..., d]."""
-        M = self._manifold
-        return M.primal_chart(-M.dual_chart(point))
+        return self._manifold.primal_chart(-self._manifold.dual_chart(point))
 
-    def exp(self, tangent_vec: Any, base_point: Any = None) -> np.ndarray:
+    def exp(self, tangent_vec: ArrayLike, base_point: ArrayLike | None = None) -> Array:
         """Dual geodesic from the identity, or from base_point, at time 1; shape=[..., d]."""
-        return self._manifold.dual.exp(as_finite(tangent_vec, "tangent vector"), self._base(base_point))
+        base = self.identity if base_point is None else base_point
+        return self._manifold.dual.exp(as_finite(tangent_vec, "tangent vector"), base)
 
-    def log(self, point: Any, base_point: Any = None) -> np.ndarray:
+    def log(self, point: ArrayLike, base_point: ArrayLike | None = None) -> Array:
         """Velocity of the dual geodesic from the identity, or from base_point, to the point; shape=[..., d]."""
-        return self._manifold.dual.log(point, self._base(base_point))
-
-    def _base(self, base_point: Any) -> np.ndarray:
-        return self.identity if base_point is None else base_point
+        return self._manifold.dual.log(point, self.identity if base_point is None else base_point)

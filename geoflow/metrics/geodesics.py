@@ -9,7 +9,7 @@ import numpy as np
 from geomstats.numerics.geodesic import LogSolver
 from geomstats.numerics.ivp import ODEIVPIntegrator, OdeResult
 
-from geoflow._typing import Array, Index, Mask
+from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe
 from geoflow.errors import ConvergenceError, DomainError, GeoflowError
 from geoflow.numerics.batches import halve
@@ -24,14 +24,7 @@ LOG_TOL = 1e-9
 class BatchedIVP(ODEIVPIntegrator):
     """geomstats integrator that solves the whole batch in one adaptive solve, by scipy's DOP853.
 
-    Parameters
-    ----------
-    rtol, atol : float
-
-    Raises
-    ------
-    DomainError
-        From `integrate` and `integrate_t`, when a solution ends early: carries `index`, `s` and `point`.
+    A solution that ends early is a `DomainError` with its `index`, `s` and `point`.
     """
 
     def __init__(self, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL):
@@ -74,18 +67,12 @@ class BatchedIVP(ODEIVPIntegrator):
 
 def geodesic_ends(stop: Stop, batch: tuple[int, ...], d: int, start: float = 0.0, span: float = 1.0) -> DomainError:
     """The error for a geodesic that reaches the boundary of the domain."""
-    index = stop.index(batch)
-    time, point = start + stop.s * span, stop.point[:d]
-    return DomainError(
-        "geodesic leaves the domain",
-        got=f"a maximal geodesic that ends at t = {time:.6g}, near {describe(point)}"
-        + (f", batch entry {index}" if index else ""),
-        wanted="a tangent vector for which the geodesic stays inside to t = 1",
-        remedy=f"scale the tangent vector by less than {abs(time):.6g}",
-        index=index,
-        s=time,
-        point=point,
-    )
+    index, time, point = stop.index(batch), start + stop.s * span, stop.point[:d]
+    entry = f", batch entry {index}" if index else ""
+    got = f"a maximal geodesic that ends at t = {time:.6g}, near {describe(point)}{entry}"
+    wanted = "a tangent vector for which the geodesic stays inside to t = 1"
+    remedy = f"scale the tangent vector by less than {abs(time):.6g}"
+    return DomainError("geodesic leaves the domain", got, wanted, remedy, index=index, s=time, point=point)
 
 
 class ShootingMetric(Protocol):
@@ -102,26 +89,18 @@ class ShootingLog(LogSolver):
     """Logarithms of a batch by Newton's method on exp_w(v) = y.
 
     It starts from the mean of the logarithms of the two flat connections, which is that of Levi-Civita up to third
-    order. Pairs where Newton stalls start again from scipy's `solve_bvp`.
-
-    Parameters
-    ----------
-    metric : HessianMetric
-    tol : float
-        Bound on the gap exp_w(v) - y, recomputed, in the metric at y, relative to the length of v.
+    order. Pairs where Newton stalls start again from scipy's `solve_bvp`. `tol` bounds the gap exp_w(v) - y, recomputed
+    in the metric at y, relative to the length of v.
     """
 
     def __init__(self, metric: ShootingMetric, tol: float = LOG_TOL):
         super().__init__(solves_bvp=False)
         self._metric, self.tol = metric, tol
 
-    def log(self, point: Any, base_point: Any) -> Array:
+    def log(self, point: ArrayLike, base_point: ArrayLike) -> Array:
         """Tangent vectors v with exp(v, base_point) = point, shape=[..., d].
 
-        Raises
-        ------
-        ConvergenceError
-            Where no geodesic was found; carries `index` and `defect`.
+        Where no geodesic was found, a `ConvergenceError` with its `index` and `defect`.
         """
         point, base = np.broadcast_arrays(np.asarray(point, dtype=float), np.asarray(base_point, dtype=float))
         shape, d = point.shape, point.shape[-1]
@@ -135,14 +114,10 @@ class ShootingLog(LogSolver):
         if not (defect <= self.tol).all():
             worst = int(np.argmax(np.where(np.isfinite(defect), defect, np.inf)))
             index = tuple(int(i) for i in np.unravel_index(worst, shape[:-1])) if len(shape) > 1 else ()
-            raise ConvergenceError(
-                "logarithm",
-                got=f"a gap of {defect[worst]:.1e} between {describe(w[worst])} and {describe(y[worst])}",
-                wanted=f"at most {self.tol:.0e} of the length of the geodesic",
-                remedy="choose points that a geodesic inside the domain joins, or closer ones",
-                index=index,
-                defect=float(defect[worst]),
-            )
+            got = f"a gap of {defect[worst]:.1e} between {describe(w[worst])} and {describe(y[worst])}"
+            wanted = f"at most {self.tol:.0e} of the length of the geodesic"
+            remedy = "choose points that a geodesic inside the domain joins, or closer ones"
+            raise ConvergenceError("logarithm", got, wanted, remedy, index=index, defect=float(defect[worst]))
         return v.reshape(shape)
 
     def _newton(self, w: Array, y: Array, v: Array) -> tuple[Array, Array]:
@@ -191,9 +166,7 @@ class ShootingLog(LogSolver):
         """Initial velocities from scipy's collocation solver, pair by pair; the straight line where it fails."""
         from scipy.integrate import solve_bvp
 
-        start = y - w
-        grid = np.linspace(0, 1, 30)
-        d = w.shape[1]
+        start, grid, d = y - w, np.linspace(0, 1, 30), w.shape[1]
 
         def rate(_: Any, state: Array) -> Array:
             pair = state.T.reshape(-1, 2, d)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 import autograd.numpy as anp
@@ -11,7 +12,7 @@ import numpy as np
 from geomstats.geometry.riemannian_metric import RiemannianMetric
 from geomstats.numerics.geodesic import ExpODESolver, ExpSolver, LogSolver
 
-from geoflow._typing import Array
+from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_points
 from geoflow.errors import ArgumentError
 from geoflow.metrics.geodesics import BatchedIVP, ShootingLog, geodesic_ends
@@ -20,6 +21,7 @@ from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
 from geoflow.numerics.integrate import Stop, integrate_batch
 from geoflow.potentials.legendre import LegendreFunction
+from geoflow.spaces.domains import ConvexDomain
 
 DIFFERENCE = 1e-3
 
@@ -50,62 +52,53 @@ class HessianMetric(RiemannianMetric):
         super().__init__(space=space)
         self.potential, self.domain = potential, space
         self.isometry: Isometry | None = isometry(potential) if closed_forms else None
-        self.exp_solver: Any = ExpODESolver(space, BatchedIVP())
-        self.log_solver: Any = ShootingLog(self)
+        self.exp_solver: ExpSolver = ExpODESolver(space, BatchedIVP())
+        self.log_solver: LogSolver = ShootingLog(self)
         if self.isometry is not None:
-            self.exp_solver, self.log_solver = _ClosedExp(self), _ClosedLog(self)
+            self.exp_solver, self.log_solver = _ClosedExp(self.isometry, space), _ClosedLog(self.isometry)
 
     # the metric -----------------------------------------------------------------------------------------------------
 
-    def metric_matrix(self, base_point: Any = None) -> Any:
+    def metric_matrix(self, base_point: Any = None) -> Array:
         """H(w), shape=[..., d, d]."""
         return self.potential.hessian(base_point)
 
-    def cometric_matrix(self, base_point: Any = None) -> Any:
+    def cometric_matrix(self, base_point: Any = None) -> Array:
         """H(w)^{-1}, shape=[..., d, d]."""
         if autodiff.is_traced(base_point):
             return anp.linalg.inv(self.potential.hessian(base_point))
         return self.potential.cometric(base_point)
 
-    def inner_product_derivative_matrix(self, base_point: Any = None) -> Any:
+    def inner_product_derivative_matrix(self, base_point: Any = None) -> Array:
         """d_k H_ij = T_ijk; the index of the derivation is last, shape=[..., d, d, d]."""
         return self.potential.third_derivative(base_point)
 
-    def christoffels(self, base_point: Any = None) -> Any:
+    def christoffels(self, base_point: Any = None) -> Array:
         """Gamma^k_ij = H^{kl} T_lij / 2; the contravariant index k is first, shape=[..., d, d, d]."""
         return self._raise(self.potential.third_derivative(base_point), base_point) / 2
 
-    def christoffels_first_kind(self, base_point: Any = None) -> Any:
+    def christoffels_first_kind(self, base_point: Any = None) -> Array:
         """Gamma_kij = T_kij / 2 = <nabla_{e_i} e_j, e_k>, shape=[..., d, d, d]."""
         return self.potential.third_derivative(base_point) / 2
 
     # curvature ------------------------------------------------------------------------------------------------------
 
-    def riemann_tensor(self, base_point: Any = None) -> Any:
+    def riemann_tensor(self, base_point: Any = None) -> Array:
         """R_ijk^l with R(e_j, e_k) e_i = R_ijk^l e_l: geomstats' index order, l last; shape=[..., d, d, d, d]."""
         T = self.potential.third_derivative(base_point)
         S = self._raise(T, base_point)
         first = anp.einsum("...ljp,...pki->...ijkl", S, S)
         return (anp.einsum("...ijkl->...ikjl", first) - first) / 4
 
-    def curvature(self, tangent_vec_a: Any, tangent_vec_b: Any, tangent_vec_c: Any, base_point: Any = None) -> Any:
+    def curvature(self, tangent_vec_a: Any, tangent_vec_b: Any, tangent_vec_c: Any, base_point: Any = None) -> Array:
         """R(a, b) c, shape=[..., d]."""
         S = self._raise(self.potential.third_derivative(base_point), base_point)
-
-        def act(u: Any, v: Any) -> Any:
-            return anp.einsum("...kij,...i,...j->...k", S, u, v)
-
+        act = partial(anp.einsum, "...kij,...i,...j->...k", S)
         a, b, c = tangent_vec_a, tangent_vec_b, tangent_vec_c
         return (act(b, act(a, c)) - act(a, act(b, c))) / 4
 
-    def sectional_curvature(self, tangent_vec_a: Any, tangent_vec_b: Any, base_point: Any = None) -> Any:
-        """<R(a, b) b, a> / (|a|^2 |b|^2 - <a, b>^2), shape=[...]; NaN never: dependent vectors are an error.
-
-        Raises
-        ------
-        ArgumentError
-            When a and b do not span a plane.
-        """
+    def sectional_curvature(self, tangent_vec_a: Any, tangent_vec_b: Any, base_point: Any = None) -> Array:
+        """<R(a, b) b, a> / (|a|^2 |b|^2 - <a, b>^2), shape=[...]; `ArgumentError` where a and b span no plane."""
         w = self.potential.domain.require(base_point, "base_point")
         a, b = (as_points(v, self.potential.dim, "tangent vector") for v in (tangent_vec_a, tangent_vec_b))
         L = np.linalg.cholesky(self.potential.hessian(w))
@@ -113,18 +106,14 @@ class HessianMetric(RiemannianMetric):
         # in coordinates where H = I, an orthonormal basis of the plane: what cancels there cancels to rounding
         frame, size = np.linalg.qr(np.swapaxes(L, -1, -2) @ pair)
         if not np.all(np.abs(size[..., 1, 1]) > 1e-12 * np.linalg.norm(size[..., :, 1], axis=-1)):
-            raise ArgumentError(
-                "plane of a sectional curvature",
-                got="tangent vectors that are zero or linearly dependent",
-                wanted="two independent vectors at every point",
-            )
+            raise ArgumentError("plane of a sectional curvature", "dependent vectors", "two that are independent")
         lower = np.linalg.inv(L)
         plane = np.swapaxes(frame, -1, -2) @ lower
         T = np.einsum("...ijk,...ai,...bj,...ck->...abc", self.potential.third_derivative(w), plane, plane, lower,
                        optimize=True)  # fmt: skip
         return ((T[..., 0, 1, :] ** 2).sum(-1) - (T[..., 0, 0, :] * T[..., 1, 1, :]).sum(-1)) / 4
 
-    def ricci_tensor(self, base_point: Any = None) -> Any:
+    def ricci_tensor(self, base_point: Any = None) -> Array:
         """Ric_jk = R_ijk^i of R(e_i, e_j) e_k, positive on spheres, shape=[..., d, d]."""
         S = self._raise(self.potential.third_derivative(base_point), base_point)
         trace = anp.einsum("...iip->...p", S)
@@ -132,19 +121,16 @@ class HessianMetric(RiemannianMetric):
 
     # geodesics ------------------------------------------------------------------------------------------------------
 
-    def geodesic_equation(self, state: Any) -> Any:
+    def geodesic_equation(self, state: Any) -> Array:
         """(v, -H^{-1} T(v, v) / 2) of (w, v), shape=[..., 2, d]; NaN outside the domain, for an integrator."""
         w, v = state[..., 0, :], state[..., 1, :]
         acceleration = self._transport_rate(w, v, v)
         return anp.stack([anp.broadcast_to(v, anp.shape(acceleration)), acceleration], axis=-2)
 
-    def exp(self, tangent_vec: Any, base_point: Any) -> Any:
+    def exp(self, tangent_vec: ArrayLike, base_point: ArrayLike) -> Array:
         """End at time 1 of the geodesic from base_point with velocity tangent_vec; shape=[..., d].
 
-        Raises
-        ------
-        DomainError
-            When the base point is outside the domain, or the geodesic leaves it before time 1.
+        `DomainError` where the base point is outside the domain, or the geodesic leaves it before time 1.
         """
         if autodiff.is_traced(tangent_vec) or autodiff.is_traced(base_point):
             return self._traced_exp(*_same_batch(tangent_vec, base_point))
@@ -152,51 +138,29 @@ class HessianMetric(RiemannianMetric):
         v, w = np.broadcast_arrays(v, self.potential.domain.require(base_point, "base_point"))
         return self.exp_solver.exp(v, w)
 
-    def log(self, point: Any, base_point: Any) -> Any:
+    def log(self, point: ArrayLike, base_point: ArrayLike) -> Array:
         """Velocity at base_point of the geodesic that reaches point at time 1; shape=[..., d].
 
-        Raises
-        ------
-        DomainError
-            When a point is outside the domain.
-        ConvergenceError
-            When no geodesic was found.
+        `DomainError` where a point is outside the domain, `ConvergenceError` where no geodesic was found.
         """
         y, w = self.potential.domain.require(point, "point"), self.potential.domain.require(base_point, "base_point")
         return self.log_solver.log(*np.broadcast_arrays(y, w))
 
-    def squared_dist(self, point_a: Any, point_b: Any) -> Any:
-        """Squared geodesic distance, shape=[...]."""
+    def squared_dist(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
+        """Squared geodesic distance, shape=[...]; differentiable, as is `dist`."""
         if autodiff.is_traced(point_a) or autodiff.is_traced(point_b):
             return self._traced_squared_dist(*_same_batch(point_a, point_b))
         return self.squared_norm(self.log(point_b, point_a), point_a)
 
-    def dist(self, point_a: Any, point_b: Any) -> Any:
-        """Geodesic distance, shape=[...]."""
-        return anp.sqrt(self.squared_dist(point_a, point_b))
-
     def parallel_transport(
         self, tangent_vec: Any, base_point: Any, direction: Any = None, end_point: Any = None
-    ) -> Any:
-        """Levi-Civita parallel transport along the geodesic with velocity `direction`, or to `end_point`.
+    ) -> Array:
+        """Levi-Civita parallel transport along the geodesic with velocity `direction` or, just as well, to `end_point`.
 
-        Parameters
-        ----------
-        tangent_vec, base_point, direction, end_point : array-like, shape=[..., d]
-
-        Returns
-        -------
-        array, shape=[..., d]
-
-        Raises
-        ------
-        ArgumentError
-            When neither or both of `direction` and `end_point` are given.
+        Exactly one of the two is given; shape=[..., d].
         """
         if (direction is None) == (end_point is None):
-            raise ArgumentError(
-                "parallel transport", got="neither or both of direction and end_point", wanted="exactly one of them"
-            )
+            raise ArgumentError("parallel transport", "neither or both of direction and end_point", "exactly one")
         w = self.potential.domain.require(base_point, "base_point")
         v = self.log(end_point, w) if direction is None else as_points(direction, self.potential.dim, "direction")
         u = as_points(tangent_vec, self.potential.dim, "tangent vector")
@@ -223,20 +187,20 @@ class HessianMetric(RiemannianMetric):
 
     # inside ---------------------------------------------------------------------------------------------------------
 
-    def _raise(self, T: Any, base_point: Any) -> Any:
+    def _raise(self, T: Any, base_point: Any) -> Array:
         """H^{kl} T_lij, k first."""
         d = self.potential.dim
         flat = anp.linalg.solve(self.potential.hessian(base_point), anp.reshape(T, (*anp.shape(T)[:-2], d * d)))
         return anp.reshape(flat, anp.shape(T))
 
-    def _transport_rate(self, w: Any, v: Any, u: Any) -> Any:
+    def _transport_rate(self, w: Any, v: Any, u: Any) -> Array:
         """-Gamma(v, u) = -H^{-1} T(v, u) / 2; NaN outside the domain unless it is being differentiated."""
         kernel = self.potential.kernel
         if autodiff.is_traced(w) or autodiff.is_traced(v):
             pair = anp.einsum("...ijk,...j,...k->...i", kernel.derivative(3, w), v, u)
             return -anp.linalg.solve(kernel.derivative(2, w), pair[..., None])[..., 0] / 2
         w = np.asarray(w, dtype=float)
-        H, T = kernel.hessian(w), kernel.third_derivative(w)
+        H, T = kernel.several((2, 3), w)
         with np.errstate(all="ignore"):
             pair = np.matmul(np.matmul(T, v[..., None, :, None])[..., 0], u[..., :, None])
             bad = ~(np.isfinite(H).all((-1, -2)) & np.isfinite(pair).all((-1, -2)))
@@ -266,7 +230,7 @@ class HessianMetric(RiemannianMetric):
         return integrate_batch(field, start, **options)
 
     @cached_property
-    def _traced_exp(self) -> Any:
+    def _traced_exp(self) -> Callable[..., Array]:
         """exp for whoever differentiates through it: its derivatives by differences of order four, in one batch."""
 
         def derivatives(v: Array, w: Array) -> tuple[Array, Array]:
@@ -280,14 +244,14 @@ class HessianMetric(RiemannianMetric):
         return autodiff.with_derivative(self.exp, derivatives)
 
     @cached_property
-    def _traced_squared_dist(self) -> Any:
+    def _traced_squared_dist(self) -> Callable[..., Array]:
         """d(a, b)^2 with its derivatives -2 H(a) log_a(b) and -2 H(b) log_b(a)."""
 
         def derivatives(a: Array, b: Array) -> tuple[Array, Array]:
-            def one(p: Array, q: Array) -> Array:
-                return -2 * np.einsum("...ij,...j->...i", self.metric_matrix(p), self.log(q, p))
-
-            return one(a, b), one(b, a)
+            at_a, at_b = (
+                np.einsum("...ij,...j->...i", self.metric_matrix(p), self.log(q, p)) for p, q in ((a, b), (b, a))
+            )
+            return -2 * at_a, -2 * at_b
 
         return autodiff.with_derivative(self.squared_dist, derivatives)
 
@@ -301,23 +265,21 @@ def metric_of(R: LegendreFunction) -> HessianMetric:
 
 
 class _ClosedExp(ExpSolver):
-    def __init__(self, metric: HessianMetric):
+    def __init__(self, form: Isometry, domain: ConvexDomain):
         super().__init__(solves_ivp=False)
-        self._metric = metric
+        self._form, self._domain = form, domain
 
-    def exp(self, tangent_vec: Any, base_point: Any) -> Array:
-        assert self._metric.isometry is not None
-        return self._metric.isometry.exp(tangent_vec, base_point, self._metric.potential.domain)
+    def exp(self, tangent_vec: Array, base_point: Array) -> Array:
+        return self._form.exp(tangent_vec, base_point, self._domain)
 
 
 class _ClosedLog(LogSolver):
-    def __init__(self, metric: HessianMetric):
+    def __init__(self, form: Isometry):
         super().__init__(solves_bvp=False)
-        self._metric = metric
+        self._form = form
 
-    def log(self, point: Any, base_point: Any) -> Array:
-        assert self._metric.isometry is not None
-        return self._metric.isometry.log(point, base_point)
+    def log(self, point: Array, base_point: Array) -> Array:
+        return self._form.log(point, base_point)
 
 
 def _same_batch(a: Any, b: Any) -> tuple[Any, Any]:

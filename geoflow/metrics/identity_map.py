@@ -14,13 +14,7 @@ from geoflow.potentials.legendre import LegendreFunction
 
 
 def identity(R: LegendreFunction, name: str = "identity") -> Parametrization:
-    """The identity map of the Hessian manifold (dom R, hess R): it commutes for every R, and induces R.
-
-    Parameters
-    ----------
-    R : LegendreFunction
-    name : str
-    """
+    """The identity map of the Hessian manifold (dom R, hess R): it commutes for every R, and induces R."""
     require_type(R, LegendreFunction, "R")
     return Parametrization.from_kernel(IdentityKernel(R), DuallyFlatManifold(R).space, name)
 

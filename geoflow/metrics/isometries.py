@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial, singledispatch
+from functools import singledispatch
 
 import autograd.numpy as anp
 import numpy as np
 
-from geoflow._typing import Array, Map
+from geoflow._typing import Array
 from geoflow.metrics.space_forms import Isometry, SpaceForm
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import consecutive
@@ -25,14 +25,11 @@ def isometry(R: LegendreFunction) -> Isometry | None:
     if direct is not None or Q is None:
         return direct
     other = isometry_of(Q.structure, Q)  # the same manifold in its other chart
-    if other is None:
-        return None
-    forward, inverse, jacobian = other.forward, other.inverse, other.jacobian
-    return Isometry(
+    return other and Isometry(
         other.forms,
-        lambda w: forward(R.gradient(w)),
-        lambda y: Q.kernel.gradient(inverse(y)),
-        lambda w: jacobian(R.gradient(w)) @ R.hessian(w),
+        lambda w: other.forward(R.gradient(w)),
+        lambda y: Q.kernel.gradient(other.inverse(y)),
+        lambda w: other.jacobian(R.gradient(w)) @ R.hessian(w),
     )
 
 
@@ -46,14 +43,11 @@ def isometry_of(structure: object, R: LegendreFunction) -> Isometry | None:
 def _(structure: Scaled, R: LegendreFunction) -> Isometry | None:
     """Lengths multiplied by the root of the factor, curvatures divided by the factor."""
     part, root = _part(structure.part), float(np.sqrt(structure.factor))
-    if part is None:
-        return None
-    forward, inverse, jacobian = part.forward, part.inverse, part.jacobian
-    return Isometry(
+    return part and Isometry(
         tuple(SpaceForm(f.curvature / root**2, f.ambient_dim) for f in part.forms),
-        lambda w: root * forward(w),
-        lambda y: inverse(y / root),
-        lambda w: root * jacobian(w),
+        lambda w: root * part.forward(w),
+        lambda y: part.inverse(y / root),
+        lambda w: root * part.jacobian(w),
     )
 
 
@@ -139,10 +133,10 @@ def _(structure: Ridges, R: LegendreFunction) -> Isometry | None:
 
 def _invert(profile: Profile, y: Array) -> Array:
     """The s with phi(s) = y, phi = int sqrt(r'') increasing, by Newton with bisection; NaN where there is none."""
-    lower, upper = profile.domain
-    s = np.full(y.shape, 0.5 * (lower + upper) if np.isfinite(lower + upper) else _inside(lower, upper))
     if profile is PROFILES["entropy"]:
         return np.where(y > 0, y**2 / 4, np.nan)
+    lower, upper = profile.domain
+    s = np.full(y.shape, (lower + upper) / 2 if np.isfinite(lower + upper) else np.clip(0.0, lower + 1, upper - 1))
     low, high = np.full(y.shape, lower), np.full(y.shape, upper)
     with np.errstate(all="ignore"):
         for _ in range(INVERSION_STEPS):
@@ -162,54 +156,30 @@ def _invert(profile: Profile, y: Array) -> Array:
         return np.where(np.abs(profile.root_integral(s) - y) <= 1e-10 * (1 + np.abs(y)), s, np.nan)
 
 
-def _inside(lower: float, upper: float) -> float:
-    if np.isfinite(lower):
-        return lower + 1.0
-    return upper - 1.0 if np.isfinite(upper) else 0.0
-
-
 @isometry_of.register
 def _(structure: Pullback, R: LegendreFunction) -> Isometry | None:
     """The hyperbolic plane du^2 + cosh(u)^2 dv^2 is (cosh u cosh v, cosh u sinh v, sinh u), here of curvature -1/2."""
-    s = structure
-    from_charts = s.inverse
+    from_charts, root = structure.inverse, np.sqrt(2.0)
     if from_charts is None:
         return None
-    root = np.sqrt(2.0)
-    forms, maps, inverses, start = [], [], [], 0
-    for model, chart in s.pieces:
-        size = int(np.shape(chart(R.domain.interior_point()))[-1])
-        if model == "euclidean":
-            forms.append(SpaceForm(0.0, size))
-            maps.append(chart)
-            inverses.append((slice(start, start + size), None))
-            start += size
-        else:
-            forms.append(SpaceForm(-0.5, 3))
-            maps.append(partial(_scaled_hyperboloid, chart))
-            inverses.append((slice(start, start + 3), root))
-            start += 3
+    flat = [model == "euclidean" for model, _ in structure.pieces]
+    sizes = [int(np.shape(chart(R.domain.interior_point()))[-1]) for _, chart in structure.pieces]
+    forms = tuple(SpaceForm(0.0, m) if f else SpaceForm(-0.5, 3) for f, m in zip(flat, sizes, strict=True))
+
+    def embedded(c: Array) -> Array:
+        u, v = c[..., 0], c[..., 1]
+        return root * anp.stack([anp.cosh(u) * anp.cosh(v), anp.cosh(u) * anp.sinh(v), anp.sinh(u)], axis=-1)
+
+    def chart_of(y: Array) -> Array:
+        u = np.arcsinh(y[..., 2] / root)
+        return np.stack([u, np.arcsinh(y[..., 1] / (root * np.cosh(u)))], axis=-1)
 
     def forward(w: Array) -> Array:
-        return anp.concatenate([f(w) for f in maps], axis=-1)
+        charts = [chart(w) for _, chart in structure.pieces]
+        return anp.concatenate([c if f else embedded(c) for f, c in zip(flat, charts, strict=True)], axis=-1)
 
     def inverse(y: Array) -> Array:
-        charts = []
-        for block, radius in inverses:
-            part = y[..., block]
-            if radius is not None:
-                u = np.arcsinh(part[..., 2] / radius)
-                part = np.stack([u, np.arcsinh(part[..., 1] / (radius * np.cosh(u)))], axis=-1)
-            charts.append(part)
-        return from_charts(*charts)
+        parts = [y[..., block] for block in consecutive([form.ambient_dim for form in forms])]
+        return from_charts(*(p if f else chart_of(p) for f, p in zip(flat, parts, strict=True)))
 
-    return Isometry(tuple(forms), forward, inverse, autodiff.jacobian(forward))
-
-
-def _scaled_hyperboloid(chart: Map, w: Array) -> Array:
-    return np.sqrt(2.0) * _hyperboloid(chart(w))
-
-
-def _hyperboloid(c: Array) -> Array:
-    u, v = c[..., 0], c[..., 1]
-    return anp.stack([anp.cosh(u) * anp.cosh(v), anp.cosh(u) * anp.sinh(v), anp.sinh(u)], axis=-1)
+    return Isometry(forms, forward, inverse, autodiff.jacobian(forward))

@@ -18,11 +18,6 @@ class SpaceForm:
     """A complete space of constant curvature in R^m: {<x, x> = 1 / curvature}, or R^m itself where it is 0.
 
     For negative curvature the first coordinate is timelike, <x, y> = -x_1 y_1 + x_2 y_2 + ...
-
-    Parameters
-    ----------
-    curvature : float
-    ambient_dim : int
     """
 
     curvature: float
@@ -31,10 +26,7 @@ class SpaceForm:
     @property
     def signature(self) -> Array:
         """Signs of the ambient inner product, shape=[m]."""
-        signs = np.ones(self.ambient_dim)
-        if self.curvature < 0:
-            signs[0] = -1.0
-        return signs
+        return np.r_[-1.0 if self.curvature < 0 else 1.0, np.ones(self.ambient_dim - 1)]
 
     def inner(self, u: Array, v: Array) -> Array:
         """<u, v>, shape=[...]."""
@@ -49,11 +41,8 @@ class SpaceForm:
         k = self.curvature
         if k == 0:
             return x + u
-        angle = np.sqrt(abs(k)) * self.norm(u)[..., None]
-        if k > 0:
-            return np.cos(angle) * x + np.sinc(angle / np.pi) * u
-        ratio = np.where(angle < 1e-4, 1 + angle**2 / 6, np.sinh(angle) / np.where(angle < 1e-4, 1.0, angle))
-        return np.cosh(angle) * x + ratio * u
+        cos, sinc = self._cos_sinc(np.sqrt(abs(k)) * self.norm(u)[..., None])
+        return cos * x + sinc * u
 
     def log(self, y: Array, x: Array) -> Array:
         """The shortest u with exp(u, x) = y, shape=[..., m]."""
@@ -68,6 +57,13 @@ class SpaceForm:
         ratio = np.where(length > 1e-12, angle / np.where(length > 1e-12, length, 1.0), 1.0)
         return ratio[..., None] * across
 
+    def _cos_sinc(self, angle: Array) -> tuple[Array, Array]:
+        """cos(t) and sin(t) / t of an angle t, hyperbolic where the curvature is negative."""
+        if self.curvature > 0:
+            return np.cos(angle), np.sinc(angle / np.pi)
+        small = angle < 1e-4
+        return np.cosh(angle), np.where(small, 1 + angle**2 / 6, np.sinh(angle) / np.where(small, 1.0, angle))
+
     def transport(self, t: Array, u: Array, x: Array) -> Array:
         """Parallel transport of t along the geodesic from x with velocity u, to its end; shape=[..., m]."""
         k = self.curvature
@@ -76,10 +72,8 @@ class SpaceForm:
         y, square = self.exp(u, x), self.inner(u, u)
         angle = np.sqrt(abs(k) * np.maximum(square, 0.0))[..., None]
         along = self.inner(t, u) / np.where(square > 0, square, 1.0)
-        arrival = np.cos(angle) * u - k * square[..., None] * np.sinc(angle / np.pi) * x
-        if k < 0:
-            ratio = np.where(angle < 1e-4, 1 + angle**2 / 6, np.sinh(angle) / np.where(angle < 1e-4, 1.0, angle))
-            arrival = np.cosh(angle) * u - k * square[..., None] * ratio * x
+        cos, sinc = self._cos_sinc(angle)
+        arrival = cos * u - k * square[..., None] * sinc * x
         moved = t + along[..., None] * (arrival - u)
         # tangent at y to rounding
         return moved - k * self.inner(moved, y)[..., None] * y
@@ -87,33 +81,18 @@ class SpaceForm:
 
 @dataclass(frozen=True)
 class Isometry:
-    """An isometry Phi of a Hessian manifold onto an open, geodesically convex part of a product of space forms.
-
-    Attributes
-    ----------
-    forms : tuple of SpaceForm
-    forward : callable
-        w to Phi(w), shape=[..., d] to [..., m], m the sum of the ambient dimensions; in autograd.numpy.
-    inverse : callable
-        Phi(w) to w; outside the image, anything or NaN.
-    jacobian : callable
-        dPhi, shape=[..., m, d].
-    """
+    """An isometry Phi of a Hessian manifold onto an open, geodesically convex part of a product of space forms."""
 
     forms: tuple[SpaceForm, ...]
-    forward: Map
-    inverse: Map
-    jacobian: Map
+    forward: Map  # w to Phi(w), shape=[..., d] to [..., m], m the sum of the ambient dimensions; in autograd.numpy
+    inverse: Map  # Phi(w) to w; outside the image, anything or NaN
+    jacobian: Map  # dPhi, shape=[..., m, d]
 
     def each(self, what: str, *arrays: Array) -> Array:
         """A map of the space forms, block by block."""
         blocks = consecutive([f.ambient_dim for f in self.forms])
         parts = [getattr(f, what)(*(a[..., k] for a in arrays)) for f, k in zip(self.forms, blocks, strict=True)]
         return np.concatenate(parts, axis=-1)
-
-    @property
-    def signature(self) -> Array:
-        return np.concatenate([f.signature for f in self.forms])
 
     def push(self, v: Array, w: Array) -> Array:
         """dPhi(w).v, shape=[..., m]."""
@@ -122,7 +101,7 @@ class Isometry:
     def pull(self, u: Array, w: Array) -> Array:
         """The v with dPhi(w).v = u, shape=[..., d]."""
         J = self.jacobian(w)
-        dual = np.einsum("...Di,D->...iD", J, self.signature)
+        dual = np.einsum("...Di,D->...iD", J, np.concatenate([f.signature for f in self.forms]))
         return np.linalg.solve(dual @ J, np.einsum("...iD,...D->...i", dual, u)[..., None])[..., 0]
 
     def exp(self, v: Array, w: Array, domain: ConvexDomain) -> Array:
@@ -135,22 +114,15 @@ class Isometry:
             back = np.asarray(self.forward(np.where(inside[..., None], end, w)))
         ok = inside & (np.abs(back - y).max(-1) <= 1e-7 * (1 + np.abs(y).max(-1)))
         # the image is convex, but a great circle that leaves it comes back after half a turn
-        start = 0
-        for f in self.forms:
+        for f, block in zip(self.forms, consecutive([f.ambient_dim for f in self.forms]), strict=True):
             if f.curvature > 0:
-                ok &= np.sqrt(f.curvature) * f.norm(u[..., start : start + f.ambient_dim]) < np.pi
-            start += f.ambient_dim
+                ok &= np.sqrt(f.curvature) * f.norm(u[..., block]) < np.pi
         if not ok.all():
             index = tuple(int(i) for i in np.argwhere(~ok)[0])
-            raise DomainError(
-                "geodesic leaves the domain",
-                got=f"tangent vector {describe(v[index])} at {describe(w[index])}"
-                + (f", batch entry {index}" if index else ""),
-                wanted=f"a geodesic that stays in {domain} to t = 1",
-                remedy="scale the tangent vector down",
-                index=index,
-                point=w[index],
-            )
+            entry = f", batch entry {index}" if index else ""
+            got = f"tangent vector {describe(v[index])} at {describe(w[index])}{entry}"
+            wanted, remedy = f"a geodesic that stays in {domain} to t = 1", "scale the tangent vector down"
+            raise DomainError("geodesic leaves the domain", got, wanted, remedy, index=index, point=w[index])
         return end
 
     def log(self, y: Array, w: Array) -> Array:

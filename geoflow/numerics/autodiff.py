@@ -44,15 +44,7 @@ def value_and_vjp(f: Map, x: Array) -> tuple[Array, Callable[[Array], Array]]:
 def jacobian(f: Map) -> Map:
     """Return df, the batched derivative of f; one reverse pass an output.
 
-    Parameters
-    ----------
-    f : callable
-        x of shape=[..., D] to shape=[..., d] (vector) or shape=[...] (scalar).
-
-    Returns
-    -------
-    callable
-        x of shape=[..., D] to shape=[..., d, D], or shape=[..., D] where f is scalar.
+    f takes x of shape=[..., D] to shape=[..., d] or shape=[...] (scalar), df to shape=[..., d, D] or shape=[..., D].
     """
 
     def df(x: ArrayLike) -> Array:
@@ -81,83 +73,52 @@ def _nested(f: Map, order: int) -> Map:
 
     def derivative(x: ArrayLike) -> Array:
         x = as_float(x)
-        batch, dim = anp.shape(x)[:-1], anp.shape(x)[-1]
-        shapes: list[tuple[int, ...]] = []
-
-        def flat(g: Map) -> Map:
-            def dg(y: Array) -> Array:
-                rows = jacobian(g)(y)
-                return anp.reshape(rows, (*anp.shape(y)[:-1], -1))
-
-            return dg
+        output: tuple[int, ...] = ()
 
         def vector(y: Array) -> Array:
+            nonlocal output
             value = f(y)
-            if anp.ndim(value) == anp.ndim(y) - 1:
-                shapes.append(())
-                return value[..., None]
-            shapes.append(anp.shape(value)[-1:])
-            return value
+            scalar = anp.ndim(value) == anp.ndim(y) - 1
+            output = () if scalar else anp.shape(value)[-1:]
+            return value[..., None] if scalar else value
 
         g: Map = vector
         for _ in range(order):
-            g = flat(g)
-        rows = g(x)
-        return anp.reshape(rows, (*batch, *shapes[-1], *(dim,) * order))
+            g = _flat_jacobian(g)
+        return anp.reshape(g(x), (*anp.shape(x)[:-1], *output, *anp.shape(x)[-1:] * order))
 
     return derivative
 
 
-def jvp(f: Map, x: ArrayLike, direction: ArrayLike) -> tuple[Array, Array]:
-    """Value f(x) and directional derivative df(x).v, forward mode; reverse twice where f has no forward rule.
+def _flat_jacobian(f: Map) -> Map:
+    df = jacobian(f)
+    return lambda y: anp.reshape(df(y), (*anp.shape(y)[:-1], -1))
 
-    Parameters
-    ----------
-    x, direction : array-like, shape=[..., D]
-    """
+
+def jvp(f: Map, x: ArrayLike, direction: ArrayLike) -> tuple[Array, Array]:
+    """Value f(x) and df(x).v, both arguments of shape=[..., D]: forward mode, or reverse twice where f has no rule."""
     x, direction = as_float(x), as_float(direction)
     try:
         with _seam():
             return _make_jvp(f)(x)(direction)
     except NotImplementedError:
-        value, _ = value_and_vjp(f, x)
-
-        def pullback(u: Array) -> Array:
-            return value_and_vjp(f, x)[1](u)
-
+        value, pullback = value_and_vjp(f, x)
         return value, value_and_vjp(pullback, anp.zeros(anp.shape(value)))[1](direction)
 
 
 def directional_jacobian(f: Map, x: Array, directions: Array) -> Array:
-    """Derivative of the jacobian of f along several directions in one pass: forward over reverse.
+    """Derivatives of a jacobian f, shape=[..., D] to [..., d, D], along v of shape=[..., m, D]: shape=[..., m, d, D].
 
-    out_{m i p} = sum_q d_q d_p f_i(x) v_{m q}.
-
-    Parameters
-    ----------
-    f : callable
-        x to the jacobian itself, shape=[..., D] to shape=[..., d, D].
-    x : array-like, shape=[..., D]
-    directions : array-like, shape=[..., m, D]
-
-    Returns
-    -------
-    array, shape=[..., m, d, D]
+    out_{m i p} = sum_q d_q f_{i p}(x) v_{m q}, in one forward pass: the directions become one more batch axis.
     """
-    # the directions become one more batch axis, so a single forward pass serves all of them
-    points = anp.broadcast_to(x[..., None, :], anp.shape(directions))
-    return jvp(f, anp.array(points), directions)[1]
+    return jvp(f, anp.array(anp.broadcast_to(x[..., None, :], anp.shape(directions))), directions)[1]
 
 
 def with_derivative(f: Callable[..., Array], derivatives: Callable[..., tuple[Array, ...]]) -> Callable[..., Array]:
     """f with its derivatives given instead of traced, so that others can differentiate through it.
 
-    Parameters
-    ----------
-    f : callable
-        Arrays of shape=[..., D] each, of one batch, to shape=[..., d], or to shape=[...].
-    derivatives : callable
-        The same arguments to one array an argument, shape=[..., d, D], or shape=[..., D].
+    f takes two arrays of shape=[..., D], of one batch, to shape=[..., d] or shape=[...], and `derivatives` takes them
+    to one array an argument, shape=[..., d, D] or shape=[..., D].
     """
     traced = primitive(f)
 
@@ -169,7 +130,7 @@ def with_derivative(f: Callable[..., Array], derivatives: Callable[..., tuple[Ar
 
         return rule
 
-    defvjp(traced, *[pullback(k) for k in range(2)])
+    defvjp(traced, pullback(0), pullback(1))
     return traced
 
 

@@ -16,22 +16,10 @@ def consecutive(sizes: Sequence[int]) -> list[slice]:
 
 
 def halve(accept: Callable[[Index, float], Mask], todo: Index, tries: int, factor: float = 0.5) -> Index:
-    """Offer the entries of a batch the fractions 1, factor, factor^2, ... of their steps until each accepts one.
+    """Offer the entries `todo` of a batch the fractions 1, factor, factor^2, ... of their steps until each accepts one.
 
-    Parameters
-    ----------
-    accept : callable
-        (indices, fraction) to truth values: which of these entries take that fraction; it keeps what it accepts.
-    todo : array of int, shape=[n]
-        Indices of the entries that move.
-    tries : int
-    factor : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    array of int
-        The entries that accepted nothing.
+    `accept`, (indices, fraction) to which of these entries take it, keeps what it accepts. Returns the entries that
+    accepted nothing.
     """
     fraction = 1.0
     for _ in range(tries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -17,9 +18,7 @@ CHUNK = 200_000  # doubles of one contraction, a thread's cache rather than all 
 
 def vandermonde(t: Array, degree: int, order: int, scale: float) -> list[Array]:
     """Values and derivatives up to `order` of T_0..T_degree at t in [-1, 1], the latter times scale^order."""
-    V = chebyshev.chebvander(t, degree)
-    D = derivative_matrix(degree) * scale
-    out = [V]
+    out, D = [chebyshev.chebvander(t, degree)], derivative_matrix(degree) * scale
     for _ in range(order):
         out.append(out[-1] @ D)
     return out
@@ -29,15 +28,21 @@ def derivative_matrix(degree: int) -> Array:
     """Column k holds the Chebyshev coefficients of T_k'."""
     D = np.zeros((degree + 1, degree + 1))
     for k in range(1, degree + 1):
-        j = np.arange(k - 1, -1, -2)
-        D[j, k] = 2 * k
+        D[k - 1 :: -2, k] = 2 * k
     D[0] /= 2
     return D
 
 
 def pairs(d: int) -> list[tuple[int, int]]:
     """(i, j) with i <= j."""
-    return [(i, j) for i in range(d) for j in range(i, d)]
+    return list(itertools.combinations_with_replacement(range(d), 2))
+
+
+def in_chunks(jet: Callable[[Array], tuple[Array, Array, Array]], w: Array, step: int) -> tuple[Array, Array, Array]:
+    """The jet at w, shape=[N, d], of `step` points at a time."""
+    jets = [jet(w[k : k + step]) for k in range(0, len(w), step)]
+    value, first, second = (np.concatenate(parts) for parts in zip(*jets, strict=True))
+    return value, first, second
 
 
 class BoxMap:
@@ -45,8 +50,7 @@ class BoxMap:
 
     def __init__(self, lower: Array, upper: Array):
         self.lower, self.upper = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
-        self.dim = len(self.lower)
-        self.scale = 2 / (self.upper - self.lower)
+        self.dim, self.scale = len(self.lower), 2 / (self.upper - self.lower)
 
     def to_unit(self, w: Array) -> Array:
         return (w - self.lower) * self.scale - 1
@@ -60,16 +64,14 @@ class TensorGrid(BoxMap):
 
     def __init__(self, lower: Array, upper: Array, degree: int):
         super().__init__(lower, upper)
-        self.degree = degree
-        k = np.arange(degree + 1)
-        nodes = np.cos(np.pi * (k + 0.5) / (degree + 1))
+        self.degree, self.shape = degree, (degree + 1,) * self.dim
+        nodes = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
         self._values = chebyshev.chebvander(nodes, degree)
         self._transform = self._values.T * 2 / (degree + 1)
         self._transform[0] /= 2
         self._derive = self._values @ derivative_matrix(degree) @ self._transform  # values to values of the derivative
         axes = np.meshgrid(*[nodes] * self.dim, indexing="ij")
         self.points = self.from_unit(np.stack(axes, axis=-1)).reshape(-1, self.dim)
-        self.shape = (degree + 1,) * self.dim
 
     def coefficients(self, values: Array) -> Array:
         """Values at the points, shape=[P, K], to coefficients, shape=[n+1, ..., n+1, K]."""
@@ -97,10 +99,7 @@ class TensorSeries(BoxMap):
 
     def jet(self, w: Array) -> tuple[Array, Array, Array]:
         """Values, gradients and Hessians: shape=[N, K], [N, K, d], [N, K, d, d]."""
-        step = max(1, CHUNK * 8 // self.coefficients[0].size)
-        jets = [self._jet(w[k : k + step]) for k in range(0, len(w), step)]
-        value, first, second = (np.concatenate([jet[k] for jet in jets]) for k in range(3))
-        return value, first, second
+        return in_chunks(self._jet, w, max(1, CHUNK * 8 // self.coefficients[0].size))
 
     def _jet(self, w: Array) -> tuple[Array, Array, Array]:
         t, d, n = self.to_unit(w), self.dim, len(w)
@@ -111,11 +110,10 @@ class TensorSeries(BoxMap):
             """The first len(orders) axes summed, at the given orders of derivatives."""
             if orders not in memo:
                 *head, last = orders
-                axis = len(head)
-                if not head:
-                    memo[orders] = np.tensordot(V[0][last], self.coefficients, axes=(1, 0))
+                if head:
+                    memo[orders] = np.einsum("pa,pa...->p...", V[len(head)][last], contract(tuple(head)))
                 else:
-                    memo[orders] = np.einsum("pa,pa...->p...", V[axis][last], contract(tuple(head)))
+                    memo[orders] = np.tensordot(V[0][last], self.coefficients, axes=(1, 0))
             return memo[orders]
 
         K, unit = self.coefficients.shape[-1], np.eye(d, dtype=int)
@@ -142,10 +140,8 @@ class TotalDegreeBasis(BoxMap):
 
     def derivatives(self, w: Array, order: int) -> list[Array]:
         """Values [N, m], gradients [N, d, m] and, at order 2, second derivatives [N, d(d+1)/2, m] of the basis."""
-        t, d = self.to_unit(w), self.dim
-        V = [
-            [v[:, self.index[:, i]] for v in vandermonde(t[:, i], self.degree, order, self.scale[i])] for i in range(d)
-        ]
+        d, parts = self.dim, zip(self.to_unit(w).T, self.scale, self.index.T, strict=True)
+        V = [[v[:, k] for v in vandermonde(t, self.degree, order, scale)] for t, scale, k in parts]
 
         def product(orders: Array) -> Array:
             out = V[0][orders[0]].copy()
@@ -163,34 +159,23 @@ class TotalDegreeBasis(BoxMap):
 
     def jet(self, w: Array, A: Array) -> tuple[Array, Array, Array]:
         """2-jet at w of the functions with coefficients A of shape=[K, m]."""
-        step = max(1, CHUNK // len(self))
-        parts = []
-        for k in range(0, len(w), step):
-            values, first, second = self.derivatives(w[k : k + step], 2)
+
+        def jet(w: Array) -> tuple[Array, Array, Array]:
+            values, first, second = self.derivatives(w, 2)
             full = np.empty((len(values), len(A), self.dim, self.dim))
             for (i, j), column in zip(pairs(self.dim), np.moveaxis(second @ A.T, 1, 0), strict=True):
                 full[:, :, i, j] = full[:, :, j, i] = column
-            parts.append((values @ A.T, np.swapaxes(first @ A.T, 1, 2), full))
-        value, J, S = (np.concatenate([part[k] for part in parts]) for k in range(3))
-        return value, J, S
+            return values @ A.T, np.swapaxes(first @ A.T, 1, 2), full
+
+        return in_chunks(jet, w, max(1, CHUNK // len(self)))
 
 
 class Antiderivative:
-    """int_c^s g, by Chebyshev panels that are halved until each is resolved to rounding, over what has been asked for.
-
-    Parameters
-    ----------
-    function : callable
-        g, smooth where it is asked for, entry by entry.
-    centre : float
-        c.
-    name : str
-    """
+    """int_c^s g, g entry by entry, by Chebyshev panels over what has been asked for, halved until each is resolved."""
 
     def __init__(self, function: Map, centre: float, name: str = "g"):
         self._g, self._name = function, name
-        k = np.arange(PANEL_DEGREE + 1)
-        self._nodes = np.cos(np.pi * (k + 0.5) / (PANEL_DEGREE + 1))
+        self._nodes = np.cos(np.pi * (np.arange(PANEL_DEGREE + 1) + 0.5) / (PANEL_DEGREE + 1))
         self._transform = 2 / (PANEL_DEGREE + 1) * chebyshev.chebvander(self._nodes, PANEL_DEGREE).T
         self._transform[0] /= 2
         self._edges = np.array([centre])  # increasing
@@ -211,8 +196,7 @@ class Antiderivative:
     def _cover(self, low: float, high: float) -> None:
         if high > self._edges[-1]:
             edges, series = self._panels(self._edges[-1], high)
-            constant = self._series[-1].sum() if len(self._series) else 0.0
-            series[:, 0] += constant
+            series[:, 0] += self._series[-1].sum() if len(self._series) else 0.0
             self._edges = np.concatenate([self._edges, edges[1:]])
             self._series = np.concatenate([self._series, series])
         if low < self._edges[0]:
@@ -227,8 +211,7 @@ class Antiderivative:
         todo, done = [(low, high)], []
         while todo:
             a, b = todo.pop()
-            values = self._g((a + b) / 2 + (b - a) / 2 * self._nodes)
-            c = self._transform @ values
+            c = self._transform @ self._g((a + b) / 2 + (b - a) / 2 * self._nodes)
             if np.abs(c[-4:]).max() <= 2e-15 * np.abs(c).max() + 1e-300 or b - a <= 1e-13 * max(abs(a), abs(b)):
                 done.append((a, b, chebyshev.chebint(c, lbnd=-1) * (b - a) / 2))
                 continue

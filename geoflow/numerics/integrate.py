@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
@@ -32,15 +33,9 @@ class SolverOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Solver:
-    """How to integrate over output times.
+    """How to integrate over output times: tolerances a step, and a method of scipy's `solve_ivp`.
 
-    Attributes
-    ----------
-    rtol, atol : float
-        Tolerances of the integrator, a step.
-    method : str
-        A method of scipy's `solve_ivp`; "auto" is LSODA, which handles stiff flows, and DOP853 for the approach to a
-        boundary or a blow-up where LSODA gives up.
+    "auto" is LSODA, which handles stiff flows, and DOP853 where LSODA gives up: approaching a boundary or a blow-up.
     """
 
     rtol: float = 1e-9
@@ -51,43 +46,25 @@ class Solver:
         if self.method not in METHODS:
             raise ArgumentError("method", got=repr(self.method), wanted=f"one of {METHODS}")
         if not (self.rtol > 0 and self.atol >= 0):
-            raise ArgumentError(
-                "tolerances", got=f"rtol {self.rtol}, atol {self.atol}", wanted="rtol > 0 and atol >= 0"
-            )
+            raise ArgumentError("tolerances", got=f"rtol {self.rtol}, atol {self.atol}", wanted="rtol > 0, atol >= 0")
 
     def sharper(self, factor: float) -> Solver:
         """The same with both tolerances multiplied by a factor."""
         return replace(self, rtol=factor * self.rtol, atol=factor * self.atol)
 
-    def integrate(
-        self, rhs: Field, y0: Array, times: Array, jac: Callable[[float, Array], Array] | None = None
-    ) -> Solution:
-        """Integrate y' = rhs(t, y) from y(0) = y0, with a status instead of an exception.
+    def integrate(self, rhs: Field, y0: Array, times: Array, jac: Field | None = None) -> Solution:
+        """Integrate y' = rhs(t, y) from y(0) = y0, shape=[k], with a status instead of an exception.
 
-        Parameters
-        ----------
-        rhs : callable
-            (t, y of shape=[k]) to shape=[k]; NaN, `DomainError` or `NotFiniteError` where the field is not defined.
-        y0 : array, shape=[k]
-        times : array, shape=[n_times]
-        jac : callable, optional
-            (t, y) to the derivative of rhs, shape=[k, k].
-
-        Raises
-        ------
-        NotFiniteError
-            When the field is not defined at the start.
+        rhs gives NaN, or raises `DomainError` or `NotFiniteError`, where the field is not defined; jac is its
+        derivative, (t, y) to shape=[k, k]. `NotFiniteError` is raised only when the field is not defined at the start.
         """
         if self.method not in ("auto", "LSODA"):
             return _Attempt(rhs, y0, self, self.method, jac).run(times)
-        # DOP853 alone would do at the ends of its steps, but its dense output loses digits on flows that are a little
-        # stiff
-        try:
+        # DOP853 alone would do at the ends of its steps, but its dense output loses digits on slightly stiff flows
+        with suppress(_LsodaStuckError):
             found = _Attempt(rhs, y0, self, "LSODA", jac).run(times)
-        except _LsodaStuckError:
-            found = None
-        if found is not None and (found.status is Status.SUCCESS or self.method == "LSODA"):
-            return found
+            if found.status is Status.SUCCESS or self.method == "LSODA":
+                return found
         return _Attempt(rhs, y0, self, "DOP853", jac).run(times)
 
 
@@ -111,7 +88,7 @@ class _LsodaStuckError(Exception):
 class _Attempt:
     """One run of scipy's `solve_ivp`, its evaluations counted."""
 
-    def __init__(self, rhs: Field, y0: Array, solver: Solver, method: str, jac: Callable[[float, Array], Array] | None):
+    def __init__(self, rhs: Field, y0: Array, solver: Solver, method: str, jac: Field | None):
         self._rhs, self._y0, self._solver, self._method, self._jac = rhs, y0, solver, method, jac
         self._count, self._last_seen = 0, 0.0
         # a jacobian by differences takes an evaluation an unknown, and tells nothing about progress
@@ -128,19 +105,12 @@ class _Attempt:
 
         blow_up.terminal = True  # type: ignore[attr-defined]
         if end == 0.0:
-            return Solution(
-                times, y0[None].copy(), lambda s: _constant(y0, s), Status.SUCCESS, "no time to flow", 0, method
-            )
-        implicit = self._jac is not None and method in ("Radau", "BDF", "LSODA")
-        options: dict[str, Any] = {"jac": self._jac} if implicit else {}
+            return Solution(times, y0[None].copy(), _constant(y0), Status.SUCCESS, "no time to flow", 0, method)
+        options = {"jac": self._jac} if self._jac is not None and method in ("Radau", "BDF", "LSODA") else {}
         with np.errstate(all="ignore"):
             if not np.isfinite(self._velocity(0.0, y0)).all():
-                raise NotFiniteError(
-                    "velocity of the flow",
-                    got="NaN or infinity at the starting point",
-                    wanted="a loss and a map that are differentiable there",
-                    remedy="start inside the domain",
-                )
+                got, wanted = "NaN or infinity at the starting point", "a loss and a map that are differentiable there"
+                raise NotFiniteError("velocity of the flow", got=got, wanted=wanted, remedy="start inside the domain")
             found = solve_ivp(
                 self._velocity, (0.0, end), y0, method=method, rtol=max(self._solver.rtol, 3e-14),
                 atol=self._solver.atol, dense_output=True, events=blow_up, **options,
@@ -198,8 +168,8 @@ class _Attempt:
         return Status.FAILURE, f"{found.message} (t = {reached:.6g})"
 
 
-def _constant(y0: Array, s: Any) -> Array:
-    return np.broadcast_to(y0, (*np.shape(s), len(y0))).copy()
+def _constant(y0: Array) -> Callable[[Any], Array]:
+    return lambda s: np.broadcast_to(y0, (*np.shape(s), len(y0))).copy()
 
 
 # a batch over [0, 1] ------------------------------------------------------------------------------------------------
@@ -226,7 +196,7 @@ def integrate_batch(
 ) -> tuple[Array, Stop | None]:
     """Integrate dy/ds = field(s, y), y of shape=[N, k], over s in [0, 1] with one adaptive step size for all.
 
-    Returns the end and None, or the last state and a `Stop`; `ConvergenceError` after `MAX_STEPS` steps.
+    Returns the end and None, or the last state and a `Stop`; raises `ConvergenceError` after `MAX_STEPS` steps.
     """
     from scipy.integrate import DOP853
 
@@ -243,14 +213,11 @@ def integrate_batch(
         if not np.isfinite(rhs(0.0, start.ravel())).all():
             return start, _stop(field, 0.0, start)
         solver = DOP853(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=atol / np.sqrt(shape[0]), first_step=first_step)
-        # a step far below the parameter's own resolution of the end means a finite end, not stiffness
-        steps = 0
-        while solver.status == "running":
+        steps, ended = 0, False
+        while solver.status == "running" and not ended:
             solver.step()
             steps += 1
-            if steps > MAX_STEPS and solver.h_abs < 1e-9:  # a finite end, blurred by rounding
-                return solver.y.reshape(shape), _stop(field, float(solver.t), solver.y.reshape(shape))
-            if steps > MAX_STEPS:
+            if steps > MAX_STEPS and not solver.h_abs < 1e-9:
                 raise ConvergenceError(
                     "integration over s in [0, 1]",
                     got=f"{MAX_STEPS} steps to s = {solver.t:.6g}, the last of length {solver.h_abs:.1e}",
@@ -258,12 +225,13 @@ def integrate_batch(
                     remedy="loosen rtol and atol: the field is stiff, or its values carry more noise than that",
                     s=float(solver.t),
                 )
-            if solver.status == "failed" or (solver.status == "running" and solver.h_abs < min_step):
-                return solver.y.reshape(shape), _stop(field, float(solver.t), solver.y.reshape(shape))
+            # a step far below the parameter's own resolution of the end means a finite end, not stiffness; after many
+            # steps a short one means a finite end that is blurred by rounding
+            tiny = solver.status == "running" and solver.h_abs < min_step
+            ended = steps > MAX_STEPS or solver.status == "failed" or tiny
         end = solver.y.reshape(shape)
-    if not np.isfinite(end).all():
-        return end, _stop(field, float(solver.t), end)
-    return end, None
+        ended = ended or not np.isfinite(end).all()
+        return end, _stop(field, float(solver.t), end) if ended else None
 
 
 def _stop(field: Field, s: float, y: Array) -> Stop:
@@ -276,21 +244,16 @@ def _stop(field: Field, s: float, y: Array) -> Stop:
 def unit_time_flow(field: Map, start: Array, rtol: float, atol: float, what: str) -> Array:
     """Flow every batch entry of `start`, shape=[..., k], by dx/ds = field(x), x of shape=[N, k], to s = 1 in one solve.
 
-    Raises
-    ------
-    DomainError
-        When a flow ends before s = 1: carries `index` (the batch entry), `s` and `point`.
+    `DomainError` when a flow ends before s = 1: carries `index` (the batch entry), `s` and `point`.
     """
-    batch, dim = start.shape[:-1], start.shape[-1]
-    end, stop = integrate_batch(lambda s, x: field(x), start.reshape(-1, dim), rtol, atol)
+    end, stop = integrate_batch(lambda s, x: field(x), start.reshape(-1, start.shape[-1]), rtol, atol)
     if stop is None:
         return end.reshape(start.shape)
-    index = stop.index(batch)
+    index = stop.index(start.shape[:-1])
+    entry = f" for batch entry {index}" if index else ""
     raise DomainError(
         f"{what} ends before the time asked for",
-        got=f"a maximal solution that ends at s = {stop.s:.6g} of 1"
-        + (f" for batch entry {index}" if index else "")
-        + f", last point {describe(stop.point)}",
+        got=f"a maximal solution that ends at s = {stop.s:.6g} of 1{entry}, last point {describe(stop.point)}",
         wanted="a parameter for which the flow exists to s = 1",
         remedy=f"scale the parameter by less than {stop.s:.6g}",
         index=index,

@@ -7,7 +7,6 @@ Sums, multiples and affine changes are operators of `LegendreFunction`; how a fu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import overload
 
 import numpy as np
@@ -18,9 +17,11 @@ from geoflow._validate import as_finite, describe, require_type
 from geoflow.errors import ArgumentError, NotLegendreError, ShapeError
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.products import product_of_maps
+from geoflow.potentials.kernel import LegendreKernel
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import Profile, ProfileLike, as_profile
 from geoflow.potentials.structure import Product, Ridges
+from geoflow.spaces.domains import as_domain
 
 
 class RidgeSum(LegendreFunction):
@@ -59,11 +60,8 @@ class RidgeSum(LegendreFunction):
         a = np.atleast_2d(as_finite(directions, "directions of a ridge sum"))
         b = as_finite(offsets, "offsets of a ridge sum")
         if a.ndim != 2 or b.shape not in {(), (len(a),)}:
-            raise ShapeError(
-                "ridge sum",
-                got=f"directions of shape {a.shape}, offsets of shape {b.shape}",
-                wanted="directions of shape [m, d] and offsets of shape [m]",
-            )
+            got = f"directions of shape {a.shape}, offsets of shape {b.shape}"
+            raise ShapeError("ridge sum", got=got, wanted="directions of shape [m, d] and offsets of shape [m]")
         b = np.array(np.broadcast_to(b, len(a)))
         if callable(profiles) or isinstance(profiles, (str, Profile)):
             profiles = [profiles] * len(a)
@@ -82,15 +80,8 @@ class RidgeSum(LegendreFunction):
                 direction=null,
             )
         structure = Ridges(a, b, rs, name)
-        super().__init__(
-            partial(structure.derivative, 0),
-            structure.domain if domain is None else domain,
-            gradient=partial(structure.derivative, 1),
-            hessian=partial(structure.derivative, 2),
-            third_derivative=partial(structure.derivative, 3),
-            conjugate=conjugate,
-            name=name,
-        )
+        kernel = LegendreKernel(structure, structure.domain if domain is None else as_domain(domain))
+        self._adopt(kernel, name, conjugate)
         self.with_structure(structure)
 
 
@@ -105,13 +96,7 @@ def product(*parts: Parametrization) -> Parametrization: ...
 def product(*parts: LegendreFunction | Parametrization) -> LegendreFunction | Parametrization:
     """Product of Legendre functions, R(w_1, w_2, ...) = R_1(w_1) + R_2(w_2) + ..., or of parametrizations.
 
-    Parametrizations give (G_1(x_1), G_2(x_2), ...) on the product of their spaces, which induces the product of the
-    Legendre functions.
-
-    Parameters
-    ----------
-    *parts : LegendreFunction, or Parametrization
-        All of one kind.
+    Parametrizations give (G_1(x_1), G_2(x_2), ...) on the product of their spaces, which induces that of their R_i.
 
     Raises
     ------
@@ -123,9 +108,6 @@ def product(*parts: LegendreFunction | Parametrization) -> LegendreFunction | Pa
     kind = Parametrization if isinstance(parts[0], Parametrization) else LegendreFunction
     for part in parts:
         require_type(part, kind, "factor of a product")
-    maps = [p for p in parts if isinstance(p, Parametrization)]
-    return (
-        product_of_maps(*maps)
-        if maps
-        else LegendreFunction.composed(Product(*(p for p in parts if isinstance(p, LegendreFunction))))
-    )
+    if maps := [p for p in parts if isinstance(p, Parametrization)]:
+        return product_of_maps(*maps)
+    return LegendreFunction.composed(Product(*(p for p in parts if isinstance(p, LegendreFunction))))

@@ -26,13 +26,7 @@ class Named(Protocol):
 
 
 class Newton:
-    """Minimise R(w) - <mu, w> for all mu at once, by damped Newton steps inside the domain.
-
-    Parameters
-    ----------
-    R : object
-        With a `kernel`, and a `name` for errors.
-    """
+    """Minimise R(w) - <mu, w> for all mu at once, by damped Newton steps inside the domain."""
 
     def __init__(self, R: Named):
         self._R, self._kernel, self._domain = R, R.kernel, R.kernel.domain
@@ -40,15 +34,12 @@ class Newton:
     def solve(self, mu: Array, start: ArrayLike | None = None) -> tuple[Array, Array]:
         """w with grad R(w) = mu, shape=[..., d], and the relative residual of that, shape=[...].
 
-        Raises
-        ------
-        NotLegendreError
-            Where the Hessian is not positive definite on the way.
+        Raises `NotLegendreError` where the Hessian is not positive definite on the way.
         """
         shape, d = mu.shape, mu.shape[-1]
-        mu = mu.reshape(-1, d)
         start = self._start() if start is None else start
         w = np.array(np.broadcast_to(np.asarray(start, dtype=float), shape)).reshape(-1, d)
+        mu = mu.reshape(-1, d)
         active, previous = np.arange(len(mu)), np.full(len(mu), np.inf)
         for iteration in range(NEWTON_STEPS):
             step, slope, usable = self._step(w[active], mu[active], first=iteration == 0)
@@ -61,9 +52,8 @@ class Newton:
             active = active[accepted & ~stalled & (size > 4e-16) & (np.abs(moved).max(-1) < 1e300)]
             if len(active) == 0:
                 break
-        scale = 1 + np.abs(mu).max(-1)
         with np.errstate(all="ignore"):
-            residual = np.abs(self._kernel.derivative(1, w) - mu).max(-1) / scale
+            residual = np.abs(self._kernel.derivative(1, w) - mu).max(-1) / (1 + np.abs(mu).max(-1))
         return w.reshape(shape), np.where(np.isfinite(residual), residual, np.inf).reshape(shape[:-1])
 
     def _start(self) -> Array:
@@ -81,8 +71,7 @@ class Newton:
         definite anywhere else is the potential's fault.
         """
         with np.errstate(all="ignore"):
-            g = self._kernel.derivative(1, w) - mu
-            H = self._kernel.derivative(2, w)
+            g, H = self._kernel.derivative(1, w) - mu, self._kernel.derivative(2, w)
             # scale to unit diagonal: coordinates of a potential may differ by many orders of magnitude
             s = 1 / np.sqrt(np.abs(np.einsum("nii->ni", H)))
             scaled = H * s[:, :, None] * s[:, None, :]
@@ -134,15 +123,7 @@ class Newton:
 
 
 class ConjugateFormula:
-    """Q(mu) = <w, mu> - R(w) at the w with grad R(w) = mu, and its derivatives; NaN where there is no such w.
-
-    Parameters
-    ----------
-    kernel : LegendreKernel
-        Of R.
-    solve : callable
-        mu to w, NaN where there is none.
-    """
+    """Q(mu) = <w, mu> - R(w) at the w with grad R(w) = mu, and its derivatives; NaN where there is no such w."""
 
     def __init__(self, kernel: LegendreKernel, solve: Map):
         self._kernel, self._solve = kernel, solve
@@ -172,8 +153,7 @@ def range_test(kernel: LegendreKernel, function: Map) -> Callable[[ArrayLike], M
         with np.errstate(all="ignore"):
             w = np.asarray(gradient(mu), dtype=float)
         ok = kernel.inside(w)
-        w = np.where(ok[..., None], w, kernel.domain.interior_point())
-        back = kernel.derivative(1, w)
+        back = kernel.derivative(1, np.where(ok[..., None], w, kernel.domain.interior_point()))
         return ok & (np.abs(back - mu).max(-1) <= 1e-6 * (1 + np.abs(mu).max(-1)))
 
     return inside

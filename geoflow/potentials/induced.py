@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
@@ -18,24 +20,13 @@ from geoflow.spaces.domains import Region
 def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
     """Return the Legendre function R whose mirror flow is the gradient flow of every loss through G from x0.
 
-    R = Q* with grad Q(mu) = G(psi(x0; mu)); normalised by R(G(x0)) = 0 and grad R(G(x0)) = 0.
-
-    Parameters
-    ----------
-    G : Parametrization
-        Regular and commuting; both are checked at x0, around it on its leaf, and along every lift.
-    x0 : array-like, shape=[D]
-
-    Returns
-    -------
-    InducedLegendreFunction
+    R = Q* with grad Q(mu) = G(psi(x0; mu)); normalised by R(G(x0)) = 0 and grad R(G(x0)) = 0. That G is regular and
+    commutes is checked at x0, shape=[D], around it on its leaf, and along every lift.
 
     Raises
     ------
-    NotRegularError, NotCommutingError
-        With `defect` and the witness `point`; the latter with the `pair` of fields.
-    NotOnManifoldError
-        When x0 is not on M.
+    NotRegularError, NotCommutingError, NotOnManifoldError
+        The former two with `defect` and the witness `point`, the second with the `pair` of fields.
 
     Reference
     ---------
@@ -54,10 +45,6 @@ class LiftFormula:
 
     grad R = mu, hess R = C^{-1} at x(w), and T_ijk = -H_ia (d_k C_ab) H_bj, C differentiated along the lift
     dx/dw_k = grad G^T H e_k.
-
-    Parameters
-    ----------
-    leaf : Leaf
     """
 
     def __init__(self, leaf: Leaf):
@@ -78,14 +65,7 @@ class LiftFormula:
 
 
 class LiftKernel(SolvedKernel):
-    """R by lifting to a leaf.
-
-    Parameters
-    ----------
-    leaf : Leaf
-    region : Region
-        The range of G from x0.
-    """
+    """R by lifting to a leaf; the region is the range of G from x0."""
 
     def __init__(self, leaf: Leaf, region: Region):
         super().__init__(LiftFormula(leaf), region)
@@ -103,22 +83,14 @@ class InducedLegendreFunction(LegendreFunction):
     """The Legendre function that a commuting parametrization induces from a point, by lifting; see `mirror_map`.
 
     Values at w come from the lift x(w) = psi(x0; mu), G(x(w)) = w: grad R = mu, hess R = (dG dG^T)^{-1} at x(w).
-
-    Attributes
-    ----------
-    parametrization : Parametrization
-    x0 : array, shape=[D]
-    w0 : array, shape=[d]
-    leaf : Leaf
+    Attributes: `parametrization`, `x0` of shape=[D], `w0` of shape=[d], and `leaf`.
     """
 
     def __init__(self, parametrization: Parametrization, x0: Array):
         self.parametrization, self.x0, self.w0 = parametrization, x0, parametrization(x0)
-        self.leaf = parametrization.leaf(x0)
-        region = Region(
-            parametrization.codomain_dim, self._reachable, self.w0, f"range of {parametrization.name} from x0"
-        )
-        self._adopt(LiftKernel(self.leaf, region), f"R induced by {parametrization.name}")
+        self.leaf, name = parametrization.leaf(x0), parametrization.name
+        region = Region(parametrization.codomain_dim, self._reachable, self.w0, f"range of {name} from x0")
+        self._adopt(LiftKernel(self.leaf, region), f"R induced by {name}")
 
     def lift(self, w: ArrayLike) -> Array:
         """The point x(w) of the leaf through x0 with G(x(w)) = w; shape=[..., d] to shape=[..., D].
@@ -154,9 +126,7 @@ class InducedLegendreFunction(LegendreFunction):
         w = np.asarray(w, dtype=float)
         inside = np.zeros(w.shape[:-1], dtype=bool)
         for index in np.ndindex(inside.shape):
-            try:
+            with suppress(DomainError):
                 self.leaf.lift(w[index])
                 inside[index] = True
-            except DomainError:
-                pass
         return inside

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,35 +21,18 @@ class Formula(Protocol):
 
 
 class ClosedFormula:
-    """R by its value, and by closed forms of its derivatives where there are any; the rest is automatic.
-
-    Parameters
-    ----------
-    potential : callable
-        shape=[..., d] to shape=[...], in autograd.numpy.
-    closed : sequence of callable or None
-        grad R, hess R and the third derivative.
-    """
+    """R by its value, and by closed forms of its three derivatives where they are given; the rest is automatic."""
 
     def __init__(self, potential: Map, closed: Sequence[Map | None]):
-        automatic: tuple[Callable[[Map], Map], ...] = (
-            autodiff.jacobian, autodiff.hessian, autodiff.third_derivative
-        )  # fmt: skip
-        rest = (given or make(potential) for given, make in zip(closed, automatic, strict=True))
-        self._levels = (potential, *rest)
+        automatic = (autodiff.jacobian, autodiff.hessian, autodiff.third_derivative)
+        self._levels = (potential, *(f or make(potential) for f, make in zip(closed, automatic, strict=True)))
 
     def derivative(self, order: int, w: Array) -> Array:
         return self._levels[order](w)
 
 
 class LegendreKernel:
-    """R on points of shape=[N, d]: nothing is checked and nothing is raised; NaN outside the domain.
-
-    Parameters
-    ----------
-    formula : Formula
-    domain : ConvexDomain
-    """
+    """R on points of shape=[N, d]: nothing is checked and nothing is raised; NaN outside the domain."""
 
     def __init__(self, formula: Formula, domain: ConvexDomain):
         self.formula, self.domain = formula, domain

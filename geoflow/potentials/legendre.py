@@ -73,10 +73,7 @@ class LegendreFunction:
         if not callable(potential):
             raise ArgumentError("potential", got=type(potential).__name__, wanted="a callable w -> R(w)")
         formula = ClosedFormula(potential, (gradient, hessian, third_derivative))
-        self._adopt(LegendreKernel(formula, as_domain(domain)), name)
-        if conjugate is not None:
-            self._link(conjugate if isinstance(conjugate, LegendreFunction) else self._closed_conjugate(conjugate))
-            self.has_closed_conjugate = self.conjugate.has_closed_conjugate = True
+        self._adopt(LegendreKernel(formula, as_domain(domain)), name, conjugate)
 
     @classmethod
     def from_kernel(cls, kernel: LegendreKernel, name: str = "R") -> LegendreFunction:
@@ -95,13 +92,7 @@ class LegendreFunction:
     # values ---------------------------------------------------------------------------------------------------------
 
     def __call__(self, w: ArrayLike) -> Array:
-        """R(w), shape=[...].
-
-        Raises
-        ------
-        DomainError
-            Where a point is outside the domain.
-        """
+        """R(w), shape=[...]; raises `DomainError`, as all derivatives do, where a point is outside the domain."""
         return self._evaluate(0, w)
 
     def gradient(self, w: ArrayLike) -> Array:
@@ -122,10 +113,7 @@ class LegendreFunction:
             return np.linalg.inv(self.hessian(w))
         except np.linalg.LinAlgError:
             raise NotLegendreError(
-                f"Hessian of {self.name}",
-                got="a singular matrix",
-                wanted="a positive definite Hessian",
-                remedy="stay away from the boundary of the domain",
+                f"Hessian of {self.name}", got="singular", wanted="positive definite", remedy="stay off the boundary"
             ) from None
 
     def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
@@ -152,12 +140,8 @@ class LegendreFunction:
         parts = [p for R in (self, other) for p in (R.structure.parts if isinstance(R.structure, Sum) else (R,))]
         dims = sorted({p.dim for p in parts})
         if len(dims) > 1:
-            raise ShapeError(
-                "sum of Legendre functions",
-                got=f"dimensions {dims}",
-                wanted="one dimension",
-                remedy="for R1(w1) + R2(w2) on separate coordinates use gf.product(R1, R2)",
-            )
+            remedy = "for R1(w1) + R2(w2) on separate coordinates use gf.product(R1, R2)"
+            raise ShapeError("sum of Legendre functions", got=f"dimensions {dims}", wanted="one", remedy=remedy)
         return LegendreFunction.composed(Sum(*parts))
 
     def __rmul__(self, factor: float) -> LegendreFunction:
@@ -174,25 +158,14 @@ class LegendreFunction:
     __mul__ = __rmul__
 
     def compose_affine(self, A: ArrayLike, b: ArrayLike = 0.0) -> LegendreFunction:
-        """R(A w + b), for A of shape=[d, n] with full column rank and b of shape=[d]; a function of w in R^n.
+        """R(A w + b), for A of shape=[d, n] or a multiple of the identity and b of shape=[d]; a function of w in R^n.
 
-        A number for A stands for that multiple of the identity.
-
-        Raises
-        ------
-        ShapeError
-        NotLegendreError
-            When A is not of full column rank.
-        DomainError
-            When no A w + b is in the domain.
+        Raises `ShapeError`; `NotLegendreError` when A has no full column rank; `DomainError` when no A w + b is inside.
         """
         A, b = as_finite(A, "matrix A"), as_finite(b, "vector b")
         if A.ndim not in (0, 2) or (A.ndim == 2 and len(A) != self.dim) or b.shape not in {(), (self.dim,)}:
-            raise ShapeError(
-                f"affine change of {self.name}",
-                got=f"A of shape {A.shape}, b of shape {b.shape}",
-                wanted=f"A of shape [{self.dim}, n] and b of shape [{self.dim}]",
-            )
+            got, wanted = f"A of shape {A.shape}, b of shape {b.shape}", f"shapes [{self.dim}, n] and [{self.dim}]"
+            raise ShapeError(f"affine change of {self.name}", got=got, wanted=wanted)
         b = np.array(np.broadcast_to(b, self.dim))
         rank, columns = (int(A != 0), 1) if A.ndim == 0 else (np.linalg.matrix_rank(A), A.shape[1])
         if rank < columns:
@@ -205,25 +178,14 @@ class LegendreFunction:
         return LegendreFunction.composed(Affine(self, float(A) if A.ndim == 0 else A, b))
 
     def add_affine(self, slope: ArrayLike = 0.0, offset: float = 0.0) -> LegendreFunction:
-        """R(w) + <slope, w> + offset: the same metric, and grad R moved by a constant.
-
-        Parameters
-        ----------
-        slope : array-like, shape=[d], or a number for every coordinate
-        offset : float
-        """
+        """R(w) + <slope, w> + offset, slope of shape=[d] or a number for every coordinate: the same metric."""
         slope = as_finite(slope, "slope")
         if slope.shape not in {(), (self.dim,)}:
             raise ShapeError("slope", got=f"shape {slope.shape}", wanted=f"shape [{self.dim}]")
         return LegendreFunction.composed(Tilted(self, np.array(np.broadcast_to(slope, self.dim)), float(offset)))
 
     def tilt(self, w0: ArrayLike) -> LegendreFunction:
-        """D_R(., w0): R minus its affine part at w0, so that value and gradient vanish there; mirror flow is the same.
-
-        Parameters
-        ----------
-        w0 : array-like, shape=[d]
-        """
+        """D_R(., w0): R minus its affine part at w0: value and gradient vanish there, and mirror flow is the same."""
         w0 = self.domain.require(w0, "w0")
         if w0.shape != (self.dim,):
             raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({self.dim},)")
@@ -244,20 +206,14 @@ class LegendreFunction:
         return self.known_conjugate
 
     def inverse_gradient(self, mu: ArrayLike, start: ArrayLike | None = None) -> Array:
-        """The w with grad R(w) = mu, that is grad Q(mu): closed form where known, else damped Newton.
+        """The w with grad R(w) = mu, that is grad Q(mu), shape=[..., d]: closed form where known, else damped Newton.
 
-        Parameters
-        ----------
-        mu : array-like, shape=[..., d]
-        start : array-like, shape=[..., d], optional
-            Where Newton starts; the interior point of the domain by default.
+        Newton begins at `start`, by default the interior point of the domain.
 
         Raises
         ------
-        DomainError
-            When mu is not in the range of grad R.
-        NotLegendreError
-            When the Hessian is not positive definite where Newton went.
+        DomainError, NotLegendreError
+            When mu is not in the range of grad R, or the Hessian not positive definite where Newton went.
         """
         if self.has_closed_conjugate:
             return self.conjugate.gradient(mu)
@@ -266,11 +222,10 @@ class LegendreFunction:
         bad = ~(residual <= RESIDUAL_TOL)
         if bad.any():
             index = tuple(int(i) for i in np.argwhere(bad)[0])
+            place = f" at batch entry {index}" if index else ""
             raise DomainError(
                 "mu outside the range of the gradient",
-                got=f"mu = {describe(mu[index])}"
-                + (f" at batch entry {index}" if index else "")
-                + f", residual {residual[index]:.1e} relative after Newton",
+                got=f"mu = {describe(mu[index])}{place}, residual {residual[index]:.1e} relative after Newton",
                 wanted=f"mu = grad R(w) for some w of {self.domain}",
                 remedy="choose mu in the domain of the conjugate, or pass a better `start`",
                 point=mu[index],
@@ -291,14 +246,14 @@ class LegendreFunction:
 
     # inside ---------------------------------------------------------------------------------------------------------
 
-    def _adopt(self, kernel: LegendreKernel, name: str) -> None:
-        self.kernel, self.domain, self.name = kernel, kernel.domain, name
-        self.formula = kernel.formula
-        self.dim = int(kernel.domain.dim)
-        self.newton = Newton(self)
-        self.structure = None
-        self.has_closed_conjugate = False
+    def _adopt(self, kernel: LegendreKernel, name: str, conjugate: LegendreFunction | Map | None = None) -> None:
+        self.kernel, self.formula, self.domain, self.name = kernel, kernel.formula, kernel.domain, name
+        self.dim, self.newton = int(kernel.domain.dim), Newton(self)
+        self.structure, self.has_closed_conjugate = None, False
         self.known_conjugate: LegendreFunction | None = None
+        if conjugate is not None:
+            self._link(conjugate if isinstance(conjugate, LegendreFunction) else self._closed_conjugate(conjugate))
+            self.has_closed_conjugate = self.conjugate.has_closed_conjugate = True
 
     def _link(self, other: LegendreFunction) -> None:
         self.known_conjugate, other.known_conjugate = other, self

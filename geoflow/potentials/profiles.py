@@ -16,6 +16,7 @@ from geoflow._validate import describe
 from geoflow.errors import ArgumentError, NotLegendreError
 from geoflow.numerics import autodiff
 from geoflow.numerics.chebyshev import Antiderivative
+from geoflow.spaces.domains import Box
 
 
 class Profile:
@@ -63,25 +64,20 @@ class Profile:
         return self._levels[order](s)
 
     def root_integral(self, s: ArrayLike) -> Array:
-        """phi(s) = int sqrt(r''), up to a constant; entry by entry.
-
-        Raises
-        ------
-        NotLegendreError
-            Where r'' is not positive.
-        """
+        """phi(s) = int sqrt(r''), up to a constant, entry by entry; raises `NotLegendreError` where r'' < 0."""
         if self._integral is None:
-            centre = _interior(self.domain)
+            centre = float(Box(*self.domain).interior_point()[0])
             self._integral = Antiderivative(self.root_curvature, centre, self.name)
         return np.asarray(self._integral(np.asarray(s, dtype=float)))
 
     def root_curvature(self, s: ArrayLike) -> Array:
         """sqrt(r''(s)), the derivative of `root_integral`."""
+        s = np.asarray(s, dtype=float)
         with np.errstate(all="ignore"):
-            curvature = np.asarray(self.derivative(2, np.asarray(s, dtype=float)), dtype=float)
+            curvature = np.asarray(self.derivative(2, s), dtype=float)
         bad = ~(curvature >= 0)
         if bad.any():
-            where = np.asarray(s, dtype=float)[bad].ravel()[0]
+            where = s[bad].ravel()[0]
             raise NotLegendreError(
                 f"profile {self.name} is not convex",
                 got=f"r'' = {curvature[bad].ravel()[0]:.3g} at s = {where:.6g}",
@@ -120,13 +116,6 @@ def _derivative(f: Map) -> Map:
     return lambda s: df(s[..., None])[..., 0]
 
 
-def _interior(domain: tuple[float, float]) -> float:
-    low, high = domain
-    if np.isfinite(low) and np.isfinite(high):
-        return (low + high) / 2
-    return low + 1 if np.isfinite(low) else high - 1 if np.isfinite(high) else 0.0
-
-
 def _finite_interval(f: Map) -> tuple[float, float]:
     """The largest interval about a probe point on which r is finite, its ends by bisection."""
 
@@ -145,7 +134,7 @@ def _finite_interval(f: Map) -> tuple[float, float]:
             remedy="give its interval: gf.Profile(r, domain=(lower, upper))",
         )
     first = int(np.argmax(inside))
-    last = first + int(np.argmin(inside[first:])) if not inside[first:].all() else len(probes)
+    last = len(probes) if inside[first:].all() else first + int(np.argmin(inside[first:]))
 
     def end(good: float, bad: float) -> float:
         for _ in range(200):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Index, Mask
+from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_finite, require_converged, require_type
 from geoflow.errors import GeoflowError, InfeasibleError, ShapeError
-from geoflow.numerics.batches import halve
 from geoflow.potentials.legendre import LegendreFunction
 
 DUAL_STEPS = 500
@@ -18,26 +17,12 @@ def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: Arra
     """Bregman projection of w0 onto an affine subspace: argmin { D_R(w, w0) : Z w = y }.
 
     The optimum has grad R(w) = grad R(w0) + Z^T nu; nu maximises the concave dual <y, nu> - Q(grad R(w0) + Z^T nu).
-
-    Parameters
-    ----------
-    R : LegendreFunction
-    Z : array-like, shape=[n, d]
-    y : array-like, shape=[n]
-    w0 : array-like, shape=[d]
-    tol : float
-        Bound on |Zw - y| relative to |y|, recomputed from the answer.
-
-    Returns
-    -------
-    array, shape=[d]
+    Z has shape=[n, d]; `tol` bounds |Zw - y| relative to |y|, recomputed from the answer.
 
     Raises
     ------
-    InfeasibleError
-        When Zw = y has no solution in the domain of R.
-    ConvergenceError
-        When the constraint is not met to `tol`.
+    InfeasibleError, ConvergenceError
+        When Zw = y has no solution in the domain of R; when the constraint is not met to `tol`.
 
     Reference
     ---------
@@ -46,11 +31,8 @@ def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: Arra
     require_type(R, LegendreFunction, "R")
     Z, y = as_finite(Z, "Z"), as_finite(y, "y")
     if Z.ndim != 2 or Z.shape[1] != R.dim or y.shape != Z.shape[:1]:
-        raise ShapeError(
-            "constraint Z w = y",
-            got=f"Z of shape {Z.shape}, y of shape {y.shape}",
-            wanted=f"Z of shape [n, {R.dim}] and y of shape [n]",
-        )
+        got, wanted = f"Z of shape {Z.shape}, y of shape {y.shape}", f"shapes [n, {R.dim}] and [n]"
+        raise ShapeError("constraint Z w = y", got=got, wanted=wanted)
     w0 = as_finite(w0, "w0")
     if w0.shape != (R.dim,):
         raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({R.dim},)")
@@ -94,16 +76,10 @@ def _require_feasible(R: LegendreFunction, A: Array, b: Array) -> None:
         return
     from scipy.optimize import linprog
 
-    d = R.dim
     # widest margin of the half-spaces over the constraint set, capped so that unbounded sets have an answer
-    result = linprog(
-        np.r_[np.zeros(d), -1.0],
-        A_ub=np.c_[halfspaces, np.ones(len(bound))],
-        b_ub=bound,
-        A_eq=np.c_[A, np.zeros(len(A))],
-        b_eq=b,
-        bounds=[(None, None)] * d + [(None, 1.0)],
-    )
+    A_ub, A_eq = np.c_[halfspaces, np.ones(len(bound))], np.c_[A, np.zeros(len(A))]
+    cost, bounds = np.r_[np.zeros(R.dim), -1.0], [(None, None)] * R.dim + [(None, 1.0)]
+    result = linprog(cost, A_ub=A_ub, b_ub=bound, A_eq=A_eq, b_eq=b, bounds=bounds)
     if result.status == 2 or (result.status == 0 and result.x[-1] <= 0):
         margin = f"widest margin {result.x[-1]:.2e}" if result.status == 0 else "no solution"
         raise InfeasibleError(
@@ -129,17 +105,11 @@ def _dual_newton(R: LegendreFunction, A: Array, b: Array, w0: Array, mu0: Array)
 
     def shortened(nu: Array, w: Array, step: Array, gain: float) -> tuple[Array, Array] | None:
         """nu and w after the step, halved until the dual grows: as long as its slope along the step is positive."""
-        found: list[tuple[Array, Array]] = []
-
-        def accept(index: Index, fraction: float) -> Mask:
+        for fraction in 0.5 ** np.arange(60):
             trial = primal(nu + fraction * step, w)
-            if trial is None or not float((b - A @ trial) @ step) >= -0.5 * gain:
-                return np.array([False])
-            found.append((nu + fraction * step, trial))
-            return np.array([True])
-
-        halve(accept, np.array([0]), tries=60)
-        return found[0] if found else None
+            if trial is not None and float((b - A @ trial) @ step) >= -0.5 * gain:
+                return nu + fraction * step, trial
+        return None
 
     best, history = (w, np.inf), []
     for _ in range(DUAL_STEPS):

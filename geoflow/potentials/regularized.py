@@ -18,30 +18,22 @@ from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
 
 
 def with_regularizer(G: Parametrization, h: Map, x0: Array) -> Parametrization:
-    """The map (G, h) to R^{d+1}, after a look at the values of h.
-
-    Raises
-    ------
-    ArgumentError, ShapeError
-        When h is not callable, or not scalar.
-    """
+    """The map (G, h) to R^{d+1}, after a look at the values of h: `ArgumentError` or `ShapeError` where not scalar."""
     if not callable(h):
         raise ArgumentError("regularizer", got=type(h).__name__, wanted="a callable x -> h(x), scalar")
     batch = np.stack([x0, x0])
-    value = np.shape(h(batch))
-    if value != (2,):
+    if np.shape(h(batch)) != (2,):
         raise ShapeError(
             "value of the regularizer",
-            got=f"shape {value} at points of shape {batch.shape}",
+            got=f"shape {np.shape(h(batch))} at points of shape {batch.shape}",
             wanted="shape (2,), one number a point",
             remedy="sum over the axes of a point, for example np.sum(x**2, axis=-1) / 2",
         )
-    joint = Parametrization(
-        lambda x: anp.concatenate([G.kernel.value(G.flatten(x)), h(x)[..., None]], axis=-1),
-        G.space,
-        G.codomain_dim + 1,
-        name=f"({G.name}, h)",
-    )
+
+    def both(x: Array) -> Array:
+        return anp.concatenate([G.kernel.value(G.flatten(x)), h(x)[..., None]], axis=-1)
+
+    joint = Parametrization(both, G.space, G.codomain_dim + 1, name=f"({G.name}, h)")
     joint.commuting_tol = G.commuting_tol
     return joint
 
@@ -49,21 +41,15 @@ def with_regularizer(G: Parametrization, h: Map, x0: Array) -> Parametrization:
 def regularized_mirror_map(G: Parametrization, x0: ArrayLike, regularizer: Map) -> RegularizedLegendreFunction:
     """Return the family R_a of gradient flow of L_t(G(x)) + alpha(t) h(x) from x0, a the integral of alpha.
 
-    Parameters
-    ----------
-    G : Parametrization
-        As for `mirror_map`.
-    x0 : array-like, shape=[D]
-    regularizer : callable
-        x to h(x), scalar, whose gradient commutes with the fields of G.
+    G and x0 are as for `mirror_map`; the regularizer takes x of shape=[..., D] to h(x) of shape=[...], in
+    autograd.numpy, and its gradient commutes with the fields of G.
 
     Raises
     ------
     NotRegularError, NotCommutingError
         As `mirror_map`; the latter also when grad h does not commute with the fields of G.
     """
-    induced = mirror_map(G, x0)
-    return RegularizedLegendreFunction(G, regularizer, induced.x0)
+    return RegularizedLegendreFunction(G, regularizer, mirror_map(G, x0).x0)
 
 
 class RegularizedLegendreFunction:
@@ -71,18 +57,7 @@ class RegularizedLegendreFunction:
 
     Gradient flow of L_t(G(x)) + alpha(t) h(x) is mirror flow of R_a, a = int alpha: d/dt grad R_a(w) = -grad L_t(w).
     R_a = (Q(., -a))* is the function that G induces from phi_h^{-a}(x0), phi_h the flow of grad h.
-
-    Parameters
-    ----------
-    parametrization : Parametrization
-    regularizer : callable
-        x of shape=[..., D] to h(x) of shape=[...], in autograd.numpy.
-    x0 : array, shape=[D]
-
-    Raises
-    ------
-    NotCommutingError
-        When grad h does not commute with the fields of G; carries `pair`, `defect` and `point`.
+    Raises as `regularized_mirror_map`, with `pair`, `defect` and `point`.
 
     Reference
     ---------
@@ -108,20 +83,12 @@ class RegularizedLegendreFunction:
             )
 
     def __call__(self, a: float) -> InducedLegendreFunction:
-        """R_a, an ordinary Legendre function.
+        """R_a, an ordinary Legendre function, a the integral of the regularization strength so far.
 
-        Parameters
-        ----------
-        a : float
-            Integral of the regularization strength so far.
-
-        Raises
-        ------
-        DomainError
-            When the flow of grad h does not reach -a.
+        Raises `DomainError` when the flow of grad h does not reach -a.
         """
-        a = float(as_finite(a, "a"))
-        return InducedLegendreFunction(self.parametrization, self._flow(np.zeros(self.dim), np.array(a)))
+        x = self._flow(np.zeros(self.dim), np.array(float(as_finite(a, "a"))))
+        return InducedLegendreFunction(self.parametrization, x)
 
     def inverse_gradient(self, mu: ArrayLike, a: ArrayLike) -> Array:
         """grad Q_a(mu) = G(psi(x0; mu, -a)); mu of shape=[..., d] and a of shape=[...] to shape=[..., d]."""
@@ -148,10 +115,8 @@ class RegularizedLegendreFunction:
 
     def _flow(self, mu: Array, a: Array) -> Array:
         batch = np.broadcast_shapes(mu.shape[:-1], a.shape)
-        times = np.concatenate(
-            [np.broadcast_to(mu, (*batch, self.dim)), np.broadcast_to(-a, batch)[..., None]], axis=-1
-        )
-        return joint_flow(self.joint, self.x0, times)
+        parts = [np.broadcast_to(mu, (*batch, self.dim)), np.broadcast_to(-a, batch)[..., None]]
+        return joint_flow(self.joint, self.x0, np.concatenate(parts, axis=-1))
 
     def __repr__(self) -> str:
         return f"RegularizedLegendreFunction({self.parametrization.name}, h)"

@@ -84,24 +84,16 @@ class Ridges(Structure):
 class Separable(Structure):
     """r(w_1) + ... + r(w_d), with the conjugate of r where it is known.
 
-    Parameters
-    ----------
-    profile : Profile
-        r, entry by entry.
-    dim : int
-    name : str
-    uniform : bool
-        Whether r is the same function in every coordinate: else it is one of whole vectors, and has no exact embedding.
+    Where it is not `uniform`, r is another function in every coordinate, one of whole vectors: no exact embedding.
     """
 
     def __init__(self, profile: Profile, dim: int, name: str, uniform: bool = True):
         self.profile, self.dim, self.name, self.uniform = profile, dim, name, uniform
         self.has_closed_conjugate = profile.conjugate is not None
         lower, upper = profile.domain
-        whole: dict[tuple[float, float], ConvexDomain] = {
-            (-np.inf, np.inf): WholeSpace(dim), (0.0, np.inf): Orthant(dim)
-        }  # fmt: skip
-        self.domain = whole.get(profile.domain) or Box(np.full(dim, lower), np.full(dim, upper))
+        self.domain = Box(np.full(dim, lower), np.full(dim, upper))
+        if upper == np.inf and lower in (-np.inf, 0.0):
+            self.domain = Orthant(dim) if lower == 0 else WholeSpace(dim)
 
     @property
     def ridges(self) -> Ridges:
@@ -162,11 +154,8 @@ class Tilted(Structure):
 
     def __init__(self, part: Part, slope: Array, offset: float):
         self.part, self.slope, self.offset = part, slope, offset
-        self.name, self.domain, self.has_closed_conjugate = (
-            f"{part.name}, tilted",
-            part.domain,
-            part.has_closed_conjugate,
-        )
+        self.name, self.domain = f"{part.name}, tilted", part.domain
+        self.has_closed_conjugate = part.has_closed_conjugate
 
     def derivative(self, order: int, w: Array) -> Array:
         value = self.part.formula.derivative(order, w)

@@ -25,13 +25,11 @@ class Certificate(Verdict):
 
     Attributes
     ----------
-    metric_error : float
-        Largest || L^{-1} dF^T dF L^{-T} - I ||_2, H = L L^T.
+    metric_error, tol : float
+        Largest || L^{-1} dF^T dF L^{-T} - I ||_2, H = L L^T, and what it has to meet.
     n_points : int
-    tol : float
-        What `metric_error` has to meet.
     witness : array, shape=[d]
-        Where it is largest.
+        Where the metric error is largest.
     derivative_error : float
         Largest relative difference between dF and a difference quotient of F, fourth order: that dF is F's derivative.
     injectivity_margin : float
@@ -90,18 +88,7 @@ def relative_metric_error(J: Array, H: Array) -> Array:
 def certify(
     F: Embedding, target: Target, tol: float, n_points: int = FRESH_POINTS, seed: int = 0, exact: bool = False
 ) -> Certificate:
-    """Measure F at random points of the region, from a seed.
-
-    Parameters
-    ----------
-    F : Embedding
-    target : Target
-    tol : float
-    n_points : int
-    seed : int
-    exact : bool
-        Whether F is a closed form, which bends at the scale of the distance to the boundary of dom R.
-    """
+    """Measure F at random points of the region; an exact F bends at the scale of the distance to the boundary."""
     points = target.sample(n_points, np.random.default_rng([seed, 20_221]))  # not a stream any solver draws from
     widths = np.maximum(np.ptp(points, axis=0), 1e-300) * np.ones_like(points)
     if exact:
@@ -110,21 +97,15 @@ def certify(
     value, J, S = (np.concatenate([jet[k] for jet in jets]) for k in range(3))
     errors = relative_metric_error(J, target.metric(points))
     worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
-    with np.errstate(all="ignore"):
-        finite = np.isfinite(J).all(axis=(1, 2))
-        singular = np.linalg.svd(J[finite], compute_uv=False)
-        condition = float((singular[:, 0] / singular[:, -1]).max()) if finite.all() else np.nan
-        reach = 1 / float(_second_fundamental_form(J[finite], S[finite]).max()) if finite.all() else np.nan
-    return Certificate(
-        metric_error=float(errors[worst]),
-        n_points=len(points),
-        tol=float(tol),
-        witness=points[worst],
-        derivative_error=_derivative_error(F, points[:300], J[:300], S[:300], widths[:300], target),
-        injectivity_margin=_injectivity_margin(points, value, singular[:, -1]) if finite.all() else np.nan,
-        condition=condition,
-        reach=reach,
-    )
+    margin, condition, reach = np.nan, np.nan, np.nan
+    if np.isfinite(J).all():
+        with np.errstate(all="ignore"):
+            singular = np.linalg.svd(J, compute_uv=False)
+            condition = float((singular[:, 0] / singular[:, -1]).max())
+            reach = 1 / float(_second_fundamental_form(J, S).max())
+            margin = _injectivity_margin(points, value, singular[:, -1])
+    slope = _derivative_error(F, points[:300], J[:300], S[:300], widths[:300], target)
+    return Certificate(float(errors[worst]), len(points), float(tol), points[worst], slope, margin, condition, reach)
 
 
 def _second_fundamental_form(J: Array, S: Array) -> Array:
@@ -138,22 +119,14 @@ def _second_fundamental_form(J: Array, S: Array) -> Array:
     return np.maximum(norms, 1e-300)
 
 
-def _derivative_error(
-    F: Embedding,
-    w: Array,
-    J: Array,
-    S: Array,
-    widths: Array,
-    target: Target,
-) -> float:
+def _derivative_error(F: Embedding, w: Array, J: Array, S: Array, widths: Array, target: Target) -> float:
     """Fourth-order differences of F against J, relative to |J|, along every axis at points whose stencil is inside."""
     d, worst = w.shape[1], 0.0
     for i in range(d):
         # a small part of the box, and of the length at which dF turns
         turn = np.linalg.norm(J, axis=(1, 2)) / (1e-300 + np.linalg.norm(S[:, :, i, :], axis=(1, 2)))
         h = np.minimum(2e-4 * widths[:, i], 0.02 * turn)
-        e = np.zeros_like(w)
-        e[:, i] = h
+        e = h[:, None] * np.eye(d)[i]
         fine = np.logical_and(target.inside(w + 2 * e), target.inside(w - 2 * e))
         if not fine.any():
             continue

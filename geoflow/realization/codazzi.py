@@ -39,19 +39,16 @@ def is_hessian(metric_matrix: Map, points: ArrayLike, tol: float = 1e-8) -> Chec
     norms = np.sqrt(np.maximum(np.einsum("nabi,nij,nabj->nab", bracket, g, bracket), 0.0))
     # a metric that is constant to rounding is Hessian
     unit = float(np.abs(g).max() / max(np.ptp(points, axis=0).max(), 1e-3))
-    defect = float(gap.max()) / max(scale, 1e-9 * unit)
+    remedy = "only a Hessian metric is realized by a commuting parametrization"
     return Check(
         name="Codazzi symmetry of the metric",
-        defect=defect,
+        defect=float(gap.max()) / max(scale, 1e-9 * unit),
         scale=scale,
         tol=tol,
         witness=points[n],
         detail=f"d_{k + 1} g_{i + 1}{j + 1} - d_{j + 1} g_{i + 1}{k + 1} = {T[n, i, j, k] - T[n, i, k, j]:.3g}",
         n_points=len(points),
-        evidence={
-            "bracket": float(norms.max()),
-            "remedy": "only a Hessian metric is realized by a commuting parametrization",
-        },
+        evidence={"bracket": float(norms.max()), "remedy": remedy},
     )
 
 
@@ -62,17 +59,17 @@ def metric_jet(metric_matrix: Map, points: Array) -> tuple[Array, Array]:
     g = metric(points)
 
     def flat(w: Array) -> Array:
-        value = metric_matrix(w)
-        return anp.reshape(value, (*anp.shape(w)[:-1], d * d))
+        return anp.reshape(metric_matrix(w), (*anp.shape(w)[:-1], d * d))
 
     try:
         T = np.asarray(autodiff.jacobian(flat)(points), dtype=float).reshape(-1, d, d, d)
     except (GeoflowError, TypeError, ValueError, NotImplementedError):
         h = 1e-3 * np.maximum(1e-2, np.abs(points).max(axis=0))
-        steps = {k: [metric(points + k * h[i] * np.eye(d)[i]) for i in range(d)] for k in (-2, -1, 1, 2)}
-        T = np.stack(
-            [(8 * (steps[1][i] - steps[-1][i]) - (steps[2][i] - steps[-2][i])) / (12 * h[i]) for i in range(d)], axis=-1
+        # stacked with the axis of the step last
+        far, near, back, behind = (
+            np.stack([metric(points + k * h[i] * np.eye(d)[i]) for i in range(d)], axis=-1) for k in (2, 1, -1, -2)
         )
+        T = (8 * (near - back) - (far - behind)) / (12 * h)
     return g, T
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from geoflow.potentials.legendre import LegendreFunction
 from geoflow.realization import files, rules
 from geoflow.realization.certificate import certify, relative_metric_error
 from geoflow.realization.embedding import Embedding
-from geoflow.realization.methods import METHODS, Budget, BudgetOptions, Stage, Task
+from geoflow.realization.methods import METHODS, Budget, BudgetOptions, Task
 from geoflow.realization.realized import Realization
 from geoflow.realization.spectral import SPECTRAL
 from geoflow.realization.target import Target, as_region, checked_metric
@@ -55,10 +57,6 @@ def realize(
     **budget
         Fields of `geoflow.realization.methods.Budget`: `ambient_dim`, `max_degree`, `frequency`, `seed`, `advance`.
 
-    Returns
-    -------
-    Realization
-
     Raises
     ------
     RealizationError
@@ -81,12 +79,9 @@ def realize(
         if F is not None and (method == "exact" or F.certificate.passed or target.box is None or R.dim > LARGEST_DIM):
             return _accept(F)
         if method == "exact":
-            raise RealizationError(
-                f"no exact rule for {R.name}",
-                got=tried[-1],
-                wanted="a ridge sum, or sums, products, scalings, affine changes or conjugates of such",
-                remedy="build R with gf.RidgeSum, R1 + R2, gf.product, compose_affine, or use method='auto'",
-            )
+            wanted = "a ridge sum, or sums, products, scalings, affine changes or conjugates of such"
+            remedy = "build R with gf.RidgeSum, R1 + R2, gf.product, compose_affine, or use method='auto'"
+            raise RealizationError(f"no exact rule for {R.name}", tried[-1], wanted, remedy)
     return _solve(target, tol, method, limits, tried)
 
 
@@ -102,15 +97,10 @@ def realize_metric(
     Parameters
     ----------
     metric_matrix : callable
-        w of shape=[..., d] to g(w) of shape=[..., d, d], symmetric positive definite.
+        w of shape=[..., d] to g(w) of shape=[..., d, d], symmetric positive definite, else a `NotLegendreError`.
     box : Box, or pair (lower, upper)
     tol, method, **budget
-        As for `realize`; there are no exact rules.
-
-    Raises
-    ------
-    RealizationError, NotLegendreError, DomainError, ShapeError
-        As `realize`; NotLegendreError also where the matrix is not symmetric.
+        As for `realize`, with its errors; there are no exact rules.
     """
     limits = _require_options(method, tol, Budget(**budget))
     if method == "exact":
@@ -143,9 +133,9 @@ def load_realization(file: str | PathLike[str], potential: LegendreFunction | No
         When F does not have the metric of the potential.
     """
     saved = files.read(file)
-    if saved.embedding is not None:
+    embedding = saved.embedding
+    if embedding is not None:
         assert saved.box is not None
-        embedding = saved.embedding
 
         def own_metric(w: Array) -> Array:
             J = embedding.jacobian(w)
@@ -157,21 +147,13 @@ def load_realization(file: str | PathLike[str], potential: LegendreFunction | No
     elif potential is not None:
         F = realize(potential, saved.box, tol=saved.tol, method="exact")
     else:
-        raise ArgumentError(
-            f"file {file}",
-            got=f"an exact realization ({saved.reason}) and no potential",
-            wanted="the Legendre function it realizes",
-            remedy="gf.load_realization(file, potential=R)",
-        )
+        got = f"an exact realization ({saved.reason}) without the Legendre function it realizes"
+        raise ArgumentError(f"file {file}", got, "its potential", "gf.load_realization(file, potential=R)")
     gap = float(relative_metric_error(F.map.jacobian(saved.probe), saved.probe_metric).max())
     if not gap <= max(10 * saved.tol, 1e-12):
-        raise RealizationError(
-            f"file {file}",
-            got=f"an embedding whose metric differs from the stored one by {gap:.1e} relative",
-            wanted=f"at most tol = {saved.tol:.0e}",
-            remedy="the file is damaged, or `potential` is another function than the one realized",
-            realization=F,
-        )
+        got = f"an embedding whose metric differs from the stored one by {gap:.1e} relative"
+        remedy = "the file is damaged, or `potential` is another function than the one realized"
+        raise RealizationError(f"file {file}", got, f"at most tol = {saved.tol:.0e}", remedy, realization=F)
     return _accept(F)
 
 
@@ -185,11 +167,8 @@ def _require_options(method: str, tol: float, budget: Budget) -> Budget:
     if not (isinstance(tol, (int, float)) and 0 < tol < 1):
         raise ArgumentError("tol", got=repr(tol), wanted="a relative metric error between 0 and 1")
     if budget.ambient_dim is not None and method == "twist":
-        raise ArgumentError(
-            "ambient_dim",
-            got=f"{budget.ambient_dim} with method='twist'",
-            wanted="method='spectral': a twist sets its own D",
-        )
+        got = f"{budget.ambient_dim} with method='twist'"
+        raise ArgumentError("ambient_dim", got, "method='spectral': a twist sets its own D")
     return budget
 
 
@@ -199,8 +178,9 @@ def _exact(target: Target, R: LegendreFunction, tol: float, budget: Budget, trie
     if found is None or budget.ambient_dim not in (None, found[0].ambient_dim):
         tried.append("no exact rule applies" if found is None else f"the exact rule has D = {found[0].ambient_dim}")
         return None
-    F = _certified(found[0], target, "exact", found[1], tol, budget)
-    tried.append(f"exact rule ({found[1]}) missed tol: {F.certificate.metric_error:.1e}")
+    certificate = certify(found[0], target, tol, seed=budget.seed, exact=True)
+    F = Realization(found[0], target, "exact", found[1], certificate)
+    tried.append(f"exact rule ({found[1]}) missed tol: {certificate.metric_error:.1e}")
     return F
 
 
@@ -208,47 +188,35 @@ def _solve(target: Target, tol: float, method: str, budget: Budget, tried: list[
     """Spectral or twist or one after the other; the first that is certified."""
     d, box = target.region.dim, target.box
     if box is None:
-        raise ArgumentError(
-            "box",
-            got=f"{target.region}",
-            wanted="a bounded box: a solver works on a compact region",
-            remedy="pass gf.domains.Box(lower, upper)" + (f"; {tried[-1]}" if tried else ""),
-        )
+        remedy = "; ".join(["pass gf.domains.Box(lower, upper)", *tried[-1:]])
+        raise ArgumentError("box", f"{target.region}", "a bounded box: a solver works on a compact region", remedy)
     if d > LARGEST_DIM:
-        raise RealizationError(
-            f"numerical realization in dimension {d}",
-            got="; ".join(tried) or f"d = {d}",
-            wanted=f"d <= {LARGEST_DIM}, or a potential with an exact rule",
-            remedy="build R from gf.RidgeSum, sums and products, so that its structure is visible",
-        )
+        wanted = f"d <= {LARGEST_DIM}, or a potential with an exact rule"
+        remedy = "build R from gf.RidgeSum, sums and products, so that its structure is visible"
+        got = "; ".join(tried) or f"d = {d}"
+        raise RealizationError(f"numerical realization in dimension {d}", got, wanted, remedy)
     if budget.ambient_dim is not None and budget.ambient_dim < d:
         raise ArgumentError("ambient_dim", got=f"{budget.ambient_dim}", wanted=f"at least d = {d}")
-    lower, upper = np.array(box.lower), np.array(box.upper)
     order, fresh_error = _order(method, budget, d), _fresh_error(target, budget)
+    tell = budget.advance or (lambda name, stage: None)
+    task = Task(target.metric, np.array(box.lower), np.array(box.upper), tol / 3, fresh_error, budget)
     best: Realization | None = None
     for name in order:
-
-        def report(stage: Stage, name: str = name) -> None:
-            if budget.advance is not None:
-                budget.advance(name, stage)
-
         try:
-            found = METHODS[name].solve(Task(target.metric, lower, upper, tol / 3, fresh_error, budget, report))
+            found = METHODS[name].solve(replace(task, advance=partial(tell, name)))
         except ConvergenceError as error:
             tried.append(f"{name}: {error}")
             continue
-        reason = "; ".join([*tried, found.reason])
-        F = _certified(found.embedding, target, name, reason, tol, budget, found.stages)
-        if F.certificate.passed:
+        certificate = certify(found.embedding, target, tol, seed=budget.seed)
+        F = Realization(found.embedding, target, name, "; ".join([*tried, found.reason]), certificate, found.stages)
+        if certificate.passed:
             return F
         tried.append(f"{name} ({found.reason}): {F.certificate.metric_error:.1e}")
         if best is None or not best.certificate.metric_error <= F.certificate.metric_error:
             best = F
     if best is None:
-        raise RealizationError(
-            "realization", got="; ".join(tried), wanted=f"relative metric error {tol:.0e}", remedy=_remedy(order),
-            realization=None,
-        )  # fmt: skip
+        wanted = f"relative metric error {tol:.0e}"
+        raise RealizationError("realization", "; ".join(tried), wanted, _remedy(order), realization=None)
     raise _refusal(best, order)
 
 
@@ -277,19 +245,6 @@ def _fresh_error(target: Target, budget: Budget) -> Callable[[Embedding], float]
     return error
 
 
-def _certified(
-    embedding: Embedding,
-    target: Target,
-    method: str,
-    reason: str,
-    tol: float,
-    budget: Budget,
-    stages: Sequence[Stage] = (),
-) -> Realization:
-    certificate = certify(embedding, target, tol, seed=budget.seed, exact=method == "exact")
-    return Realization(embedding, target, method, reason, certificate, stages)
-
-
 def _accept(F: Realization) -> Realization:
     if F.certificate.passed:
         return F
@@ -297,17 +252,11 @@ def _accept(F: Realization) -> Realization:
 
 
 def _refusal(F: Realization, order: list[str]) -> RealizationError:
-    certificate, potential = F.certificate, F.potential
-    return RealizationError(
-        f"realization of {potential.name if potential is not None else 'the metric'} in R^{F.ambient_dim}",
-        got="; ".join(certificate.failures) + f" [{F.method} ({F.reason})]",
-        wanted="a certificate that passes",
-        remedy=_remedy(order),
-        realization=F,
-        certificate=certificate,
-        defect=certificate.metric_error,
-        point=certificate.witness,
-    )
+    c, name = F.certificate, "the metric" if F.potential is None else F.potential.name
+    evidence = {"realization": F, "certificate": c, "defect": c.metric_error, "point": c.witness}
+    got = "; ".join(c.failures) + f" [{F.method} ({F.reason})]"
+    what, wanted = f"realization of {name} in R^{F.ambient_dim}", "a certificate that passes"
+    return RealizationError(what, got, wanted, _remedy(order), **evidence)
 
 
 def _remedy(order: list[str]) -> str:

@@ -55,10 +55,8 @@ class RidgeMap(Embedding):
                 low, high = profile.domain
                 t = np.where((t > low) & (t < high), t, np.nan)
                 fine = np.isfinite(t)
-                root = np.full(t.shape, np.nan)
-                root[fine] = profile.root_curvature(t[fine])
-                integral = np.full(t.shape, np.nan)
-                integral[fine] = profile.root_integral(t[fine])
+                root, integral = np.full((2, *t.shape), np.nan)
+                root[fine], integral[fine] = profile.root_curvature(t[fine]), profile.root_integral(t[fine])
                 third = np.asarray(profile.derivative(3, t), dtype=float)
                 value[:, columns], slope[:, columns], bend[:, columns] = integral, root, third / (2 * root)
         a = self.directions
@@ -114,8 +112,7 @@ def affine_chart(A: Array, b: Array) -> Callable[[Array], Jet]:
 
 def block_chart(block: slice, d: int) -> Callable[[Array], Jet]:
     """w to the coordinates of a block."""
-    E = np.eye(d)[block]
-    return affine_chart(E, np.zeros(len(E)))
+    return affine_chart(np.eye(d)[block], np.zeros(block.stop - block.start))
 
 
 def dual_chart(R: LegendreFunction) -> Callable[[Array], Jet]:

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from os import PathLike
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from geoflow._typing import Array
 from geoflow.errors import ArgumentError
-from geoflow.realization.certificate import Certificate
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.methods import METHODS, Stage
-from geoflow.realization.target import Target
 from geoflow.spaces.domains import Box
 
 PROBES = 200
 
 
-class Writable(Protocol):
-    """What of a realization is written."""
-
-    map: Embedding
-    target: Target
-    method: str
-    reason: str
-    certificate: Certificate
-    stages: list[Stage]
-
-
 @dataclass(frozen=True)
 class Saved:
-    """What a file holds.
-
-    Attributes
-    ----------
-    method, reason : str
-    tol : float
-    box : Box, or None
-    embedding : Embedding, or None
-        None for an exact realization, which is saved as the request it answers.
-    stages : list of Stage
-    probe, probe_metric : array, shape=[n, d] and [n, d, d]
-        Points, and the metric that was asked for there.
-    """
+    """What a file holds; an exact realization is saved as the request it answers, without its embedding."""
 
     method: str
     reason: str
@@ -53,39 +27,30 @@ class Saved:
     box: Box | None
     embedding: Embedding | None
     stages: list[Stage]
-    probe: Array
-    probe_metric: Array
+    probe: Array  # points, shape=[n, d]
+    probe_metric: Array  # the metric that was asked for there, shape=[n, d, d]
 
 
-def write(F: Writable, file: str | PathLike[str]) -> None:
-    """Write a realization to an .npz file."""
-    box, dim = F.target.region if isinstance(F.target.region, Box) else None, F.map.dim
-    probe = F.target.sample(PROBES, np.random.default_rng(5))
-    stages: Sequence[tuple[float, ...]] = [(s.parameter, s.grid, s.fitted, s.fresh, s.seconds) for s in F.stages]
-    arrays = METHODS[F.method].arrays_of(F.map) if F.method in METHODS else {}
+def write(F: Any, file: str | PathLike[str]) -> None:
+    """Write a `Realization`, whose module imports this one, to an .npz file."""
+    box, probe = F.region if isinstance(F.region, Box) else None, F.target.sample(PROBES, np.random.default_rng(5))
     data: dict[str, Any] = {
         "kind": F.method,
         "reason": F.reason,
         "tol": F.certificate.tol,
-        "lower": np.full(dim, np.nan) if box is None else box.lower,
-        "upper": np.full(dim, np.nan) if box is None else box.upper,
-        "stages": np.array(stages).reshape(-1, 5),
+        "lower": np.full(F.dim, np.nan) if box is None else box.lower,
+        "upper": np.full(F.dim, np.nan) if box is None else box.upper,
+        "stages": np.array([astuple(stage) for stage in F.stages]).reshape(-1, 5),
         "probe": probe,
         "probe_metric": F.target.metric(probe),
-        **arrays,
+        **(METHODS[F.method].arrays_of(F.map) if F.method in METHODS else {}),
     }
     with open(file, "wb") as stream:
         np.savez_compressed(stream, **data)
 
 
 def read(file: str | PathLike[str]) -> Saved:
-    """Read what `write` wrote.
-
-    Raises
-    ------
-    ArgumentError
-        When the file is not a realization.
-    """
+    """Read what `write` wrote, or raise an `ArgumentError`."""
     try:
         with np.load(file, allow_pickle=False) as archive:
             data = dict(archive)
@@ -102,6 +67,4 @@ def read(file: str | PathLike[str]) -> Saved:
             probe_metric=data["probe_metric"],
         )
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ArgumentError(
-            f"file {file}", got=f"{type(error).__name__}: {error}", wanted="a saved realization"
-        ) from None
+        raise ArgumentError(f"file {file}", f"{type(error).__name__}: {error}", "a saved realization") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
@@ -12,18 +12,15 @@ from geoflow._typing import Array, Map
 from geoflow.errors import ArgumentError
 from geoflow.realization.embedding import Embedding
 
-if TYPE_CHECKING:
-    from typing_extensions import NotRequired
 
-
-class BudgetOptions(TypedDict):
+class BudgetOptions(TypedDict, total=False):
     """The keywords of a `Budget`, as `realize` takes them."""
 
-    ambient_dim: NotRequired[int | None]
-    max_degree: NotRequired[int | None]
-    frequency: NotRequired[float | None]
-    seed: NotRequired[int]
-    advance: NotRequired[Callable[[str, Stage], None] | None]
+    ambient_dim: int | None
+    max_degree: int | None
+    frequency: float | None
+    seed: int
+    advance: Callable[[str, Stage], None] | None
 
 
 @dataclass(frozen=True)
@@ -32,10 +29,8 @@ class Budget:
 
     Attributes
     ----------
-    ambient_dim : int, optional
-        D of the spectral solver, at least d; of an exact rule too, if it is to be taken.
-    max_degree : int, optional
-        Largest degree of the spectral solver.
+    ambient_dim, max_degree : int, optional
+        D and the largest degree of the spectral solver; D is at least d, and that of an exact rule if one is taken.
     frequency : float, optional
         Fixed frequency of the twist, in radians for a unit of length of the mean metric; automatic by default.
     seed : int
@@ -51,9 +46,9 @@ class Budget:
     advance: Callable[[str, Stage], None] | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("ambient_dim", self.ambient_dim), ("max_degree", self.max_degree)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
-                raise ArgumentError(name, got=repr(value), wanted="a positive integer")
+        for name, n in (("ambient_dim", self.ambient_dim), ("max_degree", self.max_degree)):
+            if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1):
+                raise ArgumentError(name, got=repr(n), wanted="a positive integer")
         f = self.frequency
         if f is not None and not (isinstance(f, (int, float)) and 0 < f < np.inf):
             raise ArgumentError("frequency", got=repr(f), wanted="a positive number")
@@ -61,54 +56,26 @@ class Budget:
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage of a numerical realization reached.
+    """What one stage of a numerical realization reached."""
 
-    Attributes
-    ----------
-    parameter : float
-        The degree of the spectral solver, or the frequency of the twist.
-    grid : int
-        Collocation points, or grid points.
-    fitted : float
-        Largest relative metric error at the points the solver saw.
-    fresh : float
-        Largest relative metric error at points it never saw.
-    seconds : float
-        Since the solver started.
-    """
-
-    parameter: float
-    grid: int
-    fitted: float
-    fresh: float
-    seconds: float
+    parameter: float  # the degree of the spectral solver, or the frequency of the twist
+    grid: int  # collocation points, or grid points
+    fitted: float  # largest relative metric error at the points the solver saw
+    fresh: float  # and at points it never saw
+    seconds: float  # since the solver started
 
 
 @dataclass(frozen=True)
 class Task:
-    """A metric on a box, and when to stop.
-
-    Attributes
-    ----------
-    metric : callable
-        shape=[N, d] to shape=[N, d, d].
-    lower, upper : array, shape=[d]
-    tol : float
-        Relative metric error to meet at fresh points.
-    fresh_error : callable
-        An embedding to its relative metric error at points that the solver does not see.
-    budget : Budget
-    advance : callable
-        Told every `Stage`.
-    """
+    """A metric on a box, shape=[N, d] to shape=[N, d, d], and when to stop."""
 
     metric: Map
     lower: Array
     upper: Array
-    tol: float
-    fresh_error: Callable[[Embedding], float]
+    tol: float  # relative metric error to meet at fresh points
+    fresh_error: Callable[[Embedding], float]  # that error, at points that the solver does not see
     budget: Budget = field(default_factory=Budget)
-    advance: Callable[[Stage], None] = lambda stage: None
+    advance: Callable[[Stage], None] = lambda stage: None  # told every stage
 
     @property
     def dim(self) -> int:
@@ -126,26 +93,13 @@ class Solved:
 
 @dataclass(frozen=True)
 class NumericalMethod:
-    """A solver, and how its embeddings are stored as arrays.
-
-    Attributes
-    ----------
-    name : str
-    solve : callable
-        `Task` to `Solved`; `ConvergenceError` where it cannot start.
-    arrays_of : callable
-        An embedding to arrays by name.
-    from_arrays : callable
-        (lower, upper, arrays) back to the embedding.
-    remedy : str
-        What a user can change where it does not meet tol.
-    """
+    """A solver, and how its embeddings are stored as arrays."""
 
     name: str
-    solve: Callable[[Task], Solved]
+    solve: Callable[[Task], Solved]  # `ConvergenceError` where it cannot start
     arrays_of: Callable[[Embedding], dict[str, Array]]
-    from_arrays: Callable[[Array, Array, Mapping[str, Array]], Embedding]
-    remedy: str
+    from_arrays: Callable[[Array, Array, Mapping[str, Array]], Embedding]  # (lower, upper, arrays)
+    remedy: str  # what a user can change where it does not meet tol
 
 
 METHODS: dict[str, NumericalMethod] = {}

@@ -34,17 +34,17 @@ class Foot:
     def distance(self) -> Array:
         return np.linalg.norm(self.offset, axis=1)
 
+    def nearer(self, other: Foot) -> Foot:
+        """The nearer of two at each point."""
+        mine = np.nan_to_num(self.distance, nan=np.inf) < np.nan_to_num(other.distance, nan=np.inf)
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Foot(*(np.where(mine.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
+
 
 class NearestPoint:
     """argmin_w |F(w) - x|^2 by damped Newton, started from the last answer or from samples; NaN where w leaves K.
 
-    Parameters
-    ----------
-    F : Embedding
-    inside : callable
-        Where F may be evaluated, shape=[N, d] to truth values; the closure of K with a little room.
-    sample : callable
-        n to points of K, shape=[n, d].
+    F may be evaluated where `inside` says, on the closure of K with a little room; `sample` gives n points of K.
     """
 
     def __init__(self, F: Embedding, inside: Callable[[Array], Mask], sample: Callable[[int], Array]):
@@ -87,20 +87,15 @@ class NearestPoint:
     def _from_samples(self, x: Array) -> Foot:
         if not np.isfinite(x).all():
             return self._newton(x, np.broadcast_to(self._sample(1), (len(x), self._F.dim)))
-        starts = []
-        guess = self._F.guess(x)
-        if guess is not None:
-            starts.append(np.where(self._inside(guess)[:, None], guess, self._nearest_samples(x, 1)[0]))
-        best: Foot | None = None
+        guess, best = self._F.guess(x), None
         for k in range(CANDIDATES):
-            start = starts[0] if k == 0 and starts else self._nearest_samples(x, CANDIDATES)[k]
+            if k == 0 and guess is not None:
+                start = np.where(self._inside(guess)[:, None], guess, self._nearest_samples(x, 1)[0])
+            else:
+                start = self._nearest_samples(x, CANDIDATES)[k]
             foot = self._newton(x, start)
-            if best is not None:
-                nearer = np.nan_to_num(foot.distance, nan=np.inf) < np.nan_to_num(best.distance, nan=np.inf)
-                foot = Foot(*(np.where(nearer.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in _fields(foot, best)))
-            best = foot
-            size = 1e-9 * (1 + np.linalg.norm(x, axis=1))
-            if (best.distance <= size).all():
+            best = foot if best is None else foot.nearer(best)
+            if (best.distance <= 1e-9 * (1 + np.linalg.norm(x, axis=1))).all():
                 break
         assert best is not None
         return best
@@ -120,10 +115,7 @@ class NearestPoint:
         w = np.array(w, dtype=float)
         value, J, S = self._F.jet(w)
         for _ in range(NEWTON_STEPS):
-            r = x - value
-            gram, A = _normal_matrix(J, S, r)
-            g = np.einsum("nDi,nD->ni", J, r)
-            step = solve_or_nan(np.where(_positive(A, gram)[:, None, None], A, gram), g)
+            step = _newton_step(J, S, x - value)[0]
             size = np.abs(step).max(axis=1) / (1e-300 + np.abs(w).max(axis=1) + 1e-3)
             moving = size > 1e-13
             if not moving.any():
@@ -132,12 +124,10 @@ class NearestPoint:
             if not moved:
                 break
         r = x - value
-        gram, A = _normal_matrix(J, S, r)
         # a point held back by the edge of K still wants to leave: what is nearest to x is not in F(K)
         with np.errstate(all="ignore"):
-            wanted = w + solve_or_nan(
-                np.where(_positive(A, gram)[:, None, None], A, gram), np.einsum("nDi,nD->ni", J, r)
-            )
+            step, A = _newton_step(J, S, r)
+            wanted = w + step
         outside = ~self._inside(w) | ~np.isfinite(r).all(axis=1) | ~self._inside(wanted)
         w[outside] = np.nan
         return Foot(x.copy(), w, r, J, S, A)
@@ -168,22 +158,18 @@ class NearestPoint:
         return w, value, J, S, len(stuck) < len(todo)
 
 
-def _fields(one: Foot, other: Foot) -> list[tuple[Array, Array]]:
-    names = ("x", "w", "offset", "J", "S", "A")
-    return [(getattr(one, n), getattr(other, n)) for n in names]
+def _newton_step(J: Array, S: Array, r: Array) -> tuple[Array, Array]:
+    """A^{-1} J^T r with A = J^T J - <r, S>, and A.
 
-
-def _normal_matrix(J: Array, S: Array, r: Array) -> tuple[Array, Array]:
+    Where A is not well positive definite, x is beyond the reach: Gauss-Newton, with J^T J, is safer.
+    """
     gram = np.swapaxes(J, 1, 2) @ J
-    return gram, gram - np.einsum("nD,nDij->nij", r, S)
-
-
-def _positive(A: Array, gram: Array) -> Mask:
-    """Whether A is well positive definite: else x is beyond the reach, and Gauss-Newton is safer."""
+    A = gram - np.einsum("nD,nDij->nij", r, S)
     with np.errstate(all="ignore"):
-        fine = np.asarray(np.isfinite(A).all(axis=(1, 2)))
+        fine = np.isfinite(A).all(axis=(1, 2))
         low = np.linalg.eigvalsh(np.where(fine[:, None, None], A, 0.0))[:, 0]
-        return fine & (low > 1e-2 * np.linalg.eigvalsh(np.where(fine[:, None, None], gram, 1.0))[:, 0])
+        good = fine & (low > 1e-2 * np.linalg.eigvalsh(np.where(fine[:, None, None], gram, 1.0))[:, 0])
+    return solve_or_nan(np.where(good[:, None, None], A, gram), np.einsum("nDi,nD->ni", J, r)), A
 
 
 def solve_or_nan(A: Array, b: Array) -> Array:

@@ -12,7 +12,6 @@ from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_points, describe
 from geoflow.errors import DomainError
 from geoflow.maps.parametrization import Parametrization
-from geoflow.potentials.legendre import LegendreFunction
 from geoflow.realization.certificate import FRESH_POINTS, Certificate, certify, relative_metric_error
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.files import write
@@ -20,7 +19,7 @@ from geoflow.realization.methods import Stage
 from geoflow.realization.nearest import NearestPoint
 from geoflow.realization.submanifold import NearestPointKernel, Submanifold
 from geoflow.realization.target import Target
-from geoflow.spaces.domains import Box, ConvexDomain
+from geoflow.spaces.domains import Box
 
 
 class Realization:
@@ -31,11 +30,13 @@ class Realization:
     dim, ambient_dim : int
         d and D.
     target : Target
-        The metric that was asked for, the region where F is certified, and R where the metric is its Hessian.
-    method : str
-        "exact", "twist" or "spectral".
-    reason : str
-        Why that method, and what it took.
+        The metric that was asked for, its `region`, where F is certified, and its `potential` R where it is a Hessian.
+    region, potential : ConvexDomain; LegendreFunction, or None
+        Those of the target.
+    method, reason : str
+        "exact", "twist" or "spectral"; why, and what it took.
+    exact : bool
+        Whether F is a closed form, good on all of dom R, rather than the answer of a solver on a box.
     certificate : Certificate
     stages : list of Stage
         What a numerical solver reached, stage by stage.
@@ -55,32 +56,12 @@ class Realization:
         self.map, self.target, self.method, self.reason = embedding, target, method, reason
         self.dim, self.ambient_dim = embedding.dim, embedding.ambient_dim
         self.certificate, self.stages = certificate, list(stages)
-
-    @property
-    def region(self) -> ConvexDomain:
-        """Where F is certified."""
-        return self.target.region
-
-    @property
-    def potential(self) -> LegendreFunction | None:
-        """R, where the metric is its Hessian."""
-        return self.target.potential
+        self.region, self.potential, self.exact = target.region, target.potential, method == "exact"
 
     # the embedding --------------------------------------------------------------------------------------------------
 
-    @property
-    def exact(self) -> bool:
-        """Whether F is a closed form, good on all of dom R, rather than the answer of a solver on a box."""
-        return self.method == "exact"
-
     def embedding(self, w: ArrayLike) -> Array:
-        """F(w), shape=[..., d] to shape=[..., D].
-
-        Raises
-        ------
-        DomainError
-            Where a point is outside the region (or, for an exact F, outside dom R).
-        """
+        """F(w), shape=[..., d] to [..., D]; `DomainError` outside the region or, for an exact F, outside dom R."""
         return self._evaluate(w, 0)
 
     __call__ = embedding
@@ -106,10 +87,8 @@ class Realization:
         nearest = NearestPoint(self.map, self.usable, lambda n: self.target.sample(n, np.random.default_rng(1)))
         space = Submanifold(self.map, nearest, self.target.sample)
         # brackets are derivatives of the metric, and cannot be smaller than its error allows
-        tol = max(1e-6, 30 * self.certificate.metric_error)
-        return Parametrization.from_kernel(
-            NearestPointKernel(self.map, nearest), space, f"G of {self.target.name}", tol
-        )
+        tol, kernel = max(1e-6, 30 * self.certificate.metric_error), NearestPointKernel(self.map, nearest)
+        return Parametrization.from_kernel(kernel, space, f"G of {self.target.name}", tol)
 
     def certify(self, tol: float, n_points: int = FRESH_POINTS, seed: int = 0) -> Certificate:
         """Measure F again at `n_points` random points of the region, from a seed."""
@@ -135,37 +114,28 @@ class Realization:
         flat = w.reshape(-1, self.dim)
         value = self.map.value(flat) if order == 0 else self.map.jet(flat)[order]
         if not np.isfinite(value).all():
-            index = int(np.argwhere(~np.isfinite(value))[0][0])
-            raise DomainError(
-                "point where the embedding is not finite",
-                got=describe(flat[index]),
-                wanted=f"a point of {self.region}",
-                point=flat[index],
-            )
+            point = flat[int(np.argwhere(~np.isfinite(value))[0][0])]
+            wanted = f"a point of {self.region}"
+            raise DomainError("point where the embedding is not finite", describe(point), wanted, point=point)
         return value.reshape(*w.shape[:-1], *value.shape[1:])
 
     def _require(self, w: ArrayLike) -> Array:
         w = as_points(w, self.dim, "point of the realization")
         inside = self.usable(w.reshape(-1, self.dim))
         if not inside.all():
-            point = w.reshape(-1, self.dim)[int(np.argmin(inside))]
-            raise DomainError(
-                "point outside the realized region",
-                got=describe(point),
-                wanted=f"a point of {self.region}",
-                remedy="realize on a larger box",
-                point=point,
-            )
+            point, wanted = w.reshape(-1, self.dim)[int(np.argmin(inside))], f"a point of {self.region}"
+            remedy = "realize on a larger box"
+            raise DomainError("point outside the realized region", describe(point), wanted, remedy, point=point)
         return w
 
     def usable(self, w: Array) -> Mask:
         """Where F may be used, shape=[N]: an exact one on dom R, a solver's on its box and a millionth beyond."""
         if self.exact and self.potential is not None:
             dual = self.potential.known_conjugate
-            if dual is not None and not dual.has_closed_conjugate:
-                return np.asarray(
-                    np.isfinite(w).all(axis=-1)
-                )  # its domain is known only by the solve that F makes anyway
+            if (
+                dual is not None and not dual.has_closed_conjugate
+            ):  # dom R is known only by the solve that F makes anyway
+                return np.asarray(np.isfinite(w).all(axis=-1))
             return np.asarray(self.potential.domain.belongs(w))
         assert isinstance(self.region, Box)
         room = 1e-6 * (self.region.upper - self.region.lower)

@@ -94,8 +94,8 @@ def _(structure: Product, R: LegendreFunction) -> Exact | None:
     found = _parts(structure.parts)
     if found is None:
         return None
-    charts = [block_chart(block, R.dim) for block in structure.blocks]
-    maps = [Composite(p[0], chart, R.dim) for p, chart in zip(found, charts, strict=True)]
+    blocks = [block_chart(block, R.dim) for block in structure.blocks]
+    maps = [Composite(p[0], chart, R.dim) for p, chart in zip(found, blocks, strict=True)]
     return Stack(maps), " x ".join(p[1] for p in found)
 
 
@@ -115,9 +115,8 @@ def _line(R: LegendreFunction) -> RidgeMap:
     def at(order: int, s: Array) -> Array:
         return anp.reshape(R.kernel.derivative(order, s[..., None]), anp.shape(s))
 
-    levels = [partial(at, order) for order in range(4)]
-    profile = Profile(levels[0], (-np.inf, np.inf), tuple(levels[1:]), name=R.name)
-    return RidgeMap(np.eye(1), np.zeros(1), [profile])
+    value, *derivatives = (partial(at, order) for order in range(4))
+    return RidgeMap(np.eye(1), np.zeros(1), [Profile(value, (-np.inf, np.inf), tuple(derivatives), name=R.name)])
 
 
 def _piece(model: str, chart: Map, R: LegendreFunction) -> Embedding:

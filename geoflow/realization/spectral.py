@@ -47,7 +47,11 @@ def solve(task: Task) -> Solved:
     basis, A, misses = None, None, 0
     for p in degrees_up_to(d, task.budget.max_degree):
         new = TotalDegreeBasis(task.lower, task.upper, p)
-        A = _start(task.metric, new, D) if basis is None or A is None else _carry(basis, A, new)
+        if basis is None or A is None:
+            A = _start(task.metric, new, D)
+        else:
+            A, old = np.zeros((D, len(new))), A
+            A[:, [new.place[tuple(k)] for k in basis.index]] = old
         w = _points(new, int(OVERSAMPLING[d] * len(new)) + 8, seed=p)
         A, fitted = _levenberg_marquardt(task.metric(w), new, w, A, 1e-3 if basis is None else 1e-9)
         basis = new
@@ -68,13 +72,9 @@ def degrees_up_to(d: int, max_degree: int | None) -> tuple[int, ...]:
     """The degrees of the continuation; those of the default and, beyond it, steps of the same size up to max_degree."""
     if max_degree is None:
         return DEGREES[d]
-    degrees = [p for p in DEGREES[d] if p <= max_degree]
-    step = 4 if d <= 2 else 1
-    while degrees and degrees[-1] + step <= max_degree and degrees[-1] >= DEGREES[d][-1]:
-        degrees.append(degrees[-1] + step)
-    if not degrees or degrees[-1] < max_degree:
-        degrees.append(max_degree)
-    return tuple(degrees)
+    known, step = DEGREES[d], 4 if d <= 2 else 1
+    degrees = [p for p in known if p < max_degree] + list(range(known[-1] + step, max_degree, step))
+    return (*degrees, max_degree)
 
 
 def _points(box: BoxMap, n: int, seed: int) -> Array:
@@ -102,12 +102,6 @@ def _start(metric: Map, basis: TotalDegreeBasis, ambient_dim: int) -> Array:
             # rows beyond the number of products of two coordinates start smaller, not at zero, where they would stay
             A[d + row % extra, basis.place[tuple(unit[i] + unit[j])]] = small / (1 + row // len(squares_first))
     return A
-
-
-def _carry(old: TotalDegreeBasis, A: Array, new: TotalDegreeBasis) -> Array:
-    out = np.zeros((len(A), len(new)))
-    out[:, [new.place[tuple(k)] for k in old.index]] = A
-    return out
 
 
 def _levenberg_marquardt(H: Array, basis: TotalDegreeBasis, w: Array, A: Array, damping: float) -> tuple[Array, float]:

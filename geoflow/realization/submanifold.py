@@ -14,15 +14,7 @@ from geoflow.realization.nearest import NearestPoint, solve_or_nan
 
 
 class Submanifold(Manifold):
-    """M = F(K) in R^D.
-
-    Parameters
-    ----------
-    F : Embedding
-    nearest : NearestPoint
-    sample : callable
-        n and a generator to points of K, shape=[n, d].
-    """
+    """M = F(K) in R^D; `sample` takes n and a generator to points of K, shape=[n, d]."""
 
     def __init__(self, F: Embedding, nearest: NearestPoint, sample: Callable[..., Array]):
         super().__init__(dim=F.dim, shape=(F.ambient_dim,), equip=False)
@@ -72,11 +64,6 @@ class NearestPointKernel(MapKernel):
 
     dG(x) = A^{-1} dF^T with A = dF^T dF - <x - F, hess F>; on M, dG = H^{-1} dF^T, whose rows commute exactly when H is
     Hessian.
-
-    Parameters
-    ----------
-    F : Embedding
-    nearest : NearestPoint
     """
 
     def __init__(self, F: Embedding, nearest: NearestPoint):

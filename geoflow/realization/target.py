@@ -20,21 +20,11 @@ DEGENERATE = 1e-10
 
 @dataclass(frozen=True)
 class Target:
-    """A metric to be realized.
+    """A metric to be realized."""
 
-    Attributes
-    ----------
-    metric : callable
-        w of shape=[N, d] to shape=[N, d, d], unchecked.
-    region : ConvexDomain
-        Where it is asked for.
-    potential : LegendreFunction, or None
-        R, where the metric is its Hessian.
-    """
-
-    metric: Map
-    region: ConvexDomain
-    potential: LegendreFunction | None = None
+    metric: Map  # w of shape=[N, d] to shape=[N, d, d], unchecked
+    region: ConvexDomain  # where it is asked for
+    potential: LegendreFunction | None = None  # R, where the metric is its Hessian
 
     @classmethod
     def hessian(cls, R: LegendreFunction, region: ConvexDomain | None = None) -> Target:
@@ -57,9 +47,9 @@ class Target:
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Random points of the region: uniform in a bounded box, else about the interior point at several sizes."""
-        region, potential = self.region, self.potential
-        if isinstance(region, Box) and region.bounded:
-            return rng.uniform(region.lower, region.upper, size=(n, region.dim))
+        region, potential, box = self.region, self.potential, self.box
+        if box is not None:
+            return rng.uniform(box.lower, box.upper, size=(n, box.dim))
         sizes = (0.3, 1.0, 3.0)
         parts = [np.atleast_2d(region.random_point(-(-n // 3), bound=size, rng=rng)) for size in sizes]
         points = np.concatenate(parts)[rng.permutation(3 * len(parts[0]))[:n]]
@@ -84,17 +74,14 @@ class Target:
 
     def _probe_points(self) -> Array:
         """Corners, centre and a random sample; a bounded box also gets a regular grid."""
-        rng, region = np.random.default_rng(11), self.region
-        points = [self.sample(2000, rng)]
-        if isinstance(region, Box) and region.bounded:
-            d = region.dim
-            n = {1: 201, 2: 41, 3: 13, 4: 7}.get(d, 1)
-            if n > 1:
-                axes = [np.linspace(low, high, n) for low, high in zip(region.lower, region.upper, strict=True)]
-                points.append(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d))
-            else:
-                points.append(((region.lower + region.upper) / 2)[None])
-        return np.concatenate(points)
+        points, box = self.sample(2000, np.random.default_rng(11)), self.box
+        if box is None:
+            return points
+        n = {1: 201, 2: 41, 3: 13, 4: 7}.get(box.dim)
+        if n is None:
+            return np.concatenate([points, ((box.lower + box.upper) / 2)[None]])
+        axes = [np.linspace(low, high, n) for low, high in zip(box.lower, box.upper, strict=True)]
+        return np.concatenate([points, np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, box.dim)])
 
     def require_in_domain(self) -> None:
         """The region inside dom R: corners of a box suffice, as dom R is convex; they may lie on its boundary."""
@@ -106,22 +93,17 @@ class Target:
             low = np.where(np.isfinite(region.lower), region.lower, region.interior_point() - 1)
             high = np.where(np.isfinite(region.upper), region.upper, region.interior_point() + 1)
             centre = (low + high) / 2
-            pairs = list(zip(low, high, strict=True))
-            if len(pairs) <= 12:
-                corners = np.array(list(itertools.product(*pairs)))
+            if region.dim <= 12:
+                corners = np.array(list(itertools.product(*zip(low, high, strict=True))))
             else:
-                corners = np.where(np.random.default_rng(0).uniform(size=(4096, len(pairs))) < 0.5, low, high)
+                corners = np.where(np.random.default_rng(0).uniform(size=(4096, region.dim)) < 0.5, low, high)
             points = np.concatenate([centre + (1 - 1e-9) * (corners - centre), points])
         inside = np.asarray(R.domain.belongs(points))
         if not inside.all():
             point = points[int(np.argmin(inside))]
-            raise DomainError(
-                f"box that crosses the boundary of the domain of {R.name}",
-                got=f"{region}, whose point {describe(point)} is outside {R.domain}",
-                wanted="a box inside int dom R",
-                remedy="shrink the box",
-                point=point,
-            )
+            what = f"box that crosses the boundary of the domain of {R.name}"
+            got = f"{region}, whose point {describe(point)} is outside {R.domain}"
+            raise DomainError(what, got, "a box inside int dom R", "shrink the box", point=point)
 
     def require_definite(self) -> None:
         """H finite and positive definite over the region; where it is smallest, it is minimised further."""
@@ -137,13 +119,9 @@ class Target:
             finite &= np.isfinite(R.kernel.derivative(0, points))
         if not finite.all():
             point = points[int(np.argmin(finite))]
-            raise DomainError(
-                f"{what} is not finite in the box",
-                got=f"NaN or infinity at w = {describe(point)}",
-                wanted="a box inside the domain",
-                remedy="shrink the box, or give the domain on which the potential is finite",
-                point=point,
-            )
+            what, got = f"{what} is not finite in the box", f"NaN or infinity at w = {describe(point)}"
+            remedy = "shrink the box, or give the domain on which the potential is finite"
+            raise DomainError(what, got, "a box inside the domain", remedy, point=point)
         values = np.linalg.eigvalsh(H)
         worst = int(np.argmin(values[:, 0]))
         point, low = points[worst], float(values[worst, 0])
@@ -154,21 +132,16 @@ class Target:
             point, low = self._least_eigenvalue(points[np.argsort(values[:, 0])[:3]])
         if low > 1e-14 * float(np.linalg.eigvalsh(metric(point[None]))[0, -1]) and low > DEGENERATE * nearby:
             return
-        kind = "is not positive definite" if low < -1e-12 * np.abs(values).max() else "degenerates"
-        raise NotLegendreError(
-            f"{what} {kind}",
-            got=f"smallest eigenvalue {low:.3g} at w = {describe(point)}",
-            wanted="a positive definite Hessian all over the box" if R is not None else "a positive definite metric",
-            remedy="choose a box without that point, or add a small strictly convex term such as |w|^2 / 20",
-            point=point,
-            eigenvalue=low,
-        )
+        what += " is not positive definite" if low < -1e-12 * np.abs(values).max() else " degenerates"
+        got = f"smallest eigenvalue {low:.3g} at w = {describe(point)}"
+        remedy = "choose a box without that point, or add a small strictly convex term such as |w|^2 / 20"
+        raise NotLegendreError(what, got, "positive definite all over the box", remedy, point=point, eigenvalue=low)
 
     def _least_eigenvalue(self, starts: Array) -> tuple[Array, float]:
         """The smallest eigenvalue near the starts, minimised inside a bounded box, and where it is."""
         from scipy.optimize import minimize
 
-        metric, region = self.metric, self.region
+        metric, box = self.metric, self.box
 
         def smallest(w: Array) -> float:
             if not self.inside(w):
@@ -177,21 +150,14 @@ class Target:
             return float(np.linalg.eigvalsh(H)[0]) if np.isfinite(H).all() else np.inf
 
         best = starts[0], float(np.linalg.eigvalsh(metric(starts[:1]))[0, 0])
-        bounded = isinstance(region, Box) and region.bounded
-        if not bounded:
+        if box is None:
             return best
-        assert isinstance(region, Box)
+        width = box.upper - box.lower
         for start in starts:
-            start = region.lower + np.clip((start - region.lower) / (region.upper - region.lower), 1e-9, 1 - 1e-9) * (
-                region.upper - region.lower
-            )
-            simplex = np.concatenate([start[None], start + 0.02 * np.diag((region.interior_point() - start) + 1e-3)])
-            result = minimize(
-                smallest,
-                start,
-                method="Nelder-Mead",
-                options={"initial_simplex": simplex, "xatol": 1e-9, "fatol": 0.0, "maxfev": 400},
-            )
+            start = box.lower + np.clip((start - box.lower) / width, 1e-9, 1 - 1e-9) * width
+            simplex = np.concatenate([start[None], start + 0.02 * np.diag((box.interior_point() - start) + 1e-3)])
+            options = {"initial_simplex": simplex, "xatol": 1e-9, "fatol": 0.0, "maxfev": 400}
+            result = minimize(smallest, start, method="Nelder-Mead", options=options)
             if result.fun < best[1]:
                 best = np.asarray(result.x), float(result.fun)
         return best
@@ -200,29 +166,23 @@ class Target:
         """The points at a twentieth of the box along each axis that are inside."""
         region = self.region
         widths = region.upper - region.lower if isinstance(region, Box) else np.ones(region.dim)
-        widths = np.where(np.isfinite(widths), widths, 1.0)
-        steps = 0.05 * np.diag(widths)
+        steps = 0.05 * np.diag(np.where(np.isfinite(widths), widths, 1.0))
         around = np.concatenate([point + steps, point - steps])
         return around[self.inside(around)]
 
 
 def as_region(box: ConvexDomain | Sequence[ArrayLike] | None, dim: int | None) -> ConvexDomain | None:
     """A box, a pair (lower, upper), or a convex domain, as a domain of the right dimension."""
-    if box is None:
-        return None
-    if isinstance(box, ConvexDomain):
-        region = box
-    else:
+    if box is not None and not isinstance(box, ConvexDomain):
         try:
             lower, upper = box
         except (TypeError, ValueError):
-            raise ArgumentError(
-                "box", got=type(box).__name__, wanted="a gf.domains.Box, a pair (lower, upper), or a ConvexDomain"
-            ) from None
-        region = Box(lower, upper)
-    if dim is not None and region.dim != dim:
-        raise ShapeError("box", got=f"dimension {region.dim}", wanted=f"dimension {dim}, that of the potential")
-    return region
+            wanted = "a gf.domains.Box, a pair (lower, upper), or a ConvexDomain"
+            raise ArgumentError("box", got=type(box).__name__, wanted=wanted) from None
+        box = Box(lower, upper)
+    if box is not None and dim is not None and box.dim != dim:
+        raise ShapeError("box", got=f"dimension {box.dim}", wanted=f"dimension {dim}, that of the potential")
+    return box
 
 
 def checked_metric(metric_matrix: Map, d: int) -> Map:
@@ -232,21 +192,14 @@ def checked_metric(metric_matrix: Map, d: int) -> Map:
         with np.errstate(all="ignore"):
             g = np.asarray(metric_matrix(w), dtype=float)
         if g.shape != (*w.shape, d):
-            raise ShapeError(
-                "metric_matrix",
-                got=f"shape {g.shape} at points of shape {w.shape}",
-                wanted=f"shape {(*w.shape, d)}",
-                remedy="act on the last axis only, any batch before it",
-            )
+            got, remedy = f"shape {g.shape} at points of shape {w.shape}", "act on the last axis only"
+            raise ShapeError("metric_matrix", got, f"shape {(*w.shape, d)}", remedy)
         skew = np.abs(g - np.swapaxes(g, -1, -2)).max(axis=(-1, -2))
         bad = skew > 1e-10 * np.abs(g).max(axis=(-1, -2))
         if bad.any():
-            raise NotLegendreError(
-                "metric that is not symmetric",
-                got=f"|g - g^T| = {skew.max():.2g} at w = {describe(w[bad][0])}",
-                wanted="symmetric matrices",
-                point=w[bad][0],
-            )
+            point = w[bad][0]
+            got = f"|g - g^T| = {skew.max():.2g} at w = {describe(point)}"
+            raise NotLegendreError("metric that is not symmetric", got, "symmetric matrices", point=point)
         return g
 
     return metric

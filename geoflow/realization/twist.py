@@ -27,16 +27,8 @@ MARGIN = 0.06  # smallest c_k over their mean: below, a metric is so near the ed
 class TwistMap(Embedding):
     """F(w) = (B w, (a_k(w) / lam) cos(lam <l_k, w>), (a_k(w) / lam) sin(lam <l_k, w>))_k.
 
-    dF^T dF = B^T B + sum_k a_k^2 l_k l_k^T + lam^-2 sum_k grad a_k grad a_k^T; |F(w) - F(v)| >= |B (w - v)|.
-
-    Parameters
-    ----------
-    front : array, shape=[d, d]
-        B.
-    directions : array, shape=[N, d]
-    frequency : float
-    amplitudes : TensorSeries
-        a_1, ..., a_N.
+    dF^T dF = B^T B + sum_k a_k^2 l_k l_k^T + lam^-2 sum_k grad a_k grad a_k^T; |F(w) - F(v)| >= |B (w - v)|. B is the
+    front part, shape=[d, d], and the amplitudes a_k are a series of N functions.
     """
 
     def __init__(self, front: Array, directions: Array, frequency: float, amplitudes: TensorSeries):
@@ -51,8 +43,8 @@ class TwistMap(Embedding):
         outer = lines[:, :, None] * lines[:, None, :]
         mixed = da[..., :, None] * lines[:, None, :]
         mixed = mixed + np.swapaxes(mixed, -1, -2)
-        values, firsts, seconds = [w @ self.front.T], [np.broadcast_to(self.front, (len(w), *self.front.shape))], []
-        seconds.append(np.zeros((len(w), len(self.front), self.dim, self.dim)))
+        values, firsts = [w @ self.front.T], [np.broadcast_to(self.front, (len(w), *self.front.shape))]
+        seconds = [np.zeros((len(w), len(self.front), self.dim, self.dim))]
         for wave, other in ((np.cos(phase), -np.sin(phase)), (np.sin(phase), np.cos(phase))):
             values.append(a * wave / lam)
             firsts.append(da * wave[..., None] / lam + (a * other)[..., None] * lines)
@@ -84,9 +76,9 @@ def solve(task: Task) -> Solved:
     stages: list[Stage] = []
     best: tuple[float, TwistMap | None] = (np.inf, None)
     level, k = 0, 0
-    grid = TensorGrid(task.lower, task.upper, grids[level])
-    H = task.metric(grid.points)
     while True:
+        grid = TensorGrid(task.lower, task.upper, grids[level])
+        H = task.metric(grid.points)
         amplitudes, fitted = _kallen(H, grid, cone, frequencies[k], task.tol)
         candidate = _twist(grid, amplitudes, cone, frequencies[k])
         error = task.fresh_error(candidate)
@@ -100,8 +92,6 @@ def solve(task: Task) -> Solved:
             k += 1  # the correction itself falls short
         elif error > 3 * fitted and level + 1 < len(grids):
             level += 1  # the interpolation falls short
-            grid = TensorGrid(task.lower, task.upper, grids[level])
-            H = task.metric(grid.points)
         else:
             break
     F = best[1]
@@ -187,13 +177,10 @@ def analytic_centre(H: Array, lines: Array, start: Array | None = None) -> tuple
         c = 1 / (y @ V.T)
     defect = np.abs(c @ V - h).max(1) / scale
     if not (np.isfinite(defect).all() and defect.max() < 1e-11 and (c > 0).all()):
-        raise ConvergenceError(
-            "decomposition of the metric",
-            got=f"a matrix that is not a positive combination of {N} squares (defect {np.nanmax(defect):.1e})",
-            wanted="a metric inside the cone of the directions",
-            remedy="shrink the box, so that the metric varies less",
-            defect=float(np.nanmax(defect)),
-        )
+        size = float(np.nanmax(defect))
+        got = f"a matrix that is not a positive combination of {N} squares (defect {size:.1e})"
+        wanted, remedy = "a metric inside the cone of the directions", "shrink the box, so that the metric varies less"
+        raise ConvergenceError("decomposition of the metric", got, wanted, remedy, defect=size)
     return c, y
 
 
@@ -216,18 +203,16 @@ def _choose_cone(metric: Map, lower: Array, upper: Array) -> _Cone:
             except ConvergenceError:
                 continue
             margin = float((c.min(axis=1) * n / np.trace(shifted, axis1=1, axis2=2)).min())
-            if margin > best[0]:
-                best = margin, _Cone(W, lines, front * smallest)
+            cone = _Cone(W, lines, front * smallest)
             if margin > MARGIN:
-                return _Cone(W, lines, front * smallest)
+                return cone
+            if margin > best[0]:
+                best = margin, cone
     if best[1] is None:
-        raise ConvergenceError(
-            "directions for the twist",
-            got=f"a metric that varies too much: whitened by its mean, it has eigenvalues from {smallest:.1e} "
-            f"to {np.linalg.eigvalsh(whitened).max():.1e}",
-            wanted=f"a metric inside the cone of {LINES[d][-1]} evenly spread directions",
-            remedy="shrink the box, or use method='spectral'",
-        )
+        ends = f"from {smallest:.1e} to {np.linalg.eigvalsh(whitened).max():.1e}"
+        got = f"a metric that varies too much: whitened by its mean, it has eigenvalues {ends}"
+        wanted = f"a metric inside the cone of {LINES[d][-1]} evenly spread directions"
+        raise ConvergenceError("directions for the twist", got, wanted, "shrink the box, or use method='spectral'")
     return best[1]
 
 
@@ -249,9 +234,7 @@ def spread_lines(n: int, d: int) -> Array:
 def _arrays_of(embedding: Embedding) -> dict[str, Array]:
     assert isinstance(embedding, TwistMap)
     return {
-        "front": embedding.front,
-        "directions": embedding.directions,
-        "frequency": np.asarray(embedding.frequency),
+        **{name: np.asarray(getattr(embedding, name)) for name in ("front", "directions", "frequency")},
         "coefficients": embedding.amplitudes.coefficients,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -50,27 +50,22 @@ def intersection(domains: Sequence[ConvexDomain]) -> ConvexDomain:
     proper = [d for d in distinct if not isinstance(d, WholeSpace)]
     if len(proper) == 1:
         return proper[0]
-    interior = _common_point(proper)
 
     def inside(w: ArrayLike) -> Mask:
         return np.logical_and.reduce([np.asarray(d.belongs(w)) for d in proper])
 
+    interior = _common_point(np.stack([d.interior_point() for d in proper]), inside)
     return Region(proper[0].dim, inside, interior, " and ".join(map(str, proper)))
 
 
-def _common_point(domains: Sequence[ConvexDomain]) -> Array:
-    """A point of all the domains: among their interior points, means of them, and random points about them."""
-    centres = np.stack([d.interior_point() for d in domains])
-    rng = np.random.default_rng(0)
-    trials = [centres.mean(0), *centres]
+def _common_point(centres: Array, inside: Callable[[ArrayLike], Mask]) -> Array:
+    """A point inside: among the centres, shape=[n, d], their mean, and random points about them."""
+    rng, d = np.random.default_rng(0), centres.shape[1]
+    trials = [centres.mean(0)[None], centres]
     for size in (0.1, 1.0, 10.0):
-        trials.extend(
-            (centres[:, None] + size * rng.standard_normal((len(centres), 2000, centres.shape[1]))).reshape(
-                -1, centres.shape[1]
-            )
-        )
-    points = np.stack(trials)
-    fine = np.logical_and.reduce([np.asarray(d.belongs(points)) for d in domains])
+        trials.append((centres[:, None] + size * rng.standard_normal((len(centres), 2000, d))).reshape(-1, d))
+    points = np.concatenate(trials)
+    fine = inside(points)
     if not fine.any():
         raise DomainError(
             "domain of a sum",
@@ -89,18 +84,14 @@ def preimage(domain: ConvexDomain, A: Array, b: Array) -> ConvexDomain:
         rows = P @ A
         keep = np.abs(rows).max(axis=1, initial=0.0) > 0
         if (q - P @ b <= 0)[~keep].any():
-            raise DomainError(
-                "domain of R(A w + b)", got="no w with A w + b inside", wanted="a b for which there is one"
-            )
+            raise DomainError("domain of R(A w + b)", got="no w with A w + b inside", wanted="a b that has such a w")
         return polytope(rows[keep], (q - P @ b)[keep])
     centre = np.linalg.lstsq(A, domain.interior_point() - b, rcond=None)[0]
     if not domain.belongs(A @ centre + b):
         spread = centre + np.random.default_rng(0).standard_normal((20_000, A.shape[1]))
         fine = np.asarray(domain.belongs(spread @ A.T + b))
         if not fine.any():
-            raise DomainError(
-                "domain of R(A w + b)", got="no w found with A w + b inside", wanted="a b for which there is one"
-            )
+            raise DomainError("domain of R(A w + b)", got="no w found with A w + b inside", wanted="a b that has one")
         centre = spread[int(np.argmax(fine))]
     return Region(A.shape[1], lambda w: domain.belongs(np.asarray(w) @ A.T + b), centre, f"preimage of {domain}")
 

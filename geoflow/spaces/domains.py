@@ -16,12 +16,7 @@ from geoflow.numerics import autodiff
 
 
 class ConvexDomain(VectorSpaceOpenSet):
-    """An open convex set {w : slack_k(w) > 0 for all k}.
-
-    Parameters
-    ----------
-    dim : int
-    """
+    """An open convex set {w : slack_k(w) > 0 for all k} of R^dim."""
 
     def __init__(self, dim: int):
         if isinstance(dim, bool) or int(dim) != dim or dim < 1:
@@ -37,10 +32,7 @@ class ConvexDomain(VectorSpaceOpenSet):
         raise NotImplementedError
 
     def belongs(self, point: Any, atol: float = 0.0) -> Any:
-        """Whether each point is inside; shape=[..., d] to shape=[...]. A NaN is outside.
-
-        `atol` > 0 also accepts points whose slacks exceed -atol.
-        """
+        """Whether each point has slacks > -atol; shape=[..., d] to shape=[...]. A NaN is outside."""
         point = np.asarray(point, dtype=float)
         if point.shape[-1:] != (self.dim,):
             return np.zeros(point.shape[:-1], dtype=bool)
@@ -55,7 +47,7 @@ class ConvexDomain(VectorSpaceOpenSet):
             index = tuple(int(i) for i in np.argwhere(~inside)[0])
             raise DomainError(
                 f"{what} outside the domain",
-                got=f"{describe(point[index])}" + (f" at batch entry {index}" if index else ""),
+                got=describe(point[index]) + (f" at batch entry {index}" if index else ""),
                 wanted=f"a point of {self}",
                 remedy="choose points inside the domain",
                 point=point[index],
@@ -101,27 +93,13 @@ class WholeSpace(ConvexDomain):
 
 
 class Polytope(ConvexDomain):
-    """{w : A w < b}.
-
-    Parameters
-    ----------
-    A : array-like, shape=[m, d]
-    b : array-like, shape=[m]
-
-    Raises
-    ------
-    DomainError
-        When the set is empty.
-    """
+    """{w : A w < b}, for A of shape=[m, d] and b of shape=[m]; raises `DomainError` when that is empty."""
 
     def __init__(self, A: Any, b: Any):
         self.A, self.b = np.atleast_2d(np.asarray(A, dtype=float)), np.atleast_1d(np.asarray(b, dtype=float))
         if self.b.shape != self.A.shape[:1] or not (np.isfinite(self.A).all() and np.isfinite(self.b).all()):
-            raise ArgumentError(
-                "half-spaces A w < b",
-                got=f"A of shape {self.A.shape}, b of shape {self.b.shape}",
-                wanted="finite arrays of shape [m, d] and [m]",
-            )
+            got = f"A of shape {self.A.shape}, b of shape {self.b.shape}"
+            raise ArgumentError("half-spaces A w < b", got=got, wanted="finite arrays of shape [m, d] and [m]")
         super().__init__(self.A.shape[1])
         self._interior: np.ndarray | None = None
         self.interior_point()
@@ -131,47 +109,29 @@ class Polytope(ConvexDomain):
 
     def interior_point(self) -> np.ndarray:
         if self._interior is None:
-            self._interior = self._chebyshev_centre()
+            from scipy.optimize import linprog
+
+            # largest ball inside, its radius capped so that unbounded sets have an answer
+            A_ub, bounds = np.c_[self.A, np.linalg.norm(self.A, axis=1)], [(None, None)] * self.dim + [(None, 1.0)]
+            result = linprog(np.r_[np.zeros(self.dim), -1.0], A_ub=A_ub, b_ub=self.b, bounds=bounds)
+            if result.status != 0 or result.x[-1] <= 0:
+                raise DomainError("polytope", got="an empty interior", wanted="A w < b for some w", remedy="relax b")
+            self._interior = result.x[:-1]
         return self._interior
-
-    def _chebyshev_centre(self) -> np.ndarray:
-        from scipy.optimize import linprog
-
-        norms = np.linalg.norm(self.A, axis=1)
-        d = self.dim
-        # largest ball inside, its radius capped so that unbounded sets have an answer
-        result = linprog(
-            np.r_[np.zeros(d), -1.0],
-            A_ub=np.c_[self.A, norms],
-            b_ub=self.b,
-            bounds=[(None, None)] * d + [(None, 1.0)],
-        )
-        if result.status != 0 or result.x[-1] <= 0:
-            raise DomainError("polytope", got="an empty interior", wanted="A w < b for some w", remedy="relax b")
-        return result.x[:d]
 
     def __repr__(self) -> str:
         return f"Polytope({len(self.b)} half-spaces of R^{self.dim})"
 
 
 class Box(ConvexDomain):
-    """{w : lower < w < upper}, bounds may be infinite.
-
-    Parameters
-    ----------
-    lower, upper : array-like, shape=[d]
-    """
+    """{w : lower < w < upper}, bounds of shape=[d], which may be infinite."""
 
     def __init__(self, lower: Any, upper: Any):
-        self.lower, self.upper = np.broadcast_arrays(
-            np.atleast_1d(np.asarray(lower, dtype=float)), np.atleast_1d(np.asarray(upper, dtype=float))
-        )
+        lower, upper = (np.atleast_1d(np.asarray(bound, dtype=float)) for bound in (lower, upper))
+        self.lower, self.upper = np.broadcast_arrays(lower, upper)
         if self.lower.ndim != 1 or not np.all(self.lower < self.upper):
-            raise ArgumentError(
-                "bounds of a box",
-                got=f"lower {describe(self.lower)}, upper {describe(self.upper)}",
-                wanted="vectors of one shape with lower < upper in every coordinate",
-            )
+            got = f"lower {describe(self.lower)}, upper {describe(self.upper)}"
+            raise ArgumentError("bounds of a box", got=got, wanted="vectors, lower < upper in every coordinate")
         super().__init__(len(self.lower))
         self._below, self._above = np.flatnonzero(self.lower > -np.inf), np.flatnonzero(self.upper < np.inf)
         self.A = np.concatenate([-np.eye(self.dim)[self._below], np.eye(self.dim)[self._above]])
@@ -188,10 +148,9 @@ class Box(ConvexDomain):
 
     def interior_point(self) -> np.ndarray:
         low, high = self.lower, self.upper
-        finite_low, finite_high = np.isfinite(low), np.isfinite(high)
         with np.errstate(invalid="ignore"):
-            one_sided = np.where(finite_low, low + 1, np.where(finite_high, high - 1, 0.0))
-            return np.where(finite_low & finite_high, (low + high) / 2, one_sided)
+            one_sided = np.where(np.isfinite(low), low + 1, np.where(np.isfinite(high), high - 1, 0.0))
+            return np.where(np.isfinite(low) & np.isfinite(high), (low + high) / 2, one_sided)
 
     def __repr__(self) -> str:
         if self.dim <= 4:
@@ -223,13 +182,7 @@ class Simplex(Polytope):
 
 
 class Ball(ConvexDomain):
-    """{w : |w - center| < radius}.
-
-    Parameters
-    ----------
-    center : array-like, shape=[d]
-    radius : float
-    """
+    """{w : |w - center| < radius}, center of shape=[d]."""
 
     def __init__(self, center: Any, radius: float = 1.0):
         self.center, self.radius = np.atleast_1d(np.asarray(center, dtype=float)), float(radius)
@@ -248,15 +201,9 @@ class Ball(ConvexDomain):
 
 
 class Region(ConvexDomain):
-    """{w : inside(w)}: a convex open set known only by a test, such as the range of a gradient.
+    """{w : inside(w)}: a convex open set known only by a test, such as the range of a gradient, and a point of it.
 
-    Parameters
-    ----------
-    dim : int
-    inside : callable
-        Points, shape=[..., d], to truth values, shape=[...].
-    interior : array-like, shape=[d]
-    name : str
+    `inside` takes points of shape=[..., d] to truth values of shape=[...]; `interior` has shape=[d].
     """
 
     def __init__(self, dim: int, inside: Callable[[Any], Any], interior: Any, name: str):

@@ -35,11 +35,7 @@ def as_space(space: Any) -> Manifold:
             raise ArgumentError("space", got=repr(space), wanted="an integer D >= 1 (for R^D), or a geomstats manifold")
         return Euclidean(int(space), equip=False)
     if not all(hasattr(space, name) for name in ("shape", "belongs", "to_tangent", "dim")):
-        raise ArgumentError(
-            "space",
-            got=type(space).__name__,
-            wanted="an int D (for R^D), or a geomstats manifold",
-        )
+        raise ArgumentError("space", got=type(space).__name__, wanted="an int D (for R^D), or a geomstats manifold")
     return space
 
 
@@ -63,14 +59,14 @@ def riemannian_gradient(space: Manifold) -> Gradient:
     if isinstance(space, Hyperboloid) and len(space.shape) == 1 and type(metric) is HyperboloidMetric:
         return _hyperboloid
     if isinstance(space, SPDMatrices) and type(metric) is SPDAffineMetric:
-        return _affine_invariant(space.n)
+        return _of_matrices(_affine_invariant, space, symmetric=True)
     if isinstance(space, SPDMatrices) and type(metric) is SPDBuresWassersteinMetric:
-        return _bures_wasserstein(space.n)
+        return _of_matrices(_bures_wasserstein, space, symmetric=True)
     rotations = type(metric) is BiInvariantMetric and len(space.shape) == 2
     if rotations or (isinstance(space, Stiefel) and type(metric) is StiefelCanonicalMetric):
-        return _riccati(tuple(space.shape))
+        return _of_matrices(_riccati, space, symmetric=False)
     if isinstance(space, Grassmannian) and type(metric) is GrassmannianCanonicalMetric:
-        return _grassmannian(space.n)
+        return _of_matrices(_grassmannian, space, symmetric=True)
     if isinstance(space, VectorSpaceOpenSet) and len(space.shape) == 1 and hasattr(metric, "cometric_matrix"):
         return lambda e, x: anp.einsum("...DE,...dE->...dD", metric.cometric_matrix(x), e)
     return by_linear_solve(space, metric)
@@ -127,51 +123,36 @@ def _hyperboloid(e: Array, x: Array) -> Array:
     return u - along * x[..., None, :]
 
 
-def _symmetric(e: Array, x: Array, n: int) -> tuple[Array, Array]:
-    """The symmetric part of the derivatives, and the points, as matrices with one more axis for the components."""
-    E = anp.reshape(e, (*anp.shape(e)[:-1], n, n))
-    return (E + anp.swapaxes(E, -1, -2)) / 2, anp.reshape(x, (*anp.shape(x)[:-1], 1, n, n))
-
-
-def _affine_invariant(n: int) -> Gradient:
-    """<U, V> = tr(X^-1 U X^-1 V), so the gradient is X sym(E) X."""
+def _of_matrices(formula: Gradient, space: Manifold, symmetric: bool) -> Gradient:
+    """A formula of the derivatives, or of their symmetric part, and the points, as matrices of a batch."""
 
     def gradient(e: Array, x: Array) -> Array:
-        E, X = _symmetric(e, x, n)
-        return anp.reshape(anp.matmul(anp.matmul(X, E), X), anp.shape(e))
+        E = anp.reshape(e, (*anp.shape(e)[:-1], *space.shape))
+        E = (E + anp.swapaxes(E, -1, -2)) / 2 if symmetric else E
+        return anp.reshape(formula(E, anp.reshape(x, (*anp.shape(x)[:-1], 1, *space.shape))), anp.shape(e))
 
     return gradient
 
 
-def _bures_wasserstein(n: int) -> Gradient:
-    """geomstats' metric is tr(L_X(U) V) / 2 with X L + L X = U, so the gradient is 2 (E X + X E), E symmetric."""
-
-    def gradient(e: Array, x: Array) -> Array:
-        E, X = _symmetric(e, x, n)
-        return anp.reshape(2 * (anp.matmul(X, E) + anp.matmul(E, X)), anp.shape(e))
-
-    return gradient
+def _affine_invariant(E: Array, X: Array) -> Array:
+    """<U, V> = tr(X^-1 U X^-1 V), so the gradient is X E X."""
+    return anp.matmul(anp.matmul(X, E), X)
 
 
-def _riccati(shape: tuple[int, ...]) -> Gradient:
+def _bures_wasserstein(E: Array, X: Array) -> Array:
+    """geomstats' metric is tr(L_X(U) V) / 2 with X L + L X = U, so the gradient is 2 (E X + X E)."""
+    return 2 * (anp.matmul(X, E) + anp.matmul(E, X))
+
+
+def _riccati(E: Array, X: Array) -> Array:
     """Canonical metric tr(U^T (I - X X^T / 2) V) of a Stiefel manifold, tr(U^T V) / 2 on SO(n): E - X E^T X."""
-
-    def gradient(e: Array, x: Array) -> Array:
-        E, X = anp.reshape(e, (*anp.shape(e)[:-1], *shape)), anp.reshape(x, (*anp.shape(x)[:-1], 1, *shape))
-        return anp.reshape(E - anp.matmul(X, anp.matmul(anp.swapaxes(E, -1, -2), X)), anp.shape(e))
-
-    return gradient
+    return E - anp.matmul(X, anp.matmul(anp.swapaxes(E, -1, -2), X))
 
 
-def _grassmannian(n: int) -> Gradient:
-    """Projectors P with the metric tr(U V): (I - P) E P + P E (I - P) = E P + P E - 2 P E P, E symmetric."""
-
-    def gradient(e: Array, x: Array) -> Array:
-        E, P = _symmetric(e, x, n)
-        half = anp.matmul(E, P) - anp.matmul(P, anp.matmul(E, P))
-        return anp.reshape(half + anp.swapaxes(half, -1, -2), anp.shape(e))
-
-    return gradient
+def _grassmannian(E: Array, P: Array) -> Array:
+    """Projectors P with the metric tr(U V): (I - P) E P + P E (I - P) = E P + P E - 2 P E P."""
+    half = anp.matmul(E, P) - anp.matmul(P, anp.matmul(E, P))
+    return half + anp.swapaxes(half, -1, -2)
 
 
 def _immersed(space: ImmersedSet) -> Gradient:
@@ -197,12 +178,10 @@ def _immersed(space: ImmersedSet) -> Gradient:
 
 def _product(space: ProductManifold) -> Gradient:
     """Every factor on its own block of the flattened point."""
-    blocks = _blocks(space)
-    parts = [riemannian_gradient(factor) for factor in space.factors]
+    parts = list(zip([riemannian_gradient(factor) for factor in space.factors], _blocks(space), strict=True))
 
     def gradient(e: Array, x: Array) -> Array:
-        rows = [part(e[..., block], x[..., block]) for part, block in zip(parts, blocks, strict=True)]
-        return anp.concatenate(rows, axis=-1)
+        return anp.concatenate([part(e[..., block], x[..., block]) for part, block in parts], axis=-1)
 
     return gradient
 
@@ -216,7 +195,6 @@ def by_linear_solve(space: Manifold, metric: Any) -> Gradient:
     units = np.eye(D)
 
     def gradient(e: Array, x: Array) -> Array:
-        batch = anp.shape(x)[:-1]
         flat = anp.reshape(x, (-1, D))
         N = len(flat)
         # geomstats' products and matrix spaces take one batch axis: a point for every pair of unit vectors
@@ -235,21 +213,13 @@ def by_linear_solve(space: Manifold, metric: Any) -> Gradient:
         normal = units - P
         system = inner + anp.matmul(anp.swapaxes(normal, 1, 2), normal)
         right = anp.matmul(columns, anp.swapaxes(anp.reshape(e, (N, -1, D)), 1, 2))
-        X = anp.swapaxes(anp.linalg.solve(system, right), 1, 2)
-        return anp.reshape(X, (*batch, -1, D))
+        return anp.reshape(anp.swapaxes(anp.linalg.solve(system, right), 1, 2), anp.shape(e))
 
     return gradient
 
 
 class CometricMetric(RiemannianMetric):
-    """The metric C(w)^{-1} on a space of vectors.
-
-    Parameters
-    ----------
-    space : geomstats manifold
-    cometric : callable
-        w of shape=[..., d] to C(w) of shape=[..., d, d].
-    """
+    """The metric C(w)^{-1} on a space of vectors; `cometric` takes w of shape=[..., d] to C(w) of shape=[..., d, d]."""
 
     def __init__(self, space: Any, cometric: Map):
         super().__init__(space=space)

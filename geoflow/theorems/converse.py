@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import autograd.numpy as anp
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow.catalog.registry import potentials
 from geoflow.errors import ArgumentError, GeoflowError, RealizationError
 from geoflow.flows.gradient import gradient_flow
-from geoflow.flows.losses import LeastSquares, LogisticLoss, Loss
+from geoflow.flows.losses import Loss
 from geoflow.flows.mirror import mirror_flow
 from geoflow.potentials.induced import mirror_map
 from geoflow.potentials.legendre import LegendreFunction
@@ -22,52 +21,37 @@ from geoflow.realization.realized import Realization
 from geoflow.realization.rules import exact_embedding
 from geoflow.results import Row, Trajectory
 from geoflow.spaces.domains import Box, ConvexDomain
-from geoflow.theorems.direct import TIME
+from geoflow.theorems.direct import TIME, signs, three_losses
 
 
 def converse_losses(F: Realization, w0: Array, rng: np.random.Generator) -> dict[str, Loss]:
     """A quadratic, a logistic and a time-dependent loss whose mirror flows from w0 stay in the region."""
     R = F.potential
     assert R is not None
-    d, H = F.dim, R.hessian(w0)
-    reach = 0.5 * np.ones(d)
-    if isinstance(F.region, Box) and F.region.bounded:
-        reach = 0.25 * (F.region.upper - F.region.lower)
-    else:
-        while not np.all(R.domain.belongs(w0 + 2 * reach * np.concatenate([np.eye(d), -np.eye(d)]))):
-            reach = reach / 2
-    target = w0 + reach * rng.uniform(0.5, 1.0, size=d) * np.where(rng.uniform(size=d) < 0.5, -1, 1) / np.sqrt(d)
+    d, H, box = F.dim, R.hessian(w0), F.target.box
+    reach = 0.5 * np.ones(d) if box is None else 0.25 * (box.upper - box.lower)
+    while box is None and not np.all(R.domain.belongs(w0 + 2 * reach * np.concatenate([np.eye(d), -np.eye(d)]))):
+        reach = reach / 2
+    target = w0 + reach * rng.uniform(0.5, 1.0, size=d) * signs(rng, d) / np.sqrt(d)
     # forces of a size that moves w about one reach in the time span, whatever the scale of the metric
     force = np.linalg.norm(H @ (target - w0)) / TIME
     data = rng.standard_normal((4 * d, d)) / np.sqrt(d) * force
-    half = target + (w0 - target) / 2
-
-    def moving(w: Array, t: float) -> Array:
-        goal = half + (target - half) * np.sin(3 * t)
-        return stiffness * anp.sum((w - goal) ** 2) / 2
-
-    stiffness = force / np.linalg.norm(target - w0)
-    Z = np.sqrt(stiffness) * np.eye(d)
-    labels = np.where(rng.uniform(size=4 * d) < 0.5, -1.0, 1.0)
-    return {"quadratic": LeastSquares(Z, Z @ target), "logistic": LogisticLoss(data, labels), "time-dependent": moving}
+    half, stiffness = target + (w0 - target) / 2, float(force / np.linalg.norm(target - w0))
+    Z, labels = np.sqrt(stiffness) * np.eye(d), signs(rng, 4 * d)
+    return three_losses(Z, target, data, labels, lambda t: half + (target - half) * np.sin(3 * t), stiffness)
 
 
 def converse_figures(F: Realization, seed: int = 0, round_trip: bool = True) -> dict[str, float]:
     """The converse theorem, run on a realization: flows on M against mirror flow in w, brackets, and the round trip.
 
-    Returns
-    -------
-    dict of str to float
-        "gap": largest |w_GF - w_MF| over three losses, relative to the size of the path; "distance": of the flow to
-        M; "bracket": relative, at points of the flows; "round trip": grad of the induced R against grad R, relative.
+    "gap": largest |w_GF - w_MF| over three losses, relative to the size of the path; "distance": of the flow to M;
+    "bracket": relative, at points of the flows; "round trip": grad of the induced R against grad R, relative.
     """
     if F.potential is None:
         raise ArgumentError("realization", got="one of a bare metric", wanted="one of a Legendre function")
     R, G, rng = F.potential, F.parametrization, np.random.default_rng(seed)
-    w0 = F.region.interior_point()
-    times = np.linspace(0, TIME, 31)
+    w0, times, visited = F.region.interior_point(), np.linspace(0, TIME, 31), []
     figures = {"metric": F.certificate.metric_error, "gap": 0.0, "distance": 0.0}
-    visited = []
     for loss in converse_losses(F, w0, rng).values():
         flow = gradient_flow(loss, G, F.embedding(w0), times).unwrap()
         mirror = mirror_flow(loss, R, w0, times, rtol=1e-11, atol=1e-14).unwrap()
@@ -106,15 +90,12 @@ def verify_potential(
     """Realize R and run the converse theorem on the result; options are those of `realize`.
 
     The round trip through `mirror_map` is left out where D exceeds `largest_round_trip`. The row carries the
-    realization as `results["realization"]`.
-
-    Without a box, a potential that has no exact rule is realized on the largest cube about its interior point, of
-    half-width at most 1, whose double is inside its domain.
+    realization as `results["realization"]`. Without a box, a potential that has no exact rule is realized on the
+    largest cube about its interior point, of half-width at most 1, whose double is inside its domain.
     """
     try:
         F = realize(R, _default_box(R) if box is None else box, **options)
-        round_trip = F.ambient_dim <= largest_round_trip
-        return converse_row(name, F, converse_figures(F, round_trip=round_trip))
+        return converse_row(name, F, converse_figures(F, round_trip=F.ambient_dim <= largest_round_trip))
     except RealizationError as error:
         found = error.evidence.get("realization")
         return Row(name, error=str(error)) if found is None else converse_row(name, found, {}, str(error))

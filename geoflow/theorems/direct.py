@@ -33,38 +33,35 @@ TOLERANCES = {
 }
 
 
+def signs(rng: np.random.Generator, n: int) -> Array:
+    """n random signs."""
+    return np.where(rng.uniform(size=n) < 0.5, -1.0, 1.0)
+
+
+def three_losses(
+    Z: Array, target: Array, data: Array, labels: Array, goal: Callable[[float], Array], weight: float = 1.0
+) -> dict[str, Loss]:
+    """|Z (w - target)|^2 / 2, a logistic loss, and weight |w - goal(t)|^2 / 2."""
+
+    def moving(w: Array, t: float) -> Any:
+        return weight * anp.sum((w - goal(t)) ** 2) / 2
+
+    return {"quadratic": LeastSquares(Z, Z @ target), "logistic": LogisticLoss(data, labels), "time-dependent": moving}
+
+
 def standard_losses(case: Case, rng: np.random.Generator) -> dict[str, Loss]:
     """A quadratic, a logistic and a time-dependent loss whose flows from x0 stay in reach."""
     G = case.parametrization
     d, w0 = G.codomain_dim, G(case.x0)
-    mu = case.mu_bound * rng.uniform(0.5, 1.0, size=d) * np.where(rng.uniform(size=d) < 0.5, -1, 1)
+    mu = case.mu_bound * rng.uniform(0.5, 1.0, size=d) * signs(rng, d)
     target = G(joint_flow(G, case.x0, mu))  # well away from w0, so that relative gaps mean something
     Z = np.eye(d) + 0.3 * rng.standard_normal((d, d)) / np.sqrt(d)
     data = rng.uniform(-1, 1, size=(4 * d, d)) * case.mu_bound / TIME  # so that |mu(t)| stays below mu_bound
-
-    def moving(w: Array, t: float) -> Array:
-        goal = w0 + (target - w0) * (1 + np.sin(3 * t)) / 2
-        return anp.sum((w - goal) ** 2) / 2
-
-    return {
-        "quadratic": LeastSquares(Z, Z @ target),
-        "logistic": LogisticLoss(data, np.where(rng.uniform(size=4 * d) < 0.5, -1.0, 1.0)),
-        "time-dependent": moving,
-    }
+    return three_losses(Z, target, data, signs(rng, 4 * d), lambda t: w0 + (target - w0) * (1 + np.sin(3 * t)) / 2)
 
 
 def verify_case(name: str, case: Case, seed: int = 0, advance: Callable[[str], None] = lambda what: None) -> Row:
-    """Run the laws of the direct theorem on one case.
-
-    Parameters
-    ----------
-    name : str
-    case : Case
-    seed : int
-        Of the points and losses.
-    advance : callable
-        Told the name of every step as it begins, for a progress display.
-    """
+    """Run the laws of the direct theorem on one case; `advance` is told every step, `seed` is of points and losses."""
     rng, G = np.random.default_rng(seed), case.parametrization
     details = {
         "d": G.codomain_dim, "refused": False, "source": "induced" if case.legendre is None else "closed form",
@@ -101,8 +98,9 @@ def _verify_induced(row: Row, case: Case, induced: InducedLegendreFunction, rng:
     arguments: dict[str, tuple[Any, ...]] = {"map": (G, case.x0), "induced": (induced, w), "potential": (induced, w)}
     if case.legendre is not None:
         arguments["closed form"] = induced, case.legendre, w
-    own = {"flows_commute": (G, case.x0, case.mu_bound / 4),
-           "lift_is_path_independent": (induced, _corner_reachable(case, w[:2]))}  # fmt: skip
+    # points close enough to w0 that a path by way of a corner stays in the range
+    near = induced.w0 + 0.3 * (w[:2] - induced.w0)
+    own = {"flows_commute": (G, case.x0, case.mu_bound / 4), "lift_is_path_independent": (induced, near)}
     for name, law in LAWS.items():
         if law.figure and law.domain in arguments:
             row.figures[law.figure] = law.relative(*own.get(name, arguments[law.domain]))
@@ -110,12 +108,6 @@ def _verify_induced(row: Row, case: Case, induced: InducedLegendreFunction, rng:
     if case.legendre is None and case.dual is not None:
         value = case.dual.gradient(induced.gradient(w))
         row.figures["grad Q"] = float(np.abs(value - w).max()) / float(np.abs(w).max())
-
-
-def _corner_reachable(case: Case, w: Array) -> Array:
-    """Points close enough to w0 that a path by way of a corner stays in the range."""
-    w0 = case.parametrization(case.x0)
-    return w0 + 0.3 * (w - w0)
 
 
 def verify_refusal(entry: Entry[Case]) -> Row:
@@ -134,14 +126,9 @@ def verify_refusal(entry: Entry[Case]) -> Row:
 
 
 def case_of(G: Parametrization, x0: ArrayLike | None = None, seed: int = 0) -> Case:
-    """A case for a user's own parametrization: how far flows from x0 may go is found by trying.
+    """A case for a user's own parametrization: how far flows from x0, shape=[D], may go is found by trying.
 
-    Parameters
-    ----------
-    G : Parametrization
-    x0 : array-like, shape=[D], optional
-        By default a random point of the space; for R^D, coordinates between 0.5 and 1.5.
-    seed : int
+    By default x0 is a random point of the space; for R^D, coordinates between 0.5 and 1.5.
     """
     if x0 is None:
         points = G.generic_points()

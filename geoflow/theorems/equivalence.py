@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geoflow._typing import ArrayLike
+from geoflow._typing import Array, ArrayLike
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import Loss
 from geoflow.flows.mirror import mirror_flow
@@ -31,6 +31,8 @@ def verify_equivalence(
 ) -> EquivalenceReport:
     """Integrate gradient flow of G and mirror flow of R separately, and compare them; the direct theorem as a test.
 
+    The lift and dual gaps always test the numerically induced R, by one batched lift of the whole trajectory.
+
     Parameters
     ----------
     loss : callable
@@ -45,11 +47,6 @@ def verify_equivalence(
     rtol, atol, method : optional
         Of both integrations, as for `geoflow.numerics.integrate.Solver`; 1e-11 and 1e-14 by default.
 
-    Returns
-    -------
-    EquivalenceReport
-        Its lift and dual gaps always test the numerically induced R, by one batched lift of the whole trajectory.
-
     Raises
     ------
     NotCommutingError, NotRegularError
@@ -62,15 +59,18 @@ def verify_equivalence(
     n = min(len(flow.t), len(mirror.t)) - (0 if flow.success and mirror.success else 1)
     w, v = flow.w[:n], mirror.w[:n]
     assert flow.x is not None
-    size = np.abs(w - induced.w0).max(initial=0.0) + 1e-300
-    over_time = np.abs(w - v).max(axis=-1) / size
-    lift, mu = induced.lift(w), induced.gradient(w)
+    x, mu = flow.x[:n], flow.mu[:n]
+    over_time = np.abs(w - v).max(axis=-1) / (np.abs(w - induced.w0).max(initial=0.0) + 1e-300)
+
+    def gap(value: Array, reference: Array) -> float:
+        return float(np.abs(value - reference).max(initial=0.0) / (np.abs(reference).max(initial=0.0) + 1e-300))
+
     return EquivalenceReport(
-        commuting=G.check_commuting(flow.x[:n]),
-        regular=G.check_regular(flow.x[:n]),
+        commuting=G.check_commuting(x),
+        regular=G.check_regular(x),
         gap=float(over_time.max(initial=0.0)),
-        lift_gap=float(np.abs(lift - flow.x[:n]).max(initial=0.0) / (np.abs(flow.x[:n]).max(initial=0.0) + 1e-300)),
-        dual_gap=float(np.abs(mu - flow.mu[:n]).max(initial=0.0) / (np.abs(flow.mu[:n]).max(initial=0.0) + 1e-300)),
+        lift_gap=gap(induced.lift(w), x),
+        dual_gap=gap(induced.gradient(w), mu),
         gap_over_time=over_time,
         tol=tol,
         gradient_flow=flow,

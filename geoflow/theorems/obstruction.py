@@ -8,7 +8,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_points, require_type
-from geoflow.errors import ArgumentError, CheckError, DomainError
+from geoflow.errors import ArgumentError, DomainError
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import LinearSchedule
 from geoflow.maps.lifts import Lifted, lift_along
@@ -23,22 +23,12 @@ class ScheduleGap:
     """Two schedules of losses with the same integral of the gradient, and where they end.
 
     Truthy where they end at different w: then gradient flow through G from x0 is not mirror flow of any R.
-
-    Attributes
-    ----------
-    schedules : tuple of LinearSchedule
-    trajectories : tuple of Trajectory
-        Of `gradient_flow`, integrated apart from the search.
-    gap : float
-        |w_1 - w_2| at the end, relative to the longer way from w0.
-    dual_gap : float
-        Difference of the two integrals of the gradient, relative; it should be 0.
     """
 
     schedules: tuple[LinearSchedule, LinearSchedule]
-    trajectories: tuple[Trajectory, Trajectory]
-    gap: float
-    dual_gap: float
+    trajectories: tuple[Trajectory, Trajectory]  # of `gradient_flow`, integrated apart from the search
+    gap: float  # |w_1 - w_2| at the end, relative to the longer way from w0
+    dual_gap: float  # difference of the two integrals of the gradient, relative; it should be 0
 
     def __bool__(self) -> bool:
         return self.gap > 1e-6 and self.gap > 1e3 * self.dual_gap
@@ -98,14 +88,9 @@ def schedule_gap(G: Parametrization, x0: ArrayLike, size: float = 0.3, n: int = 
 class HessianFit:
     """The Hessian metric nearest to the metric that G induces, over a region of w that flows from x0 reach.
 
-    Attributes
-    ----------
-    defect : float
-        Root mean square of |L^T hess R L - I| / sqrt(d), Frobenius, C = L L^T the cometric, at fresh points. It tends
-        to 0 with the degree where the cometric is a function of w whose inverse is a Hessian.
-    fitted : float
-        The same at the points that were fitted.
-    degree, n_points, n_fresh : int
+    `defect` is the root mean square of |L^T hess R L - I| / sqrt(d), Frobenius, C = L L^T the cometric, at fresh
+    points, and `fitted` that at the points that were fitted. It tends to 0 with the degree where the cometric is a
+    function of w whose inverse is a Hessian.
     """
 
     defect: float
@@ -133,11 +118,7 @@ def hessian_fit(
     size : float
         How far the three random flows to each point move x, relative to |x0|.
     degree, n, seed : int
-
-    Raises
-    ------
-    ArgumentError
-        When there are fewer equations than coefficients.
+        n such that there are twice as many equations as coefficients.
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, d = G.require_points(x0, "x0"), G.codomain_dim
@@ -146,17 +127,13 @@ def hessian_fit(
     w = G(x)
     basis = TotalDegreeBasis(w.min(axis=0) - 1e-9, w.max(axis=0) + 1e-9, degree)
     if n * d * (d + 1) // 2 < 2 * len(basis):
-        raise ArgumentError(
-            "number of points n",
-            got=f"{n} points, {n * d * (d + 1) // 2} equations",
-            wanted=f"at least {2 * len(basis)} equations, twice the {len(basis)} coefficients",
-            remedy="raise n, or lower the degree",
-        )
+        wanted = f"at least {2 * len(basis)} equations, twice the {len(basis)} coefficients"
+        got = f"{n} points, {n * d * (d + 1) // 2} equations"
+        raise ArgumentError("number of points n", got, wanted, "raise n, or lower the degree")
     L = np.linalg.cholesky(G.cometric(x))
-    index = pairs(d)
     second = basis.derivatives(w, 2)[2]
     H = np.zeros((2 * n, len(basis), d, d))
-    for k, (i, j) in enumerate(index):
+    for k, (i, j) in enumerate(pairs(d)):
         H[..., i, j] = H[..., j, i] = second[:, k]
     white = np.einsum("nia,nkij,njb->nkab", L, H, L).reshape(2 * n, len(basis), d * d)
     rows = np.swapaxes(white, 1, 2)
@@ -173,24 +150,12 @@ def hessian_fit(
 
 @dataclass(frozen=True)
 class TimeWarp:
-    """A factor s > 0 for which s C^{-1} is a Hessian: gradient flow is mirror flow in the time tau' = s(w).
+    """A factor s > 0 for which s C^{-1} is a Hessian: gradient flow is mirror flow in the time tau' = s(w)."""
 
-    Attributes
-    ----------
-    factor : array, shape=[n]
-        s at the points asked for, 1 at G(x0).
-    mu : array, shape=[n, d]
-        grad R there, R the potential of s C^{-1}, 0 at G(x0).
-    x : array, shape=[n, D]
-        The lifts of the points.
-    check : Check
-        The equations for grad log s at the lifts, and independence of the path; `unwrap` raises `CheckError`.
-    """
-
-    factor: Array
-    mu: Array
-    x: Array
-    check: Check
+    factor: Array  # s at the points asked for, shape=[n], 1 at G(x0)
+    mu: Array  # grad R there, shape=[n, d], R the potential of s C^{-1}, 0 at G(x0)
+    x: Array  # the lifts of the points, shape=[n, D]
+    check: Check  # the equations for grad log s at the lifts, and independence of the path
 
 
 def time_warp(G: Parametrization, x0: ArrayLike, w: ArrayLike, tol: float = 1e-8) -> TimeWarp:
@@ -204,13 +169,8 @@ def time_warp(G: Parametrization, x0: ArrayLike, w: ArrayLike, tol: float = 1e-8
         With the cometric a function of w on the orbit of x0, for example where the orbit has dimension d.
     x0 : array-like, shape=[D]
     w : array-like, shape=[n, d]
-        Points reached from G(x0) in straight lines.
+        Points reached from G(x0) in straight lines; d >= 2, as every metric on a line is Hessian.
     tol : float
-
-    Raises
-    ------
-    ArgumentError
-        For d = 1, where every metric is Hessian.
 
     Reference
     ---------
@@ -219,18 +179,14 @@ def time_warp(G: Parametrization, x0: ArrayLike, w: ArrayLike, tol: float = 1e-8
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, d = G.require_points(x0, "x0"), G.codomain_dim
     if d == 1:
-        raise ArgumentError(
-            "time warp", got="d = 1", wanted="d >= 2", remedy="every metric on a line is Hessian: s = 1"
-        )
+        raise ArgumentError("time warp", "d = 1", "d >= 2", "every metric on a line is Hessian: s = 1")
     w, w0 = as_points(w, d, "w").reshape(-1, d), G(x0)
 
     def lifted(state: Lifted, way: Array) -> Lifted:
         end, stop = lift_along(G.kernel, state, way, lambda x: log_factor_gradient(G, x)[0])
         if stop is not None:
-            raise DomainError(
-                "w out of reach from x0", got=f"a lift that ends at s = {stop.s:.3g}", wanted="points near G(x0)",
-                remedy="move w closer to G(x0)", index=stop.entry, s=stop.s,
-            )  # fmt: skip
+            got, remedy = f"a lift that ends at s = {stop.s:.3g}", "move w closer to G(x0)"
+            raise DomainError("w out of reach from x0", got, "points near G(x0)", remedy, index=stop.entry, s=stop.s)
         return end
 
     n = len(w)
@@ -241,28 +197,20 @@ def time_warp(G: Parametrization, x0: ArrayLike, w: ArrayLike, tol: float = 1e-8
     assert direct.mu is not None and direct.log_weight is not None
     assert around.mu is not None and around.log_weight is not None
     residual = log_factor_gradient(G, direct.x)[1]
-    ends = [
-        np.concatenate([s[:, None], mu], axis=1)
-        for s, mu in ((direct.log_weight, direct.mu), (around.log_weight, around.mu))
-    ]
-    path = np.abs(ends[0] - ends[1]).max(axis=-1) / (1 + np.abs(ends[0]).max())
-    check = _warp_check(G, w, residual, path, tol)
-    return TimeWarp(np.exp(direct.log_weight), direct.mu, G.unflatten(direct.x), check)
-
-
-def _warp_check(G: Parametrization, w: Array, residual: Array, path: Array, tol: float) -> Check:
-    worst = int(np.argmax(np.maximum(residual, path)))
-    return Check(
+    end, other = np.c_[direct.log_weight, direct.mu], np.c_[around.log_weight, around.mu]
+    path = np.abs(end - other).max(axis=-1) / (1 + np.abs(end).max())
+    worst = np.maximum(residual, path)
+    check = Check(
         name=f"time warp of {G.name}",
-        defect=float(max(residual.max(), path.max())),
+        defect=float(worst.max()),
         scale=1.0,
         tol=tol,
-        witness=w[worst],
+        witness=w[int(np.argmax(worst))],
         detail=f"Codazzi residual {residual.max():.1e}, dependence on the path {path.max():.1e}",
-        n_points=len(w),
-        error=CheckError,
+        n_points=n,
         evidence={"remedy": "the metric is not conformal to a Hessian one on the orbit of x0"},
     )
+    return TimeWarp(np.exp(direct.log_weight), direct.mu, G.unflatten(direct.x), check)
 
 
 def log_factor_gradient(G: Parametrization, x: Array) -> tuple[Array, Array]:

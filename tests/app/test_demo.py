@@ -3,7 +3,9 @@
 import json
 import sys
 
+import geoflow as gf
 from geoflow import catalog
+from geoflow.app import demo
 from geoflow.app.cli import main
 
 
@@ -37,3 +39,17 @@ def test_demo_exits_nonzero_when_a_row_fails(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(registry, "entries", {name: registry[name] for name in names})
     assert main(["demo", "--out", str(tmp_path)]) == 1
     assert "FAIL" in capsys.readouterr().out
+
+
+def test_rows_without_flows_draw_nothing(tmp_path):
+    demo.draw_rows([gf.Row("refused", error="no")], tmp_path)
+    demo.draw_bias([gf.Row("1")], tmp_path)
+    demo.draw_converse([gf.Row("nothing", error="no")], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_figures_are_names_of_files(tmp_path):
+    case = catalog.parametrizations["square"](1)
+    report = gf.verify_equivalence(lambda w: w[0] ** 2, case.parametrization, case.x0, 0.5, case.legendre)
+    demo.draw_rows([gf.Row("a/b (c)", results={"quadratic": report})], tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"a_b__c__trajectories.png", "a_b__c__gap.png"}

@@ -26,3 +26,14 @@ def test_limit_rate_and_l1_norm(alpha):
         assert row.figures["l1 ratio"] <= 1.01
     if alpha == 1:
         assert row.figures["l1 ratio"] > 1.05  # a large start is not sparse: the ratio is no foregone conclusion
+
+
+def test_basis_pursuit_on_a_line():
+    """min |w|_1 with w_1 + 2 w_2 = 2 is 1, at (0, 1)."""
+    assert abs(diabetes.basis_pursuit(np.array([[1.0, 2.0]]), np.array([2.0])) - 1) < 1e-9
+    assert np.array_equal(diabetes.load(seed=1)[0].shape, (40, 65)) and not np.allclose(diabetes.load(seed=1)[0], Z)
+
+
+def test_a_flow_that_fails_is_a_row_that_fails():
+    row = diabetes.verify_initialization(1.0, np.ones((2, 3)), np.array([1.0, 2.0]), 1.0)  # w1 + w2 + w3 = 1 and = 2
+    assert not row and "Error" in row.error

@@ -5,6 +5,7 @@ import pytest
 
 import geoflow as gf
 from geoflow.app import figures as plotting
+from geoflow.theorems.converse import converse_example
 from geoflow.theorems.direct import standard_losses
 
 
@@ -47,3 +48,22 @@ def test_holonomy_draws_the_loop_and_its_lift():
     assert np.allclose(axis.get_lines()[2].get_ydata(), lift.mu[:, 1] / np.abs(lift.mu).max())
     with pytest.raises(gf.ArgumentError, match="closed loops"):
         plotting.holonomy({})
+
+
+def test_a_realization_is_drawn_with_its_stages_and_a_flow(realized, tmp_path):
+    F = realized("spectral, log-sum-exp")
+    surface = plotting.realized_surface(F, n=8)
+    assert "spectral" in surface.axes[0].get_title() and "R^5" in surface.axes[0].get_title()
+    lines = plotting.convergence(F).axes[0].get_lines()
+    assert np.allclose(lines[0].get_ydata(), [stage.fresh for stage in F.stages])
+    flow, mirror = converse_example(F)
+    left, right = plotting.flow_on_realization(F, flow, mirror).axes
+    assert "R^5" in left.get_title() and np.array_equal(right.get_lines()[0].get_ydata(), mirror.w[:, 0])
+    target = tmp_path / "folder" / "surface.png"
+    plotting.save(surface, target)
+    assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_exact_realization_of_an_unbounded_region_is_drawn_too():
+    for F in (gf.realize(gf.catalog.potentials["burg"](2)), gf.realize(gf.catalog.potentials["negative_entropy"](1))):
+        assert "exact" in plotting.realized_surface(F, n=5).axes[0].get_title()

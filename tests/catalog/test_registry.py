@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import geoflow as gf
+from geoflow.catalog.registry import Entry, Registry, around
 from geoflow.theorems import laws
 
 DIMS = (1, 2, 5)
@@ -119,3 +120,28 @@ def test_unknown_names_and_dimensions_are_answered():
             gf.catalog.parametrizations["square"](bad)
     with pytest.raises(gf.ArgumentError, match="one of"):
         gf.catalog.potentials["gaussian_log_partition"](3)
+
+
+def test_a_registry_of_ones_own():
+    registry = Registry("shape")
+    entry = Entry("circle", "round", "x^2 + y^2", "-", "everything", lambda d: d, dims=(2, 4))
+    assert registry.add(entry) is entry and "circle" in registry and list(registry) == ["circle"] and len(registry) == 1
+    assert registry["circle"]() == 2 and registry["circle"](4) == 4
+    with pytest.raises(gf.ArgumentError, match="second entry"):
+        registry.add(entry)
+    with pytest.raises(gf.ArgumentError, match="did you mean circle") as caught:
+        registry["cirle"]
+    assert isinstance(caught.value, KeyError) and "no shape of that name" in str(caught.value)
+
+
+def test_samples_around_a_point_stay_in_their_cube(rng):
+    points = around([1.0, -2.0], 0.3)(200, rng)
+    assert points.shape == (200, 2) and np.abs(points - [1.0, -2.0]).max() <= 0.3
+    assert np.abs(points - [1.0, -2.0]).max() > 0.25
+
+
+def test_points_in_reach_are_values_of_joint_flows(rng):
+    case = gf.catalog.parametrizations["square"](2)
+    w = case.reach(50, rng)
+    mu = np.log(w / case.x0**2) / 4
+    assert np.abs(mu).max() <= case.mu_bound * (1 + 1e-9) and np.abs(mu).max() > 0.8 * case.mu_bound

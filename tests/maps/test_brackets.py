@@ -15,6 +15,15 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 import geoflow as gf
+from geoflow.maps.brackets import (
+    commuting_check,
+    gradient_brackets,
+    probe_metric,
+    probe_values,
+    regular_check,
+    require_finite,
+)
+from geoflow.maps.kernel import FunctionKernel
 
 
 def hyperbolic(d=2):
@@ -131,3 +140,81 @@ def spd(n, metric):
 def test_a_metric_that_cannot_be_differentiated_is_refused():
     with pytest.raises(gf.ArgumentError, match="SPDLogEuclideanMetric"):
         gf.Parametrization(lambda X: X[..., 0, :1], spd(2, SPDLogEuclideanMetric), 1)
+
+
+def test_the_number_of_evaluations_does_not_grow_with_the_points():
+    """All brackets of a map with d = 10, without a clock: one pass forward over reverse serves every pair and point."""
+    d, calls = 10, []
+
+    def counted(x):
+        calls.append(1)
+        return x[..., :d] ** 2 - x[..., d:] ** 2
+
+    G, rng = gf.Parametrization(counted, 2 * d, d), np.random.default_rng(0)
+    for n in (1, 7, 100):
+        x = rng.standard_normal((n, 2 * d))
+        calls.clear()
+        assert G.brackets(x).shape == (n, d, d, 2 * d)
+        assert len(calls) == 3  # the gradients, twice, and their derivative
+        calls.clear()
+        G.check_commuting(x)
+        assert len(calls) == 2
+        calls.clear()
+        G.kernel.derivative_of_gradients(x, rng.standard_normal((n, d, 2 * d)))
+        assert len(calls) == 1
+
+
+def test_brackets_of_a_kernel_are_antisymmetric_and_known_for_the_parabola():
+    """[grad x, grad (x^2 + y)] = 2 d/dx."""
+    G = gf.catalog.noncommuting["parabola"]().parametrization
+    found = gradient_brackets(G.kernel, np.array([[0.3, 0.7], [2.0, -1.0]]))
+    assert np.allclose(found[:, 0, 1], [2.0, 0.0], atol=1e-14)
+    assert np.array_equal(found, -np.swapaxes(found, 1, 2))
+
+
+def test_the_worst_point_is_the_witness():
+    G = gf.Parametrization(lambda x: anp.stack([x[..., 0], x[..., 1] + x[..., 0] ** 4], -1), 2, 2, name="bent")
+    x = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 1.0]])
+    check = commuting_check(G.kernel, x, 1e-9, "bent", (2,))
+    assert not check and check.n_points == 3 and check.evidence["pair"] == (0, 1) and "bent" in check.name
+    assert commuting_check(G.kernel, x[:1], 1e-9, "bent", (2,))
+    fold = gf.Parametrization(lambda x: x**2, 2, 2)
+    check = regular_check(fold.kernel, np.array([[1.0, 1.0], [1.0, 1e-12]]), 1e-10, "fold", (2,), 2)
+    assert not check and check.witness.tolist() == [1.0, 1e-12]
+    assert abs(check.evidence["singular_ratio"] / 1e-12 - 1) < 1e-9
+    assert regular_check(fold.kernel, np.array([[1.0, 1.0], [1.0, 1e-9]]), 1e-10, "fold", (2,), 2)
+
+
+def test_a_value_that_is_not_finite_is_named_with_its_point():
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert require_finite(x, x, 1, "values") is x
+    with pytest.raises(gf.NotFiniteError, match="values") as caught:
+        require_finite(np.array([[1.0, 1.0], [1.0, np.inf]]), x, 1, "values")
+    assert caught.value.index == (1,) and caught.value.point.tolist() == [3.0, 4.0]
+
+
+def test_probes_of_values_name_the_usual_mistakes():
+    x = np.array([[0.5, 1.0], [1.5, 0.7], [0.9, 0.8]])
+    assert probe_values(lambda y: y**2, x, "G", (2,)) is True
+    assert probe_values(lambda y: np.where(y > 0.6, y, np.nan), x, "G", (2,)) is False
+    with pytest.raises(gf.ArgumentError, match="mixes batch entries") as caught:
+        probe_values(lambda y: y - y.mean(axis=0), x, "G", (2,))
+    assert caught.value.defect > 0.1
+    with pytest.raises(gf.ShapeError, match="cannot be evaluated at points of shape"):
+        probe_values(lambda y: y @ np.ones((3, 2)), x, "G", (2,))
+
+
+def test_probes_of_a_metric_tell_a_wrong_rule():
+    space = SPDMatrices(2)
+    G = gf.Parametrization(lambda X: X[..., 0, :], space, 2)
+    x = G.generic_points()
+    probe_metric(G.kernel, space, x)
+
+    class Wrong(FunctionKernel):
+        def derivative_of_gradients(self, x, directions):
+            return 1.01 * super().derivative_of_gradients(x, directions)
+
+    wrong = Wrong(G.kernel.function, space, 2)
+    with pytest.raises(gf.ArgumentError, match="SPDAffineMetric") as caught:
+        probe_metric(wrong, space, x)
+    assert 1e-4 < caught.value.defect < 0.1

@@ -167,3 +167,25 @@ def test_isometries_keep_the_function_and_other_maps_do_not():
 def test_bad_maps_from_maps_are_named(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_what_a_map_says_of_itself():
+    sphere = sphere_squares()
+    assert repr(hyperbolic()) == "Parametrization(G: R^4 -> R^2)" and "Hypersphere in R^3" in repr(sphere)
+    assert sphere.generic_points().shape == (3, 3) and np.array_equal(sphere.generic_points(), sphere.generic_points())
+    with pytest.raises(gf.ShapeError, match="one point"):
+        hyperbolic().require_point(np.ones((2, 4)))
+
+
+def test_a_map_by_its_kernel_alone_is_the_same_map(rng):
+    G, x = hyperbolic(), rng.standard_normal((3, 4))
+    again = gf.Parametrization.from_kernel(G.kernel, 4, "again", commuting_tol=1e-3)
+    assert again.name == "again" and again.commuting_tol == 1e-3 and gf.Parametrization.commuting_tol == 1e-9
+    assert np.array_equal(again(x), G(x)) and np.array_equal(again.cometric(x), G.cometric(x))
+
+
+def test_points_of_matrices_are_flattened_and_back(rng):
+    G = gf.Parametrization(lambda X: X[..., 0, :], SPDMatrices(2), 2)
+    X = points_of(SPDMatrices(2), 6).reshape(2, 3, 2, 2)
+    assert G.flatten(X).shape == (2, 3, 4) and np.array_equal(G.unflatten(G.flatten(X)), X)
+    assert np.array_equal(G(X), X[..., 0, :]) and np.array_equal(G.kernel.value(G.flatten(X)), X[..., 0, :])

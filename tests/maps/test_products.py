@@ -1,9 +1,11 @@
 """Products of parametrizations add their Legendre functions."""
 
 import numpy as np
+import pytest
 from geomstats.geometry.special_orthogonal import SpecialOrthogonal
 
 import geoflow as gf
+from geoflow.maps.products import product_of_maps
 from geoflow.theorems import laws
 
 CASE = gf.catalog.parametrizations["hyperbolic"](2)
@@ -30,3 +32,24 @@ def test_products_add():
             assert defect > 1e-3 * scale
     assert gf.product(rotations.parametrization, rotations.parametrization).point_shape == (2, 2, 2)
     assert isinstance(rotations.parametrization.space, type(SpecialOrthogonal(2)))
+
+
+def test_a_product_of_maps_acts_on_blocks_and_is_named_after_them(rng):
+    square = gf.Parametrization(lambda x: x**2, 2, 2, name="square")
+    cube = gf.Parametrization(lambda x: x**3, 1, 1, name="cube")
+    both, x = product_of_maps(square, cube), rng.uniform(0.5, 1.5, (4, 3))
+    assert both.name == "square x cube" and both.is_euclidean and (both.dim, both.codomain_dim) == (3, 3)
+    assert np.array_equal(both(x), np.concatenate([square(x[:, :2]), cube(x[:, 2:])], axis=1))
+    assert both.check_commuting(x)
+    product_of_three = product_of_maps(both, cube)
+    assert np.array_equal(product_of_three(np.c_[x, x[:, :1]])[:, 3], x[:, 0] ** 3)
+    parabola = gf.catalog.noncommuting["parabola"]().parametrization
+    assert not product_of_maps(cube, parabola).check_commuting(x)
+
+
+def test_the_widest_tolerance_is_kept_and_factors_have_to_be_maps():
+    square = gf.Parametrization(lambda x: x**2, 2, 2)
+    loose = gf.Parametrization.from_kernel(square.kernel, 2, "loose", commuting_tol=1e-3)
+    assert product_of_maps(square, loose).commuting_tol == 1e-3
+    with pytest.raises(gf.ArgumentError, match="factor of a product"):
+        product_of_maps(square, lambda x: x)

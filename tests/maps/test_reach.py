@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.maps.reach import length_of, orbit_sample, points_of_leaf, push_by, shrunk_until, unit_forces
 
 
 def test_joint_flow_is_the_exponential_of_the_sum(rng):
@@ -30,3 +31,57 @@ def test_joint_flow_that_reaches_the_edge_of_the_map():
     with pytest.raises(gf.DomainError) as caught:
         gf.joint_flow(G, [1.0], [-1.0])
     assert abs(caught.value.s - 0.5) < 1e-6
+
+
+SQUARE = gf.Parametrization(lambda x: x**2, 2, 2)
+
+
+def test_pushes_in_a_row_add_up_where_fields_commute(rng):
+    x0, forces = np.array([1.0, 0.5]), 0.3 * rng.standard_normal((3, 5, 2))
+    found = push_by(SQUARE, x0, forces)
+    assert np.allclose(found, x0 * np.exp(2 * forces.sum(axis=0)), rtol=1e-9)
+    case = gf.catalog.noncommuting["matrix_square"]()
+    forces = 0.3 * rng.standard_normal((2, 1, 3))
+    ahead, back = (push_by(case.parametrization, case.x0, f) for f in (forces, forces[::-1]))
+    assert np.abs(ahead - back).max() > 1e-3
+
+
+def test_steps_are_shortened_until_no_flow_ends(rng):
+    tried = []
+
+    def attempt(size):
+        tried.append(size)
+        if size > 0.3:
+            raise gf.DomainError("too far")
+        return "arrived"
+
+    assert shrunk_until(attempt, 1.0) == ("arrived", 0.25) and tried == [1.0, 0.5, 0.25]
+
+    def never(size):
+        raise gf.ConvergenceError("never")
+
+    with pytest.raises(gf.DomainError, match="end at once"):
+        shrunk_until(never, 1.0, tries=3)
+    with pytest.raises(ZeroDivisionError):  # a fault of the attempt is no flow that ends
+        shrunk_until(lambda size: 1 / 0, 1.0)
+
+
+def test_unit_forces_move_the_start_at_unit_speed(rng):
+    x0 = np.array([1.0, 0.5])
+    forces = unit_forces(SQUARE, x0, rng.standard_normal((6, 2)))
+    assert np.allclose(np.linalg.norm(SQUARE.kernel.pullback(np.tile(x0, (6, 1)), forces), axis=-1), 1, rtol=1e-13)
+
+
+def test_points_of_a_leaf_and_of_an_orbit_conserve_what_the_flows_do(rng):
+    """u^2 - v^2 conserves u v."""
+    case = gf.catalog.parametrizations["hyperbolic"](1)
+    G, x0 = case.parametrization, case.x0
+    for points in (points_of_leaf(G, x0), orbit_sample(G, x0, 0.5, 10, rng)):
+        assert np.ptp(points, axis=0).min() > 1e-2
+        assert np.allclose(points[:, 0] * points[:, 1], x0[0] * x0[1], rtol=1e-5)
+    assert np.array_equal(points_of_leaf(G, x0)[0], x0)
+    assert np.abs(orbit_sample(G, x0, 1e-3, 10, rng) - x0).max() < 1e-2
+
+
+def test_length_of_a_point_is_1_at_the_origin():
+    assert length_of(np.array([3.0, 4.0])) == 5 and length_of(np.zeros(2)) == 1

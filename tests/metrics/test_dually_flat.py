@@ -61,3 +61,20 @@ def test_bad_input_is_answered():
         M.dual.exp([5.0, 0.0], [1.0, 1.0])  # mu = -1/w would become positive
     with pytest.raises(gf.ArgumentError, match="exactly one"):
         M.dual.parallel_transport([1.0, 0.0], [1.0, 1.0])
+
+
+def test_the_divergence_is_that_of_bregman_and_pythagoras_has_a_defect(rng):
+    M = gf.DuallyFlatManifold(gf.catalog.potentials["negative_entropy"](2))
+    a, b, c = rng.uniform(0.5, 2, (3, 4, 2))
+    assert np.allclose(M.divergence(a, b), (a * np.log(a / b) - a + b).sum(-1), rtol=1e-12)
+    defect = -np.einsum("ni,ni->n", a - b, np.log(c / b))
+    assert np.allclose(M.pythagoras_defect(a, b, c), defect, rtol=1e-10, atol=1e-12)
+
+
+def test_translations_of_the_dual_chart_are_a_group(rng):
+    M = gf.DuallyFlatManifold(gf.catalog.potentials["negative_entropy"](2))
+    group, a, b = M.translations, *rng.uniform(0.5, 2, (2, 3, 2))
+    assert np.allclose(group.identity, 1) and np.allclose(group.compose(a, b), a * b, rtol=1e-12)
+    assert np.allclose(group.compose(a, group.inverse(a)), 1, rtol=1e-12)
+    v = group.log(b, a)
+    assert np.allclose(group.exp(v, a), b, rtol=1e-12) and np.allclose(group.exp(group.log(b)), b, rtol=1e-12)

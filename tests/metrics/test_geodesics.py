@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.metrics.geodesics import BatchedIVP
 from geoflow.theorems import laws
 
 POTENTIALS = gf.catalog.potentials
@@ -77,3 +78,36 @@ def test_geodesics_that_leave_the_domain_are_refused_not_reflected():
         metric.exp([1.0, 2.0, 3.0], [0.3, 0.3])
     with pytest.raises(gf.ArgumentError, match="exactly one"):
         metric.parallel_transport([0.1, 0.1], [0.3, 0.3])
+
+
+@pytest.mark.parametrize("end", [1.0, -0.5, 0.0])
+def test_a_batch_of_states_is_integrated_at_once(end, rng):
+    """x'' = -x: rotations of (x, v)."""
+    state = rng.standard_normal((2, 3, 2, 4))
+
+    def force(y, t):
+        return np.stack([y[..., 1, :], -y[..., 0, :]], axis=-2)
+
+    found = BatchedIVP().integrate(force, state, end_time=end)
+    c, s = np.cos(end), np.sin(end)
+    wanted = np.stack(
+        [c * state[..., 0, :] + s * state[..., 1, :], c * state[..., 1, :] - s * state[..., 0, :]], axis=-2
+    )
+    assert np.allclose(found.y[-1], wanted, atol=1e-11) and np.array_equal(found.y[0], state)
+    times = np.array([0.3, -0.2, 0.0, end])
+    several = BatchedIVP().integrate_t(force, state, times).y
+    assert several.shape == (2, 3, 4, 2, 4)
+    assert np.allclose(several[..., 3, :, :], wanted, atol=1e-11) and np.array_equal(several[..., 2, :, :], state)
+
+
+def test_the_geodesic_that_ends_early_is_named(rng):
+    R = POTENTIALS["negative_entropy"](2)
+    metric = equipped(R, gf.HessianMetric, closed_forms=False)
+    w = np.ones((3, 2))
+    v = np.array([[0.1, 0.1], [-4.0, 0.0], [0.2, 0.0]])  # sqrt w falls by v / 2 and is 0 at t = 1/2
+    with pytest.raises(gf.DomainError, match=r"batch entry \(1,\)") as caught:
+        metric.exp(v, w)
+    assert caught.value.index == (1,) and abs(caught.value.s - 0.5) < 1e-4
+    ends = metric.shoot(v, w)
+    assert np.isnan(ends).all(axis=1).tolist() == [False, True, False]
+    assert np.allclose(ends[[0, 2]], (1 + v[[0, 2]] / 2) ** 2, rtol=1e-9)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.metrics.isometries import isometry
 
 POTENTIALS = gf.catalog.potentials
 CLOSED = [
@@ -48,3 +49,38 @@ def test_affine_images_scalings_and_products_keep_closed_forms(rng):
     numeric = equipped(R, gf.HessianMetric, closed_forms=False)
     assert R.metric.isometry is not None
     assert np.abs(R.metric.log(y, w) - numeric.log(y, w)).max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    "R, curvatures",
+    [
+        (POTENTIALS["negative_entropy"](2), (0.0,)),
+        (POTENTIALS["simplex_entropy"](3), (0.25,)),
+        (4.0 * POTENTIALS["simplex_entropy"](3), (0.0625,)),
+        (POTENTIALS["log_sum_exp"](2), (0.25,)),
+        (POTENTIALS["gaussian_log_partition"](2), (-0.5,)),
+        (POTENTIALS["log_det_spd"](3), (0.0, -0.5)),
+        (POTENTIALS["burg"](2).tilt([1.0, 2.0]), (0.0,)),
+        (POTENTIALS["simplex_entropy"](2).compose_affine(0.5, 0.1), (0.25,)),
+        (gf.product(POTENTIALS["simplex_entropy"](2), POTENTIALS["burg"](1)), (0.25, 0.0)),
+    ],
+    ids=lambda v: getattr(v, "name", str(v)),
+)
+def test_an_isometry_pulls_the_inner_product_back_to_the_hessian(R, curvatures, rng):
+    phi, w = isometry(R), R.domain.random_point(5, bound=0.1, rng=rng)
+    assert np.allclose([form.curvature for form in phi.forms], curvatures, rtol=1e-14)
+    J, signs = phi.jacobian(w), np.concatenate([form.signature for form in phi.forms])
+    assert np.allclose(np.einsum("nDi,D,nDj->nij", J, signs, J), R.hessian(w), rtol=1e-9, atol=1e-11)
+    assert np.allclose(phi.inverse(phi.forward(w)), w, rtol=1e-9)
+    h = 1e-5 * rng.standard_normal(w.shape) * np.abs(w)
+    assert np.allclose(
+        np.einsum("nDi,ni->nD", J, h), (phi.forward(w + h) - phi.forward(w - h)) / 2, rtol=1e-4, atol=1e-12
+    )
+
+
+def test_what_has_no_known_isometry_says_so():
+    quartic = POTENTIALS["quartic"](2)
+    for R in (quartic, 2 * quartic, quartic.tilt([0.0, 0.0]), quartic.compose_affine(2.0), gf.product(quartic, quartic),
+              quartic + quartic, POTENTIALS["polytope_barrier"](2),
+              POTENTIALS["log_sum_exp"](3).compose_affine([[1.0], [1.0], [0.0]])):  # fmt: skip
+        assert isometry(R) is None

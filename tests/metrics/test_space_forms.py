@@ -2,11 +2,13 @@
 
 import autograd.numpy as anp
 import numpy as np
+import pytest
 from geomstats.geometry.spd_matrices import SPDAffineMetric, SPDMatrices
 from geomstats.information_geometry.multinomial import MultinomialDistributions
 from geomstats.information_geometry.normal import UnivariateNormalDistributions
 
 import geoflow as gf
+from geoflow.metrics.space_forms import SpaceForm
 
 POTENTIALS = gf.catalog.potentials
 
@@ -59,3 +61,68 @@ def test_fisher_rao_metrics_of_geomstats(rng):
     assert np.abs(multinomial.dist(p, q) - simplex.dist(p[:, :3], q[:, :3])).max() < 1e-8
     assert np.abs(v[:, :3] - simplex.log(q[:, :3], p[:, :3])).max() < 1e-8
     assert np.abs(multinomial.exp(0.5 * v, p)[:, :3] - simplex.exp(0.5 * v[:, :3], p[:, :3])).max() < 1e-8
+
+
+FORMS = [SpaceForm(0.0, 2), SpaceForm(0.25, 3), SpaceForm(1.0, 2), SpaceForm(-0.5, 3)]
+
+
+def on_form(form, n, rng):
+    """Points, and tangent vectors of length about a half."""
+    x = rng.standard_normal((n, form.ambient_dim))
+    if form.curvature > 0:
+        x /= np.linalg.norm(x, axis=1, keepdims=True) * np.sqrt(form.curvature)
+    if form.curvature < 0:
+        x[:, 0] = np.sqrt((x[:, 1:] ** 2).sum(axis=1) - 1 / form.curvature)
+    u = 0.5 * rng.standard_normal(x.shape)
+    return x, u - form.curvature * form.inner(x, u)[:, None] * x if form.curvature else u
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_geodesics_of_space_forms(form, rng):
+    """They stay on the form, have constant speed, and log inverts exp."""
+    x, u = on_form(form, 20, rng)
+    y = form.exp(u, x)
+    if form.curvature:
+        assert np.allclose(form.inner(y, y), 1 / form.curvature, rtol=1e-12)
+        assert np.abs(form.inner(form.log(y, x), x)).max() < 1e-12
+    assert np.allclose(form.log(y, x), u, rtol=1e-9, atol=1e-11)
+    half = form.exp(0.5 * u, x)
+    assert np.allclose(form.norm(form.log(y, half)), 0.5 * form.norm(u), rtol=1e-9)
+    assert np.array_equal(form.exp(0 * u, x), x) and np.abs(form.log(x, x)).max() < 1e-7
+    tiny = 1e-9 * u
+    assert np.allclose(form.log(form.exp(tiny, x), x), tiny, rtol=1e-5, atol=1e-15)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_transport_keeps_inner_products_and_the_velocity(form, rng):
+    x, u = on_form(form, 20, rng)
+    t = on_form(form, 20, rng)[1]
+    t = t - form.curvature * form.inner(x, t)[:, None] * x if form.curvature else t
+    moved, arrived, y = form.transport(t, u, x), form.transport(u, u, x), form.exp(u, x)
+    assert np.allclose(form.inner(moved, moved), form.inner(t, t), rtol=1e-10, atol=1e-12)
+    assert np.allclose(form.inner(moved, arrived), form.inner(t, u), rtol=1e-9, atol=1e-12)
+    assert np.allclose(arrived, -form.log(x, y), rtol=1e-8, atol=1e-10)
+    if form.curvature:
+        assert np.abs(form.inner(moved, y)).max() < 1e-11
+
+
+def test_a_quarter_of_a_great_circle():
+    sphere = SpaceForm(0.25, 3)  # of radius 2
+    x, u = np.array([2.0, 0, 0]), np.array([0, np.pi, 0])
+    assert np.allclose(sphere.exp(u, x), [0, 2, 0], atol=1e-15)
+    assert np.allclose(sphere.transport(u, u, x), [-np.pi, 0, 0], atol=1e-14)
+    assert np.allclose(sphere.transport(np.array([0, 0, 1.0]), u, x), [0, 0, 1], atol=1e-15)
+    plane = SpaceForm(-1.0, 3)
+    assert np.allclose(plane.exp(np.array([0, 1.0, 0]), np.array([1.0, 0, 0])), [np.cosh(1), np.sinh(1), 0])
+    assert plane.signature.tolist() == [-1, 1, 1] and sphere.signature.tolist() == [1, 1, 1]
+
+
+def test_a_geodesic_out_of_the_image_is_refused_where_it_comes_back_too():
+    R = POTENTIALS["simplex_entropy"](2)
+    phi, w = R.metric.isometry, np.array([[0.3, 0.3], [0.2, 0.3]])
+    v = np.array([[0.1, 0.0], [-0.05, 0.02]])
+    assert np.allclose(phi.log(phi.exp(v, w, R.domain), w), v, rtol=1e-9)
+    for size in (50.0, 4 * np.pi / np.sqrt(R.metric.squared_norm(v[1], w[1]))):  # outside; once round
+        with pytest.raises(gf.DomainError, match="leaves the domain") as caught:
+            phi.exp(np.stack([v[0], size * v[1]]), w, R.domain)
+        assert caught.value.index == (1,)

@@ -15,7 +15,7 @@ def test_a_flow_that_ends_in_infinity(method):
     """y' = y^2 from 1 is 1 / (1 - t)."""
     found = Solver(method=method).integrate(lambda t, y: y**2, np.array([1.0]), TIMES)
     assert found.status is gf.Status.BLOW_UP and abs(found.t[-1] - 1) < 1e-6
-    assert np.all(found.t[:-1] < 1) and np.all(np.isfinite(found.y))
+    assert np.array_equal(found.t[:-1], TIMES[found.t[-1] > TIMES]) and np.isfinite(found.y).all()
     early = found.t < 0.95
     assert np.allclose(found.y[early, 0], 1 / (1 - found.t[early]), rtol=1e-5)
 
@@ -43,9 +43,9 @@ def test_a_flow_that_exists_reaches_the_last_time_and_has_dense_output():
     found = Solver().integrate(lambda t, y: -y, np.array([1.0, 2.0]), TIMES)
     assert found.status is gf.Status.SUCCESS and np.array_equal(found.t, TIMES)
     assert np.allclose(found.y, np.exp(-TIMES)[:, None] * [1, 2], rtol=1e-7)
-    between = np.array([[0.123, 1.7]])
-    assert found.dense(between).shape == (1, 2, 2)
-    assert np.allclose(found.dense(between), np.exp(-between)[..., None] * [1, 2], rtol=1e-6)
+    between = np.array([0.123, 1.7])
+    assert found.dense(between).shape == (2, 2) and found.dense(0.3).shape == (2,)
+    assert np.allclose(found.dense(between), np.exp(-between)[:, None] * [1, 2], rtol=1e-6)
     start = Solver().integrate(lambda t, y: -y, np.array([3.0]), np.array([0.0]))
     assert start.status is gf.Status.SUCCESS and start.y.tolist() == [[3.0]] and start.n_evaluations == 0
 
@@ -76,8 +76,8 @@ def test_a_solver_refuses_what_is_no_tolerance_and_no_method(options, words):
 
 
 def test_a_sharper_solver_is_the_same_with_smaller_tolerances():
-    sharp = Solver(rtol=1e-4, atol=1e-6, method="RK45").sharper(0.01)
-    assert sharp == Solver(rtol=1e-6, atol=1e-8, method="RK45")
+    sharp = Solver(rtol=1e-4, atol=1e-6, method="RK45").sharper(0.25)
+    assert sharp == Solver(rtol=0.25e-4, atol=0.25e-6, method="RK45")
 
 
 def test_a_batch_is_integrated_in_one_solve(rng):
@@ -109,4 +109,4 @@ def test_a_batch_with_no_velocity_at_its_start_stops_there():
 
 def test_noise_above_the_tolerance_is_a_convergence_error(rng):
     with pytest.raises(gf.ConvergenceError, match="steps to s"):
-        integrate_batch(lambda s, x: rng.standard_normal(x.shape), np.ones((1, 2)))
+        integrate_batch(lambda s, x: 1 + 1e-6 * rng.standard_normal(x.shape), np.ones((1, 2)))

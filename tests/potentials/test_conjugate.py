@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.potentials.conjugate import ConjugateFormula, Newton, range_test
 
 entropy = gf.LegendreFunction(lambda w: anp.sum(w * anp.log(w) - w, axis=-1), gf.domains.Orthant(3), name="entropy")
 log_sum_exp = gf.LegendreFunction(lambda w: anp.log(1 + anp.sum(anp.exp(w), axis=-1)), 2, name="log-sum-exp")
@@ -37,3 +38,42 @@ def test_newton_at_hard_covectors():
     assert np.allclose(degenerate.inverse_gradient([4.0, -32.0]), [1.0, -2.0], rtol=1e-12)
     not_twice = gf.LegendreFunction(lambda w: anp.sum(anp.abs(w) ** 1.5, axis=-1), 2)
     assert np.allclose(not_twice.inverse_gradient([1.5, -3.0]), [1.0, -4.0], rtol=1e-10)
+
+
+def test_newton_reports_the_residual_of_what_it_cannot_reach():
+    """grad of log-sum-exp is in the simplex: a covector outside it has no w."""
+    newton = Newton(log_sum_exp)
+    w, residual = newton.solve(np.array([[0.3, 0.3], [0.7, 0.7], [-0.1, 0.5]]))
+    assert residual[0] < 1e-12 and np.allclose(w[0], np.log(0.3 / 0.4))
+    assert (residual[1:] > 1e-3).all()
+    again, residual = newton.solve(np.array([0.3, 0.3]), start=w[0])
+    assert residual.shape == () and np.allclose(again, w[0], rtol=1e-12)
+
+
+def test_the_formula_of_a_conjugate_solves_for_w(rng):
+    """Q, w, the inverse Hessian and its derivative, all from R and a way to solve; NaN where there is none."""
+    formula = ConjugateFormula(entropy.kernel, lambda mu: np.where(mu < 3, np.exp(mu), np.nan))
+    mu = rng.uniform(-1, 1, (4, 3))
+    assert np.allclose(formula.derivative(0, mu), np.exp(mu).sum(-1), rtol=1e-13)
+    assert np.allclose(formula.derivative(1, mu), np.exp(mu), rtol=1e-13)
+    assert np.allclose(np.einsum("nii->ni", formula.derivative(2, mu)), np.exp(mu), rtol=1e-12)
+    assert np.allclose(np.einsum("niii->ni", formula.derivative(3, mu)), np.exp(mu), rtol=1e-12)
+    for order in range(4):
+        assert np.isnan(formula.derivative(order, np.full(3, 5.0))).all()
+
+    def fails(mu):
+        raise gf.NotLegendreError("no solution")
+
+    assert np.isnan(ConjugateFormula(entropy.kernel, fails).derivative(0, mu)).all()
+
+
+def test_the_range_of_a_gradient_is_where_the_conjugate_gives_mu_back():
+    def q(mu):
+        return anp.sum(anp.exp(mu), axis=-1)
+
+    inside = range_test(entropy.kernel, q)
+    assert inside(np.array([[0.0, 1.0, -2.0], [0.0, np.nan, 0.0]])).tolist() == [True, False]
+    wrong = range_test(entropy.kernel, lambda mu: 1.001 * q(mu))
+    assert not wrong(np.zeros(3))
+    burg_dual = range_test(gf.catalog.potentials["burg"](2).kernel, lambda mu: -anp.sum(anp.log(anp.abs(mu)), axis=-1))
+    assert burg_dual(np.array([[-1.0, -2.0], [1.0, -2.0]])).tolist() == [True, False]

@@ -115,3 +115,62 @@ def test_values_that_are_no_points(value):
         entropy(value)
     with pytest.raises(gf.GeoflowError):
         entropy.inverse_gradient(value)
+
+
+@pytest.mark.parametrize("R", [entropy, burg, log_sum_exp, coupled, closed], ids=lambda R: R.name)
+def test_a_tilt_is_the_bregman_divergence_from_a_point(R, rng):
+    w0, w = points(R, rng, 2)[0], points(R, rng)
+    D = R.tilt(w0)
+    assert np.allclose(D(w), R.bregman_divergence(w, np.broadcast_to(w0, w.shape)), rtol=1e-12, atol=1e-13)
+    assert np.allclose(D.gradient(w), R.gradient(w) - R.gradient(w0), rtol=1e-12, atol=1e-13)
+    assert abs(D(w0)) < 1e-14 and np.abs(D.gradient(w0)).max() < 1e-14
+    assert np.array_equal(D.hessian(w), R.hessian(w)) and np.array_equal(D.third_derivative(w), R.third_derivative(w))
+    assert np.allclose(D.conjugate.gradient(D.gradient(w)), w, rtol=1e-8)
+    # mirror flow is the same, from another origin of mu
+    loss = gf.LeastSquares(np.eye(R.dim), R.domain.interior_point())
+    one, other = (gf.mirror_flow(loss, F, w0, [0.0, 0.3], coordinates="w") for F in (R, D))
+    assert np.allclose(one.w, other.w, rtol=1e-9) and np.allclose(
+        one.mu - other.mu, R.gradient(w0), rtol=1e-9, atol=1e-9
+    )
+
+
+def test_affine_functions_are_added_and_refused(rng):
+    w = rng.uniform(0.5, 2, (5, 3))
+    slope = np.array([1.0, 2.0, 3.0])
+    R = entropy.add_affine(slope, 4.0)
+    assert np.allclose(R(w), entropy(w) + w @ slope + 4.0, rtol=1e-14)
+    assert np.allclose(R.gradient(w), entropy.gradient(w) + slope, rtol=1e-14)
+    assert np.allclose(entropy.add_affine(2.0).gradient(w), entropy.gradient(w) + 2.0, rtol=1e-14)
+    assert np.allclose(entropy.add_affine(offset=1.0)(w), entropy(w) + 1.0, rtol=1e-14)
+    with pytest.raises(gf.ShapeError, match="slope"):
+        entropy.add_affine([1.0, 2.0])
+    with pytest.raises(gf.NotFiniteError):
+        entropy.add_affine(np.nan)
+    with pytest.raises(gf.ShapeError, match="one point"):
+        entropy.tilt(w)
+    with pytest.raises(gf.DomainError):
+        entropy.tilt([-1.0, 1.0, 1.0])
+
+
+def test_a_number_stands_for_a_multiple_of_the_identity(rng):
+    w, b = rng.uniform(0.5, 2, (5, 3)), np.array([0.1, 0.2, 0.3])
+    for number in (2.0, 0.5):
+        one, other = entropy.compose_affine(number, b), entropy.compose_affine(number * np.eye(3), b)
+        assert one.dim == 3 and np.allclose(one(w), entropy(number * w + b), rtol=1e-13)
+        for method in ("__call__", "gradient", "hessian", "third_derivative"):
+            assert np.allclose(getattr(one, method)(w), getattr(other, method)(w), rtol=1e-13, atol=1e-14), method
+        assert np.array_equal(one.domain.belongs(w - 0.6), other.domain.belongs(w - 0.6))
+    mirrored = entropy.compose_affine(-1.0, 3.0)
+    assert mirrored.domain.belongs([1.0, 2.0, -5.0]) and not mirrored.domain.belongs([1.0, 4.0, 0.0])
+    assert np.allclose(mirrored.gradient(w), -np.log(3 - w), rtol=1e-13)
+    assert np.allclose(closed.compose_affine(2.0).conjugate([0.3, 0.4]), np.exp([0.15, 0.2]).sum(), rtol=1e-13)
+    with pytest.raises(gf.NotLegendreError, match="rank 0"):
+        entropy.compose_affine(0.0)
+
+
+def test_a_function_by_its_kernel_alone_is_the_same_function(rng):
+    w = rng.uniform(0.5, 2, (3, 3))
+    again = gf.LegendreFunction.from_kernel(entropy.kernel, "again")
+    assert again.name == "again" and np.array_equal(again.hessian(w), entropy.hessian(w))
+    marker = object()
+    assert again.with_structure(marker) is again and again.structure is marker

@@ -1,6 +1,7 @@
 """Profiles of ridge sums: closed forms against autodiff, quadrature and 40 digits."""
 
 import autograd.numpy as anp
+import mpmath
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -10,7 +11,12 @@ from geoflow.numerics import autodiff
 from geoflow.numerics.chebyshev import Antiderivative
 from geoflow.potentials.profiles import PROFILES
 
-INSIDE = {"entropy": (0.05, 4.0), "log_barrier": (0.05, 4.0), "fermi_dirac": (0.05, 0.95)}
+INSIDE = {
+    "entropy": (0.05, 4.0),
+    "log_barrier": (0.05, 4.0),
+    "fermi_dirac": (0.05, 0.95),
+    "dual_log_barrier": (-4.0, -0.05),
+}
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -53,3 +59,108 @@ def test_bad_profiles_are_refused():
         gf.Profile(anp.cosh, domain=(1.0, 0.0))
     with pytest.raises(gf.ConvergenceError):
         Antiderivative(lambda s: np.where(s > 0.3, 1.0, np.sin(1 / (s - 0.3 - 1e-9))), 0.0)(np.array([1.0]))
+
+
+# against 40 digits ---------------------------------------------------------------------------------------------------
+
+HALF, QUARTER = mpmath.mpf(1) / 2, mpmath.mpf(1) / 4
+
+
+def sech2(s):
+    return 1 / mpmath.cosh(s) ** 2
+
+
+#: r, r', r'', r''' and phi = int sqrt(r''), in mpmath
+EXACT = {
+    "quadratic": (lambda s: s * s / 2, lambda s: s, lambda s: 1 + 0 * s, lambda s: 0 * s, lambda s: s),
+    "entropy": (lambda s: s * mpmath.log(s) - s, mpmath.log, lambda s: 1 / s, lambda s: -1 / s**2,
+                lambda s: 2 * mpmath.sqrt(s)),
+    "log_barrier": (lambda s: -mpmath.log(s), lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3, mpmath.log),
+    "dual_log_barrier": (lambda s: -mpmath.log(-s) - 1, lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3,
+                         lambda s: -mpmath.log(-s)),
+    "fermi_dirac": (lambda s: s * mpmath.log(s) + (1 - s) * mpmath.log(1 - s), lambda s: mpmath.log(s / (1 - s)),
+                    lambda s: 1 / (s * (1 - s)), lambda s: (2 * s - 1) / (s * (1 - s)) ** 2,
+                    lambda s: 2 * mpmath.asin(mpmath.sqrt(s))),
+    "hyperbolic_entropy": (lambda s: s * mpmath.asinh(s) - mpmath.sqrt(1 + s**2), mpmath.asinh,
+                           lambda s: 1 / mpmath.sqrt(1 + s**2), lambda s: -s / mpmath.sqrt(1 + s**2) ** 3,
+                           lambda s: s * mpmath.hyp2f1(QUARTER, HALF, 3 * HALF, -s * s)),
+    "softplus": (lambda s: mpmath.log1p(mpmath.exp(s)), lambda s: 1 / (1 + mpmath.exp(-s)), lambda s: sech2(s / 2) / 4,
+                 lambda s: -sech2(s / 2) * mpmath.tanh(s / 2) / 4, lambda s: 2 * mpmath.atan(mpmath.tanh(s / 4))),
+    "cosh": (mpmath.cosh, mpmath.sinh, mpmath.cosh, mpmath.sinh,
+             lambda s: mpmath.quad(lambda t: mpmath.sqrt(mpmath.cosh(t)), [0, s / 2, s])),
+    "exp": (mpmath.exp, mpmath.exp, mpmath.exp, mpmath.exp, lambda s: 2 * mpmath.exp(s / 2)),
+    "quartic": (lambda s: s**4 / 4 + s**2 / 2, lambda s: s**3 + s, lambda s: 3 * s**2 + 1, lambda s: 6 * s,
+                lambda s: s * mpmath.sqrt(1 + 3 * s**2) / 2 + mpmath.asinh(mpmath.sqrt(3) * s) / (2 * mpmath.sqrt(3))),
+}  # fmt: skip
+WHOLE = (-1e6, -1e3, -2.5, -0.3, -1e-6, 1e-6, 0.3, 2.5, 1e3, 1e6)
+POSITIVE = (1e-6, 1e-3, 0.3, 2.5, 1e3, 1e6)
+POINTS = {
+    "entropy": POSITIVE,
+    "log_barrier": POSITIVE,
+    "dual_log_barrier": tuple(-s for s in POSITIVE),
+    "fermi_dirac": (1e-6, 1e-3, 0.3, 0.7, 1 - 1e-3, 1 - 1e-6),
+    "cosh": (-30.0, -2.5, -1e-6, 1e-6, 0.3, 2.5, 30.0),
+    "exp": (-600.0, -30.0, -2.5, -1e-6, 1e-6, 0.3, 2.5, 30.0, 600.0),
+    "softplus": (-600.0, -30.0, -2.5, -0.3, -1e-6, 1e-6, 0.3, 2.5, 30.0, 600.0, 1e6),
+}
+DIGITS = 2e-15  # relative
+#: what loses digits, (profile, order): the relative error that holds where it is larger, and where
+LOSES = {
+    ("fermi_dirac", 0): (1e-11, lambda s: s < 0.1),  # log(1 - s) at small s: the sum is of the size of s log s
+    ("softplus", 1): (np.inf, lambda s: s < 0),  # (1 + tanh(s / 2)) / 2 cancels: good to 1e-16 absolute only
+}
+
+
+def relative(value, wanted):
+    """|value - wanted| / |wanted|, in 40 digits; |value| where what is wanted is too small for a double."""
+    if abs(wanted) < np.finfo(float).tiny:
+        return abs(float(value))
+    return float(abs(mpmath.mpf(float(value)) - wanted) / abs(wanted))
+
+
+def test_every_profile_has_its_digits_written_out():
+    assert set(EXACT) == set(PROFILES)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("order", range(4))
+def test_values_and_derivatives_have_all_their_digits(name, order):
+    with mpmath.workdps(40):
+        bound, where = LOSES.get((name, order), (DIGITS, lambda s: True))
+        for s in POINTS.get(name, WHOLE):
+            value, wanted = PROFILES[name].derivative(order, np.array(s)), EXACT[name][order](mpmath.mpf(s))
+            allowed = bound if where(s) else DIGITS
+            assert relative(value, wanted) <= allowed, (s, relative(value, wanted))
+            assert abs(mpmath.mpf(float(value)) - wanted) <= DIGITS * max(1, abs(wanted)), s
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_integrals_of_the_root_have_all_their_digits(name):
+    """phi is known up to a constant: differences, relative to the larger end."""
+    profile, phi = PROFILES[name], EXACT[name][4]
+    points = POINTS.get(name, WHOLE)
+    # 2 arcsin(sqrt(s)) near s = 1 loses what the rounding of sqrt(s) costs there
+    bound = 1e-12 if name == "fermi_dirac" else 4e-15
+    with mpmath.workdps(40):
+        found, exact = profile.root_integral(np.array(points)), [phi(mpmath.mpf(s)) for s in points]
+        for i in range(len(points)):
+            for j in range(i):
+                wanted = exact[i] - exact[j]
+                size = max(abs(exact[i]), abs(exact[j]), abs(wanted))
+                if not profile.has_closed_integral:
+                    size = max(size, 1)  # panels resolve phi to rounding of its size over a panel
+                assert abs(mpmath.mpf(float(found[i])) - mpmath.mpf(float(found[j])) - wanted) <= bound * size
+
+
+@pytest.mark.parametrize("name", [n for n, p in PROFILES.items() if p.conjugate is not None])
+def test_conjugate_profiles_invert_each_other(name, rng):
+    """r*'(r'(s)) = s, and r(s) + r*(m) = s m at m = r'(s)."""
+    r, dual = PROFILES[name], PROFILES[name].conjugate
+    assert dual.conjugate is r
+    s = {"fermi_dirac": rng.uniform(0.05, 0.95, 9), "dual_log_barrier": -rng.uniform(0.1, 4, 9)}.get(
+        name, rng.uniform(0.1, 4, 9)
+    )
+    m = r.derivative(1, s)
+    assert np.allclose(dual.derivative(1, m), s, rtol=1e-13)
+    assert np.allclose(r(s) + dual(m), s * m, rtol=1e-13, atol=1e-14)
+    assert np.allclose(dual.derivative(2, m) * r.derivative(2, s), 1, rtol=1e-12)

@@ -4,6 +4,9 @@ import autograd.numpy as anp
 import numpy as np
 
 import geoflow as gf
+from geoflow.realization.certificate import Certificate, certify, relative_metric_error
+from geoflow.realization.embedding import Embedding
+from geoflow.realization.target import Target
 
 SQUARE = gf.domains.Box([-1, -1], [1, 1])
 
@@ -35,3 +38,79 @@ def test_no_false_certificate_in_random_potentials():
         error = L @ np.swapaxes(J, 1, 2) @ J @ np.swapaxes(L, 1, 2) - np.eye(2)
         assert np.abs(error).max() <= 1e-3  # differences of F and R are good to 1e-4
     assert certified >= 60
+
+
+class Scaled(Embedding):
+    """w to c w in the plane, its derivative given as b times that."""
+
+    dim = ambient_dim = 2
+
+    def __init__(self, c, b=1.0):
+        self.c, self.b = c, b
+
+    def jet(self, w):
+        n = len(w)
+        J = np.broadcast_to(self.b * self.c * np.eye(2), (n, 2, 2))
+        return self.c * w, J, np.zeros((n, 2, 2, 2))
+
+
+EUCLIDEAN = Target(lambda w: np.broadcast_to(np.eye(2), (len(w), 2, 2)), SQUARE)
+
+
+def test_the_identity_of_the_plane_is_certified_and_a_stretch_is_not():
+    good = certify(Scaled(1.0), EUCLIDEAN, 1e-8, n_points=300)
+    assert good and good.failures == [] and good.n_points == 300 and good.metric_error < 1e-15
+    assert good.injectivity_margin > 1 - 1e-9 and abs(good.condition - 1) < 1e-12 and good.reach > 1e100
+    assert str(good).startswith("certified")
+    bad = certify(Scaled(1.001), EUCLIDEAN, 1e-8, n_points=300)
+    assert not bad and abs(bad.metric_error - (1.001**2 - 1)) < 1e-12 and len(bad.failures) == 1
+    assert SQUARE.belongs(bad.witness) and str(bad).startswith("NOT certified")
+    assert certify(Scaled(1.001), EUCLIDEAN, 1e-2, n_points=300)
+
+
+def test_a_derivative_that_is_not_one_is_found_out():
+    """F = w / 2 with dF = I has the right metric, by a wrong derivative."""
+    found = certify(Scaled(0.5, 2.0), EUCLIDEAN, 1e-8, n_points=300)
+    assert not found and found.metric_error < 1e-15 and found.derivative_error > 0.1
+    assert any("derivative of F" in words for words in found.failures)
+
+
+def test_a_map_that_meets_itself_is_only_an_immersion():
+    class Wrapped(Embedding):
+        """Round a circle more than once: locally isometric."""
+
+        dim, ambient_dim = 2, 3
+
+        def jet(self, w):
+            n, t = len(w), 5 * w[:, 0]
+            value = np.stack([np.cos(t) / 5, np.sin(t) / 5, w[:, 1]], axis=-1)
+            J, S = np.zeros((n, 3, 2)), np.zeros((n, 3, 2, 2))
+            J[:, 0, 0], J[:, 1, 0], J[:, 2, 1] = -np.sin(t), np.cos(t), 1.0
+            S[:, 0, 0, 0], S[:, 1, 0, 0] = -5 * np.cos(t), -5 * np.sin(t)
+            return value, J, S
+
+    found = certify(Wrapped(), EUCLIDEAN, 1e-8, n_points=1500)
+    assert found.metric_error < 1e-14 and found.derivative_error < 1e-6
+    assert found.injectivity_margin < 0.1 and abs(found.reach - 0.2) < 1e-6
+
+
+def test_relative_errors_do_not_depend_on_the_scale_of_the_metric(rng):
+    B = rng.standard_normal((4, 2, 2))
+    H = B @ np.swapaxes(B, 1, 2) + 0.1 * np.eye(2)
+    J = np.swapaxes(np.linalg.cholesky(H), 1, 2)
+    assert relative_metric_error(J, H).max() < 1e-13
+    for size in (1e-8, 1e8):
+        found = relative_metric_error(1.01 * np.sqrt(size) * J, size * H)
+        assert np.allclose(found, 1.01**2 - 1, rtol=1e-9)
+    J[1, 0, 0] = np.nan
+    assert np.isnan(relative_metric_error(J, H)).tolist() == [False, True, False, False]
+
+
+def test_a_nan_is_never_certified():
+    fields = {
+        "metric_error": 1e-12, "n_points": 10, "tol": 1e-8, "witness": np.zeros(2), "derivative_error": 1e-9,
+        "injectivity_margin": 0.5, "condition": 1.0, "reach": 1.0,
+    }  # fmt: skip
+    assert Certificate(**fields)
+    for name in ("metric_error", "derivative_error", "injectivity_margin"):
+        assert not Certificate(**{**fields, name: np.nan})

@@ -64,3 +64,25 @@ def test_bad_input_is_named(name):
     with pytest.raises(gf.GeoflowError) as caught:
         BAD[name]()
     assert caught.value.got and caught.value.wanted
+
+
+def test_an_exact_rule_is_passed_over_for_another_ambient_dimension():
+    R = P["log_sum_exp"](2)
+    assert gf.realize(R, SQUARE).exact and gf.realize(R, SQUARE, ambient_dim=3).exact
+    F = gf.realize(R, SQUARE, tol=1e-6, ambient_dim=5, max_degree=14)
+    assert F.method == "spectral" and F.ambient_dim == 5 and "D = 3" in F.reason
+    with pytest.raises(gf.RealizationError, match=r"no exact rule .*D = 3"):
+        gf.realize(R, SQUARE, method="exact", ambient_dim=4)
+
+
+def test_progress_is_told_stage_by_stage():
+    told = []
+    F = gf.realize(black_box(P["quartic"](2)), SQUARE, tol=1e-6, advance=lambda name, stage: told.append((name, stage)))
+    assert [name for name, _ in told] == ["spectral"] * len(told) and [stage for _, stage in told] == F.stages
+
+
+def test_a_bare_metric_has_no_potential(rng):
+    F = gf.realize_metric(P["quartic"](2).kernel.hessian, ([-1, -1], [1, 1]), tol=1e-6)
+    w = rng.uniform(-0.9, 0.9, (5, 2))
+    assert F.potential is None and F.certificate and F.metric_error(w).max() <= 1e-6
+    assert F.parametrization.check_commuting(F.embedding(w))

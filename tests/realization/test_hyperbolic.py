@@ -28,3 +28,13 @@ def test_blanusa_plane_is_isometric_and_smooth_across_its_seams():
         up, down = BlanusaPlane().jet(w + e), BlanusaPlane().jet(w - e)
         assert np.allclose((up[0] - down[0]) / (2 * h), J[:, :, i], atol=1e-5 * np.abs(J).max())
         assert np.allclose((up[1] - down[1]) / (2 * h), S[:, :, :, i], atol=1e-4 * np.abs(S).max())
+
+
+def test_the_image_of_the_hyperbolic_plane_is_periodic_in_one_direction_only():
+    plane, w = BlanusaPlane(), np.array([[0.3, 0.2], [0.3, 0.9], [-2.1, 0.2]])
+    assert (plane.dim, plane.ambient_dim) == (2, 6)
+    value, J, S = plane.jet(w)
+    assert value.shape == (3, 6) and J.shape == (3, 6, 2) and S.shape == (3, 6, 2, 2)
+    assert np.allclose(S, np.swapaxes(S, 2, 3), atol=1e-12)
+    gaps = np.linalg.norm(value[:, None] - value[None], axis=-1) + np.eye(3)
+    assert gaps.min() > 1e-3

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from geoflow.realization.embedding import Embedding
+from geoflow.realization.nearest import NearestPoint, solve_or_nan
+
 
 def test_a_batch_with_a_point_over_the_edge_keeps_the_others(realized):
     F = realized("spectral, log-sum-exp")
@@ -11,3 +14,52 @@ def test_a_batch_with_a_point_over_the_edge_keeps_the_others(realized):
     moved = F.embedding(w) + np.einsum("nDi,i->nD", J, [0.05, 0.0])
     value = np.asarray(G.kernel.value(moved))
     assert np.isnan(value[1]).all() and np.allclose(value[0], [0.15, 0.2], atol=2e-3)
+
+
+class Circle(Embedding):
+    """(cos w, sin w)."""
+
+    dim, ambient_dim = 1, 2
+
+    def jet(self, w):
+        c, s = np.cos(w[:, 0]), np.sin(w[:, 0])
+        value, first = np.stack([c, s], axis=-1), np.stack([-s, c], axis=-1)
+        return value, first[..., None], -value[..., None, None]
+
+
+def arc(low, high):
+    def inside(w):
+        return np.isfinite(w[:, 0]) & (w[:, 0] >= low) & (w[:, 0] <= high)
+
+    return NearestPoint(Circle(), inside, lambda n: np.linspace(low, high, n)[:, None])
+
+
+def test_the_nearest_point_of_a_circle_is_the_angle(rng):
+    w = rng.uniform(-1.2, 1.2, (20, 1))
+    x = rng.uniform(0.6, 1.4, (20, 1)) * Circle().value(w)
+    foot = arc(-1.5, 1.5)(x)
+    assert np.allclose(foot.w, w, rtol=1e-10, atol=1e-12)
+    assert np.allclose(foot.distance, np.abs(np.linalg.norm(x, axis=1) - 1), atol=1e-12)
+    assert np.abs(np.einsum("nDi,nD->ni", foot.J, foot.offset)).max() < 1e-10  # what is left is normal
+    assert np.allclose(foot.A[:, 0, 0], np.linalg.norm(x, axis=1), rtol=1e-10)  # 1 - <x - F, F''>
+
+
+def test_what_is_nearest_to_a_point_beyond_the_end_is_not_on_the_arc():
+    foot = arc(-1.0, 1.0)(np.array([[np.cos(1.3), np.sin(1.3)], [1.0, 0.0], [np.nan, 0.0]]))
+    assert np.isnan(foot.w[[0, 2]]).all() and np.allclose(foot.w[1], 0, atol=1e-12)
+
+
+def test_the_last_answer_is_followed_and_a_jump_starts_again():
+    nearest = arc(-3.0, 3.0)
+    for w in np.r_[np.linspace(0.0, 2.5, 20), -2.5, 0.3]:
+        assert np.allclose(nearest(1.1 * Circle().value(np.array([[w]]))).w, w, atol=1e-10)
+    x = Circle().value(np.array([[0.5]]))
+    assert nearest(x) is nearest(x.copy())
+
+
+def test_singular_systems_are_nan_only_where_they_are_not_finite():
+    A, b = np.array([np.eye(2), np.diag([np.nan, 1.0]), 2 * np.eye(2)]), np.ones((3, 2))
+    found = solve_or_nan(A, b)
+    assert found[0].tolist() == [1, 1] and np.isnan(found[1]).all() and found[2].tolist() == [0.5, 0.5]
+    assert np.isfinite(solve_or_nan(np.zeros((1, 2, 2)), np.ones((1, 2)))).all()
+    assert solve_or_nan(A, np.ones((3, 2, 4))).shape == (3, 2, 4)

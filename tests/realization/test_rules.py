@@ -6,6 +6,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import geoflow as gf
+from geoflow.realization.rules import exact_embedding
 from geoflow.theorems import laws
 
 P, Box = gf.catalog.potentials, gf.domains.Box
@@ -60,3 +61,26 @@ def test_exact_rules_reach_1e_12_away_from_the_boundary(name):
     centre = R.domain.interior_point()
     w = centre + 0.7 * (R.domain.random_point(2000, bound=0.4, rng=3) - centre)
     assert laws.embedding_is_isometric(F, w)[0] <= 1e-12
+
+
+def test_rules_are_told_in_words_and_what_has_no_structure_has_none():
+    for build, words in [
+        (lambda: P["negative_entropy"](2), "ridge sum of 2"),
+        (lambda: 3 * P["burg"](2), "3 (ridge sum of 2)"),
+        (lambda: P["burg"](2).tilt([1.0, 1.0]), "ridge sum of 2"),
+        (lambda: P["log_sum_exp"](2), "dual of (ridge sum of 3)"),
+        (lambda: gf.product(P["burg"](1), P["burg"](2)), "ridge sum of 1 x ridge sum of 2"),
+        (lambda: P["gaussian_log_partition"](2), "hyperbolic plane"),
+        (lambda: gf.LegendreFunction(lambda w: anp.cosh(w[..., 0]), 1), "one variable: F = int sqrt(R'')"),
+    ]:
+        assert exact_embedding(build())[1] == words
+    quartic, burg = P["quartic"](2), P["burg"](2)
+    for R in (quartic, quartic + burg, 2 * quartic, gf.product(quartic, burg), quartic.compose_affine(2.0)):
+        assert exact_embedding(R) is None
+
+
+def test_one_variable_needs_no_structure(rng):
+    R = gf.LegendreFunction(lambda w: anp.cosh(w[..., 0]) + w[..., 0] ** 4, 1)
+    F, w = exact_embedding(R)[0], rng.uniform(-1, 1, (5, 1))
+    assert np.allclose(F.jacobian(w)[:, 0, 0] ** 2, R.hessian(w)[:, 0, 0], rtol=1e-13)
+    assert F.ambient_dim == 1

@@ -41,3 +41,30 @@ def test_a_flow_that_reaches_the_edge_of_the_box_stops_there(realized):
     F = realized("spectral, log-sum-exp")
     flow = gf.gradient_flow(lambda w: -w[..., 0] * 2.0, F.parametrization, F.embedding([0.0, 0.0]), 50.0)
     assert not flow.success and flow.w[-1, 0] == pytest.approx(1.0, abs=1e-2)
+
+
+def test_projections_to_a_curve_in_the_plane(rng):
+    """F(w) = 2 sqrt w for the entropies: M is a quadrant of R^2, and everything there is on it."""
+    F = gf.realize(gf.catalog.potentials["negative_entropy"](2), tol=1e-11)
+    M, G = F.parametrization.space, F.parametrization
+    x = rng.uniform(0.5, 2, (4, 2))
+    assert M.belongs(x).all() and np.allclose(M.projection(x), x, atol=1e-12) and (M.distance_to(x) < 1e-12).all()
+    assert np.allclose(G(x), x**2 / 4, rtol=1e-12)
+    assert np.allclose(M.to_tangent(np.ones((4, 2)), x), 1, atol=1e-12)
+    assert not M.belongs(np.ones(3)) and np.isnan(M.distance_to(np.array([-1.0, 1.0])))
+
+
+def test_derivatives_of_gradients_are_differences_along_the_manifold(realized, rng):
+    F, h = realized("spectral, a sphere"), 1e-5
+    kernel, w, dw = F.parametrization.kernel, rng.uniform(-0.6, 0.6, (3, 2)), rng.standard_normal((3, 4, 2))
+    v = np.einsum("nDi,nmi->nmD", F.jacobian(w), dw)
+    x = F.embedding(w)
+    for f, derivative in [
+        (kernel.gradients, kernel.derivative_of_gradients),
+        (kernel.cometric, kernel.derivative_of_cometric),
+    ]:
+        found = derivative(x, v)
+        for m in range(4):
+            up, down = (f(F.embedding(w + s * dw[:, m])) for s in (h, -h))
+            assert np.allclose(found[:, m], (up - down) / (2 * h), rtol=1e-6, atol=1e-6)
+    assert np.isnan(kernel.value(np.full((1, 3), 50.0))).all()

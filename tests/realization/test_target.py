@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.realization.target import Target, as_region, checked_metric
 
 P, Box = gf.catalog.potentials, gf.domains.Box
 SQUARE = Box([-1, -1], [1, 1])
@@ -40,3 +41,76 @@ def test_what_has_no_realization_is_refused_at_a_point(name):
     with pytest.raises(error) as caught:
         call()
     assert np.shape(caught.value.point) == (2,) and caught.value.got and caught.value.wanted
+
+
+def test_a_target_is_the_hessian_on_the_domain_or_on_a_region(rng):
+    R, w = P["burg"](2), rng.uniform(0.5, 1.5, (4, 2))
+    whole, part = Target.hessian(R), Target.hessian(R, Box([0.5, 0.5], [1, 1]))
+    assert whole.region is R.domain and whole.box is None and whole.name == R.name
+    assert part.box is part.region and np.array_equal(part.metric(w), R.hessian(w))
+    assert Target(whole.metric, SQUARE).name == "metric"
+    assert whole.inside(np.array([[1.0, 1.0], [-1.0, 1.0]])).tolist() == [True, False]
+    assert Target.hessian(R, SQUARE).inside(np.array([[0.5, 0.5], [-0.5, 0.5], [2.0, 2.0]])).tolist() == [
+        True, False, False
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "target",
+    [Target.hessian(P["quartic"](2), SQUARE), Target.hessian(P["burg"](2)), Target.hessian(P["simplex_entropy"](2)),
+     Target.hessian(P["burg"](2), gf.domains.Ball([0.5, 0.5], 2.0))],
+    ids=["box", "orthant", "simplex", "ball across the boundary"],
+)  # fmt: skip
+def test_samples_are_inside_and_the_room_about_them_too(target):
+    points = target.sample(100, np.random.default_rng(0))
+    assert points.shape == (100, 2) and target.inside(points).all() and np.ptp(points, axis=0).min() > 0.1
+    assert np.array_equal(points, target.sample(100, np.random.default_rng(0)))
+    room = target.room(points)
+    assert (room > 0).all() and (room <= 1).all()
+    for e in np.concatenate([np.eye(2), -np.eye(2)]):
+        assert target.inside(points + room[:, None] * e).all()
+
+
+def test_room_is_found_to_a_factor_of_two():
+    room = Target.hessian(P["burg"](2)).room(np.array([[0.3, 5.0], [7.0, 9.0]]))
+    assert room.tolist() == [0.25, 1.0]
+
+
+def test_a_definite_metric_is_let_through_and_one_that_dips_between_the_points_is_not():
+    Target.hessian(P["log_sum_exp"](2), SQUARE).require_definite()
+    Target.hessian(P["burg"](2), Box([0.1, 0.1], [1, 1])).require_in_domain()
+
+    def dips(w):
+        """Negative in a disc of radius 0.02 about a point of no grid."""
+        low = ((w - [0.31415, 0.2718]) ** 2).sum(-1) - 4e-4
+        return np.einsum("n,ij->nij", np.ones(len(w)), np.diag([1.0, 0.0])) + np.einsum(
+            "n,ij->nij", low, np.diag([0.0, 1.0])
+        )
+
+    with pytest.raises(gf.NotLegendreError, match="not positive definite") as caught:
+        Target(dips, SQUARE).require_definite()
+    assert np.linalg.norm(caught.value.point - [0.31415, 0.2718]) < 0.02 and caught.value.eigenvalue < 0
+
+
+def test_regions_in_every_form():
+    assert as_region(None, 2) is None
+    box = as_region(([-1, -1], [1, 1]), 2)
+    assert isinstance(box, Box) and box.upper.tolist() == [1, 1]
+    ball = gf.domains.Ball([0.0, 0.0])
+    assert as_region(ball, 2) is ball
+    with pytest.raises(gf.ShapeError, match="dimension 2"):
+        as_region(ball, 3)
+    with pytest.raises(gf.ArgumentError, match="pair"):
+        as_region(3.0, 2)
+
+
+def test_a_users_metric_is_checked_at_every_call():
+    metric = checked_metric(lambda w: np.broadcast_to(np.eye(2), (*w.shape, 2)), 2)
+    assert metric(np.zeros((3, 2))).shape == (3, 2, 2)
+    with pytest.raises(gf.ShapeError, match="metric_matrix"):
+        checked_metric(lambda w: np.eye(3), 2)(np.zeros((1, 2)))
+    tilted = checked_metric(lambda w: np.eye(2) + w[:, :1, None] * np.array([[0.0, 1.0], [0.0, 0.0]]), 2)
+    assert tilted(np.zeros((2, 2))).shape == (2, 2, 2)
+    with pytest.raises(gf.NotLegendreError, match="not symmetric") as caught:
+        tilted(np.array([[0.0, 0.0], [0.5, 0.0]]))
+    assert caught.value.point.tolist() == [0.5, 0.0]

@@ -19,3 +19,27 @@ def test_analytic_centre_is_a_positive_decomposition_and_optimal():
     assert np.abs(residual).max() <= 1e-9 * np.abs(1 / c).max()
     with pytest.raises(gf.ConvergenceError):
         twist.analytic_centre(np.diag([1.0, -0.5, 1.0])[None], lines)
+
+
+def test_lines_are_spread_and_span_the_matrices():
+    for n, d in [(3, 2), (9, 3), (14, 4)]:
+        lines = twist.spread_lines(n, d)
+        assert lines.shape == (n, d) and np.allclose(np.linalg.norm(lines, axis=1), 1)
+        upper = np.triu_indices(d)
+        squares = np.stack([np.outer(a, a)[upper] for a in lines])
+        assert np.linalg.matrix_rank(squares) == min(n, d * (d + 1) // 2)
+        cosines = np.abs(lines @ lines.T) - np.eye(n)
+        assert cosines.max() < 0.99
+
+
+def test_higher_frequencies_make_smaller_errors():
+    """The twist adds an error of the size of one over the frequency, which its corrections reduce."""
+    R = gf.catalog.potentials["log_sum_exp"](2)
+    box, errors = gf.domains.Box([-1, -1], [1, 1]), []
+    for frequency in (2.0, 30.0):
+        try:
+            F = gf.realize(gf.LegendreFunction(R.potential, 2), box, tol=1e-13, method="twist", frequency=frequency)
+        except gf.RealizationError as error:
+            F = error.realization
+        errors.append(F.certificate.metric_error)
+    assert errors[1] < 0.1 * errors[0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from geomstats.geometry.base import VectorSpaceOpenSet
+from geomstats.geometry.poincare_ball import PoincareBall
 
 import geoflow as gf
 
@@ -45,3 +46,27 @@ def test_bad_domains():
         gf.domains.Orthant(0)
     with pytest.raises(gf.ShapeError):
         gf.domains.Orthant(2).require(np.ones(3))
+
+
+def test_regions_and_numbers_and_manifolds_as_domains():
+    assert isinstance(gf.domains.as_domain(3), gf.domains.WholeSpace)
+    cone = gf.domains.Region(2, lambda w: w[..., 0] > np.abs(w[..., 1]), [1.0, 0.0], "a cone")
+    assert gf.domains.as_domain(cone) is cone and str(cone) == "a cone"
+    assert cone.belongs(np.array([[1.0, 0.5], [0.5, 1.0], [np.nan, 0.0]])).tolist() == [True, False, False]
+    disc = gf.domains.as_domain(PoincareBall(2))
+    assert disc.belongs([0.5, 0.5]) and not disc.belongs([0.9, 0.9]) and disc.belongs(disc.interior_point())
+    for bad in ("R2", True, 1.5):
+        with pytest.raises(gf.ArgumentError, match="domain"):
+            gf.domains.as_domain(bad)
+
+
+def test_a_tolerance_accepts_the_boundary():
+    box = gf.domains.Box([0.0], [1.0])
+    assert not box.belongs([1.0]) and box.belongs([1.0], atol=1e-9) and not box.belongs([1.1], atol=1e-9)
+
+
+def test_interior_points_are_at_the_centre():
+    assert gf.domains.Box([0, -np.inf], [2, 1]).interior_point()[0] == 1
+    assert np.allclose(gf.domains.Simplex(2).interior_point(), 1 / 3)
+    centre = gf.domains.Polytope([[1.0, 0], [-1, 0], [0, 1], [0, -1]], [1, 1, 0.5, 0.5]).interior_point()
+    assert abs(centre[1]) < 1e-9

@@ -19,7 +19,15 @@ from geomstats.geometry.stiefel import Stiefel
 
 import geoflow as gf
 from geoflow.maps.kernel import FunctionKernel
-from geoflow.spaces.gradients import by_linear_solve, riemannian_gradient
+from geoflow.spaces.gradients import (
+    CometricMetric,
+    as_space,
+    belongs,
+    by_linear_solve,
+    membership,
+    riemannian_gradient,
+    seeded_points,
+)
 from geoflow.theorems import laws
 
 
@@ -160,3 +168,67 @@ def test_a_users_level_set_and_immersed_set(rng):
     assert gf.Parametrization(lambda u: u, Graph(1.0, 0.0), 2).check_commuting(u)
     with pytest.raises(gf.NotCommutingError):
         gf.mirror_map(gf.Parametrization(lambda u: u, paraboloid, 2), np.array([0.5, 0.7]))
+
+
+def test_numbers_are_euclidean_spaces_and_anything_else_is_refused():
+    assert isinstance(as_space(3), Euclidean) and as_space(3).dim == 3
+    sphere = Hypersphere(2)
+    assert as_space(sphere) is sphere
+    for bad in (0, -1, True, 2.0, "R3", None):
+        with pytest.raises(gf.ArgumentError, match="space"):
+            as_space(bad)
+
+
+def test_membership_is_asked_only_of_open_sets():
+    assert membership(Euclidean(2)) is None and membership(Hypersphere(2)) is None
+    X = np.array([np.eye(2), np.diag([1.0, -1.0]), np.diag([1e-3, 2.0])])
+    assert membership(SPDMatrices(2))(X).tolist() == [True, False, True]
+    assert membership(PoincareBall(2))(np.array([[0.1, 0.2], [0.9, 0.9]])).tolist() == [True, False]
+
+
+def test_belonging_to_a_product_is_belonging_to_the_factors():
+    space = ProductManifold([Hypersphere(1), SPDMatrices(2)])
+    good, off, indefinite = [0.6, 0.8, 1, 0, 0, 1], [0.6, 0.9, 1, 0, 0, 1], [0.6, 0.8, 1, 0, 0, -1]
+    assert belongs(space, np.array([good, off, indefinite], dtype=float)).tolist() == [True, False, False]
+    assert belongs(Graph(1.0, 2.0), np.array([[3.0, 4.0], [np.nan, 0.0]])).tolist() == [True, False]
+
+
+def test_seeded_points_leave_the_global_generator_alone():
+    np.random.seed(5)
+    wanted = np.random.uniform(size=3)
+    np.random.seed(5)
+    first = seeded_points(Hypersphere(2), 4)
+    assert np.array_equal(np.random.uniform(size=3), wanted)
+    assert first.shape == (4, 3) and np.array_equal(first, seeded_points(Hypersphere(2), 4))
+
+    class Unsampled(Hypersphere):
+        def random_point(self, n_samples=1, bound=1.0):
+            raise NotImplementedError
+
+    assert seeded_points(Unsampled(2), 4) is None
+
+
+def test_an_immersion_in_a_curved_space_is_refused():
+    class Curve(ImmersedSet):
+        def __init__(self):
+            super().__init__(dim=1)
+
+        def _define_embedding_space(self):
+            return Hypersphere(2)
+
+        def immersion(self, point):
+            return anp.concatenate([anp.cos(point), anp.sin(point), 0 * point], axis=-1)
+
+    with pytest.raises(gf.ArgumentError, match="immersed in Hypersphere"):
+        riemannian_gradient(Curve())
+
+
+def test_a_metric_known_by_its_cometric(rng):
+    space = gf.domains.Orthant(2)
+    space.equip_with_metric(CometricMetric, cometric=lambda w: w[..., None] * np.eye(2))
+    w, e = rng.uniform(0.5, 2, (3, 2)), rng.standard_normal((3, 4, 2))
+    assert np.allclose(space.metric.metric_matrix(w), np.eye(2) / w[..., None], rtol=1e-14)
+    assert np.allclose(riemannian_gradient(space)(e, w), e * w[:, None, :], rtol=1e-14)
+    assert np.allclose(space.metric.inner_product(e[:, 0], e[:, 1], w), (e[:, 0] * e[:, 1] / w).sum(-1), rtol=1e-13)
+    with pytest.raises(np.linalg.LinAlgError):
+        space.metric.metric_matrix(np.zeros(2))

@@ -6,7 +6,13 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import geoflow as gf
-from geoflow.theorems.converse import converse_figures, converse_tolerances
+from geoflow.theorems.converse import (
+    converse_example,
+    converse_figures,
+    converse_losses,
+    converse_tolerances,
+    verify_potential,
+)
 
 P = gf.catalog.potentials
 
@@ -55,3 +61,35 @@ def test_the_theorem_on_an_exact_realization(name):
     F = gf.realize(EXACT[name][0](), tol=1e-11)
     figures = converse_figures(F, seed=5)
     assert all(value <= converse_tolerances(F)[key] for key, value in figures.items()), figures
+
+
+def test_a_row_of_the_converse_theorem():
+    row = verify_potential("burg", P["burg"](2))
+    assert row and row.details["d"] == row.details["D"] == 2 and "exact" in row.details["method"]
+    F = row.results["realization"]
+    assert set(converse_tolerances(F)) == {"metric", "gap", "distance", "bracket", "round trip"} <= set(row.figures)
+    assert "round trip" not in verify_potential("burg", P["burg"](2), largest_round_trip=1).figures
+
+
+def test_a_potential_that_cannot_be_realized_is_a_row_that_fails():
+    refused = verify_potential("quartic", P["quartic"](2), method="spectral", max_degree=3)
+    assert not refused and refused.error and refused.results["realization"].certificate.metric_error > 1e-8
+    outside = verify_potential("burg", P["burg"](2), ([-1, -1], [1, 1]))
+    assert not outside and "DomainError" in outside.error and not outside.results
+    exact = verify_potential("quartic", P["quartic"](2), method="exact")
+    assert not exact and exact.error and not exact.figures
+
+
+def test_tolerances_follow_the_certified_error(realized):
+    F = realized("spectral, a sphere")
+    loose = converse_tolerances(F)
+    assert loose["metric"] == F.certificate.tol and all(value >= F.certificate.metric_error for value in loose.values())
+
+
+def test_losses_stay_in_the_region_and_a_flow_can_be_drawn(rng):
+    F = gf.realize(P["simplex_entropy"](2), tol=1e-10)
+    w0 = F.region.interior_point()
+    assert set(converse_losses(F, w0, rng)) == {"quadratic", "logistic", "time-dependent"}
+    flow, mirror = converse_example(F)
+    assert flow.success and mirror.success and F.region.belongs(mirror.w).all()
+    assert np.abs(flow.w - mirror.w).max() < 1e-6 and np.ptp(mirror.w, axis=0).min() > 1e-2

@@ -3,6 +3,9 @@
 Entries that exist in a few dimensions only are run in the largest.
 """
 
+import dataclasses
+
+import numpy as np
 import pytest
 
 import geoflow as gf
@@ -23,3 +26,50 @@ def test_gradient_flow_is_mirror_flow(name, d):
         assert report.passed and report.unwrap() is report, str(report)
         assert laws.equivalence_gap(report)[0] <= 1e-7
         assert laws.dual_coordinate_is_loss_integral(report)[0] <= 1e-8
+
+
+def test_a_case_made_from_a_users_map_stays_in_reach(rng):
+    G = gf.Parametrization(lambda x: x**3, 2, 2)
+    case = verify.case_of(G, [1.0, 1.0])
+    assert case.mu_bound < 1 / 4.5  # 3 mu x^2 = x' ends at s = 1 / (3 mu)
+    assert case.sample(5, rng).shape == (5, 2) and case.reach(5, rng).shape == (5, 2) and case.legendre is None
+    assert np.array_equal(case.x0, [1.0, 1.0])
+    without = verify.case_of(G)
+    assert ((without.x0 >= 0.5) & (without.x0 <= 1.5)).all()
+
+
+def test_losses_of_a_case_are_of_three_kinds(rng):
+    case = gf.catalog.parametrizations["square"](2)
+    losses = verify.standard_losses(case, rng)
+    assert tuple(losses) == LOSSES
+    assert isinstance(losses["quadratic"], gf.LeastSquares) and isinstance(losses["logistic"], gf.LogisticLoss)
+    w = case.parametrization(case.x0)
+    assert losses["time-dependent"](w, 0.0) != losses["time-dependent"](w, 1.0)
+
+
+def test_rows_of_maps_outside_the_theorem():
+    for name, entry in gf.catalog.noncommuting.items():
+        row = verify.verify_refusal(entry)
+        assert row and row.details["refused"] and row.figures["bracket"] > 1e-3, name
+    accepted = verify.verify_refusal(gf.catalog.parametrizations["square"])
+    assert not accepted and accepted.error == "accepted"
+    parabola = verify.verify_case("parabola", gf.catalog.noncommuting["parabola"]())
+    assert not parabola and parabola.details["refused"] and parabola.figures["bracket"] > 1e-3
+    degenerate = gf.Parametrization(lambda x: gf.autodiff.concatenate([x, x], axis=-1), 1, 2)
+    row = verify.verify_case("twice", verify.case_of(degenerate, [1.0]))
+    assert not row and "NotRegularError" in row.error
+
+
+def test_a_row_names_its_steps_and_its_laws():
+    steps = []
+    row = verify.verify_case("square", gf.catalog.parametrizations["square"](1), advance=steps.append)
+    assert steps[0] == "brackets" and "lift" in steps and f"flows, {LOSSES[0]} loss" in steps
+    assert set(row.details["laws"]) <= set(laws.LAWS) and len(row.details["laws"]) >= 8
+    assert row.details["source"] == "closed form" and row.details["d"] == 1
+
+
+def test_a_wrong_closed_form_fails_its_row():
+    case = gf.catalog.parametrizations["square"](2)
+    wrong = dataclasses.replace(case, legendre=1.01 * case.legendre)
+    row = verify.verify_case("square", wrong)
+    assert not row and {"gap", "grad R"} <= set(row.failures)

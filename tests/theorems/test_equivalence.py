@@ -45,3 +45,31 @@ def test_the_wrong_potential_is_found_out():
         report.unwrap()
     # a gradient flow of another map does not satisfy the dual law either
     assert wrong.parametrization.check_commuting(case.x0)
+
+
+def test_a_report_of_flows_that_stop_compares_what_both_have():
+    """Squares and a loss that pushes w to 0: both flows go on; with cubes pushed outward both blow up."""
+    cube = gf.catalog.parametrizations["cube"](1)
+    report = gf.verify_equivalence(lambda w: -w[0], cube.parametrization, cube.x0, 2.0, legendre=cube.legendre)
+    assert not report and set(report.failures) & {"gradient flow", "mirror flow"}
+    with pytest.raises(gf.ConvergenceError):
+        report.unwrap()
+    assert len(report.gap_over_time) < 101 and report.gap_over_time[:10].max() < 1e-6
+
+
+def test_options_reach_both_integrations():
+    case = gf.catalog.parametrizations["hyperbolic"](2)
+    loss = gf.LeastSquares([[1.0, 0.5]], [0.4])
+    sharp, coarse = (
+        gf.verify_equivalence(loss, case.parametrization, case.x0, 1.0, case.legendre, **options)
+        for options in ({}, {"rtol": 1e-4, "atol": 1e-6, "method": "RK45"})
+    )
+    assert sharp and sharp.gap < 1e-9 and coarse.gap > 100 * sharp.gap
+    assert coarse.gradient_flow.method == coarse.mirror_flow.method == "RK45"
+    assert not gf.verify_equivalence(loss, case.parametrization, case.x0, 1.0, case.legendre, tol=1e-16)
+
+
+def test_a_map_outside_the_theorem_has_no_report():
+    case = gf.catalog.noncommuting["parabola"]()
+    with pytest.raises(gf.NotCommutingError):
+        gf.verify_equivalence(lambda w: w[0], case.parametrization, case.x0, 1.0)

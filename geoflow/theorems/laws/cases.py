@@ -12,7 +12,7 @@ import numpy as np
 from geomstats.numerics.geodesic import ExpODESolver
 from geomstats.numerics.ivp import GSIVPIntegrator
 
-from geoflow._typing import Array
+from geoflow._typing import Array, Map
 from geoflow.catalog.registry import Case, noncommuting, parametrizations, potentials
 from geoflow.flows.losses import LeastSquares
 from geoflow.flows.mirror import mirror_flow
@@ -83,10 +83,10 @@ class FalseOperations(Parametrization):
         return super().on_leaf(np.asarray(x0) * np.linspace(1.1, 0.9, self.dim))
 
 
-def with_operations(cls: type[Parametrization] = Parametrization) -> Arguments:
-    """(G, x0) of u^2 - v^2 as an object of a class."""
+def false_operations() -> Arguments:
+    """(G, x0) of u^2 - v^2 with operations that are wrong."""
     G, x0 = at_start()
-    return cls.from_kernel(G.kernel, G.space), x0
+    return FalseOperations.from_kernel(G.kernel, G.space), x0
 
 
 def square_loop(name: str) -> Arguments:
@@ -134,11 +134,9 @@ def entropy() -> tuple[LegendreFunction, Array]:
 
 def wrong(order: int) -> Arguments:
     """Negative entropy with one derivative off by a hundredth; that of order 3 is not symmetric either."""
-    R = entropy()[0]
+    R, name = entropy()[0], ("gradient", "hessian", "third_derivative")[order - 1]
     shift = 0.01 * np.arange(2) if order == 3 else 0.0
-    closed: dict[str, Any] = {
-        ("gradient", "hessian", "third_derivative")[order - 1]: lambda w: 1.01 * R.kernel.derivative(order, w) + shift
-    }
+    closed: dict[str, Any] = {name: lambda w: 1.01 * R.kernel.derivative(order, w) + shift}
     return LegendreFunction(R.potential, R.domain, **closed), W
 
 
@@ -163,15 +161,13 @@ def gaussian(exact: bool = True) -> HessianMetric:
 
 def with_velocity(exact: bool = True) -> Arguments:
     """The metric, the logarithm of B at A, and A."""
-    metric = gaussian(exact)
-    return metric, metric.log(B, A), A
+    return (metric := gaussian(exact)), metric.log(B, A), A
 
 
 def dual_pair(exact: bool = True) -> Arguments:
     """The entropy's dually flat manifold, or one whose dual connection is the primal one; vectors and two points."""
-    M: Any = DuallyFlatManifold(entropy()[0])
-    if not exact:
-        M.dual = M.primal
+    M = DuallyFlatManifold(entropy()[0])
+    M.dual = M.dual if exact else M.primal
     return M, W, W[::-1], *W
 
 
@@ -190,11 +186,6 @@ def report() -> EquivalenceReport:
     """Both flows of u^2 - v^2 under a quadratic loss."""
     G, x0 = at_start()
     return verify_equivalence(LOSS, G, x0, 3.0, legendre=case_of().legendre)
-
-
-def broken_report() -> EquivalenceReport:
-    """The same with gaps of a thousandth."""
-    return replace(report(), gap=1e-3, dual_gap=1e-3)
 
 
 @cache
@@ -244,7 +235,7 @@ def warped(name: str) -> Arguments:
 class FalseEmbedding(Embedding):
     """An embedding with its values and its derivatives multiplied by factors."""
 
-    def __init__(self, part: Embedding, factors: tuple[float, float, float]):
+    def __init__(self, part: Embedding, factors: tuple[float, ...]):
         self.part, self.factors, self.dim, self.ambient_dim = part, factors, part.dim, part.ambient_dim
 
     def jet(self, w: Array) -> Jet:
@@ -262,8 +253,8 @@ def realization() -> tuple[Realization, Array]:
 
 def false_realization(*factors: float) -> Arguments:
     """The same with its values, first and second derivatives multiplied."""
-    (F, w), (value, first, second) = realization(), factors
-    return Realization(FalseEmbedding(F.map, (value, first, second)), F.target, F.method, F.reason, F.certificate), w
+    F, w = realization()
+    return Realization(FalseEmbedding(F.map, factors), F.target, F.method, F.reason, F.certificate), w
 
 
 def false_inverse() -> Arguments:
@@ -276,19 +267,20 @@ def false_inverse() -> Arguments:
 
 def bent(w: Array) -> Array:
     """diag(1, 1 + w_1^2), which is not Hessian."""
-    return _diagonal(anp.ones(anp.shape(w)[:-1]), 1 + w[..., 0] ** 2)
+    return np.array([[1.0, 0.0], [0.0, 0.0]]) + (1 + w[..., :1, None] ** 2) * np.array([[0.0, 0.0], [0.0, 1.0]])
 
 
 def stretched(w: Array) -> Array:
     """diag(exp w_2, 1), another one."""
-    return _diagonal(anp.exp(w[..., 1]), anp.ones(anp.shape(w)[:-1]))
-
-
-def _diagonal(first: Array, second: Array) -> Array:
-    return anp.stack([first, 0 * first, 0 * second, second], axis=-1).reshape((*anp.shape(first), 2, 2))
+    return anp.exp(w[..., 1:, None]) * np.array([[1.0, 0.0], [0.0, 0.0]]) + np.array([[0.0, 0.0], [0.0, 1.0]])
 
 
 @cache
-def realized_metric() -> tuple[Realization, Array]:
-    """A realization of `bent`, and points."""
+def _realized_metric() -> tuple[Realization, Array]:
     return realize_metric(bent, Box([-1, -1], [1, 1])), np.random.default_rng(1).uniform(-0.8, 0.8, size=(10, 2))
+
+
+def realized_metric(metric: Map = bent) -> Arguments:
+    """A realization of `bent`, that metric or another, and points."""
+    F, w = _realized_metric()
+    return F, metric, w

@@ -18,28 +18,18 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Law:
-    """A statement that can be measured.
+    """A statement that can be measured: it holds where defect <= tol * scale.
 
-    Attributes
-    ----------
-    function : callable
-        Arguments to (defect, scale); the law holds where defect <= tol * scale.
-    domain : str
-        What it is a law of: "map" takes (G, x), "potential" (R, w), "induced" (R, w) with R of `mirror_map`,
-        "closed form" (induced R, R, w); anything else has arguments of its own.
-    tol : float
-    holds, broken : callable
-        No arguments to the law's arguments: a case of the theory, and a case made to break it.
-    figure : str
-        Its name in a row of `verify`, which runs the laws that have one.
+    The domain is what it is a law of: "map" takes (G, x), "potential" (R, w), "induced" (R, w) with R of `mirror_map`,
+    "closed form" (induced R, R, w); anything else has arguments of its own.
     """
 
     function: Callable[..., Defect]
     domain: str
     tol: float
-    holds: Callable[[], tuple[Any, ...]]
-    broken: Callable[[], tuple[Any, ...]]
-    figure: str = ""
+    holds: Callable[[], tuple[Any, ...]]  # the law's arguments in a case of the theory
+    broken: Callable[[], tuple[Any, ...]]  # and in a case made to break it
+    figure: str = ""  # its name in a row of `verify`, which runs the laws that have one
 
     @property
     def name(self) -> str:
@@ -92,7 +82,12 @@ def size_of(value: ArrayLike) -> float:
     return float(np.abs(value).max(initial=0.0)) if np.size(value) else 0.0
 
 
+def scale_of(*references: ArrayLike) -> float:
+    """The largest entry of all in absolute value, and never 0."""
+    return max(*map(size_of, references), float(np.finfo(float).tiny))
+
+
 def compare(value: ArrayLike, reference: ArrayLike) -> Defect:
     """Largest difference, and the largest entry of the reference."""
     value, reference = np.asarray(value, dtype=float), np.asarray(reference, dtype=float)
-    return size_of(value - reference), max(size_of(reference), float(np.finfo(float).tiny))
+    return size_of(value - reference), scale_of(reference)
