@@ -14,7 +14,7 @@ import autograd.numpy as anp
 import numpy as np
 
 import geoflow as gf
-from geoflow.theorems.direct import converse_figures
+from geoflow.theorems.converse import converse_figures
 
 
 def black_box(R: gf.LegendreFunction) -> gf.LegendreFunction:

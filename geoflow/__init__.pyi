@@ -1,6 +1,7 @@
 # The public names, and where each lives: the one list that the package, `dir` and type checkers read.
 from geoflow import catalog as catalog
 from geoflow._version import __version__ as __version__
+from geoflow.app import plotting as plotting
 from geoflow.errors import ArgumentError as ArgumentError
 from geoflow.errors import BackendError as BackendError
 from geoflow.errors import CheckError as CheckError

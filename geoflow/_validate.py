@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from geoflow._typing import Array
 from geoflow.errors import ArgumentError, ConvergenceError, NotFiniteError, ShapeError
+
+T = TypeVar("T")
 
 
 def describe(point: Any) -> str:
@@ -67,3 +71,12 @@ def require_converged(defect: float, tol: float, what: str, remedy: str) -> None
     """Raise `ConvergenceError` when a recomputed defect exceeds its tolerance, or is NaN."""
     if not defect <= tol:
         raise ConvergenceError(what, f"defect {defect:.1e}", f"at most {tol:.0e}", remedy, defect=defect)
+
+
+def as_options(kind: Callable[..., T], given: Mapping[str, Any], what: str) -> T:
+    """kind(**given) for a dataclass of options; `TypeError` in the name of the function that took an unknown one."""
+    allowed = list(inspect.signature(kind).parameters)
+    unknown = sorted(set(given) - set(allowed))
+    if unknown:
+        raise TypeError(f"{what}() got an unexpected keyword {unknown[0]!r}; the options are {', '.join(allowed)}")
+    return kind(**given)

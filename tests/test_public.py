@@ -57,3 +57,14 @@ def test_names_that_never_were_are_no_deprecated_ones():
     for name in ("affine", "Verify", "__wrapped__"):
         with pytest.raises(AttributeError, match="has no attribute"):
             getattr(gf, name)
+
+
+def test_old_names_check_their_arguments_and_say_what_to_write():
+    with pytest.warns(DeprecationWarning, match=r"G\.affine"):
+        affine_image = gf.affine_image
+    with pytest.raises(gf.ArgumentError, match="G; got int"):
+        affine_image(3, [[1.0]])
+    with pytest.warns(DeprecationWarning, match="geoflow.potentials.profiles"):
+        assert gf.profiles.PROFILES
+    with pytest.warns(DeprecationWarning, match="ImplicitDomain"):
+        assert gf.domains.Region is gf.domains.ImplicitDomain

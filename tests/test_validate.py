@@ -78,3 +78,12 @@ def test_times_that_do_are_kept():
 def test_the_wrong_kind_of_object_is_named_with_the_right_one(call, kind):
     with pytest.raises(gf.ArgumentError, match=f"wanted a gf.{kind}"):
         call()
+
+
+def test_unknown_options_are_named_with_the_function_that_took_them():
+    with pytest.raises(TypeError, match=r"mirror_flow\(\) got an unexpected keyword 'rtoll'; the options are rtol"):
+        gf.mirror_flow(lambda w: w[0], ENTROPY, [1.0, 1.0], 1.0, rtoll=1e-9)
+    with pytest.raises(TypeError, match=r"gradient_flow\(\) got an unexpected"):
+        gf.gradient_flow(lambda w: w[0], SQUARE, [1.0, 1.0], 1.0, rtoll=1e-9)
+    with pytest.raises(TypeError, match=r"realize\(\) got an unexpected keyword 'degree'; the options are ambient_dim"):
+        gf.realize(ENTROPY, degree=4)

@@ -155,13 +155,13 @@ def _realize(options: argparse.Namespace) -> int:
 
 
 def _draw_realization(F: Realization, folder: Path) -> None:
-    from geoflow.app import figures
+    from geoflow.app import plotting
     from geoflow.theorems.converse import converse_example
 
-    figures.save(figures.realized_surface(F), folder / "surface.png")
+    plotting.save(plotting.realized_surface(F), folder / "surface.png")
     if F.stages:
-        figures.save(figures.convergence(F), folder / "convergence.png")
-    figures.save(figures.flow_on_realization(F, *converse_example(F)), folder / "flow.png")
+        plotting.save(plotting.convergence(F), folder / "convergence.png")
+    plotting.save(plotting.flow_on_realization(F, *converse_example(F)), folder / "flow.png")
 
 
 def _print_realization(row: Row, F: Realization) -> None:

@@ -12,7 +12,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from geoflow import catalog
-from geoflow.app import diabetes, figures, tables
+from geoflow.app import diabetes, plotting, tables
 from geoflow.maps.holonomy import lift_curve, parallelogram
 from geoflow.maps.parametrization import Parametrization
 from geoflow.results import Row
@@ -79,17 +79,17 @@ def draw_rows(rows: Sequence[Row], folder: Path) -> None:
     for row in rows:
         if row.results:
             stem = "".join(c if c.isalnum() else "_" for c in row.name)
-            figures.save(figures.trajectories(row.results), folder / f"{stem}_trajectories.png")
-            figures.save(figures.gap_over_time(row.results), folder / f"{stem}_gap.png")
+            plotting.save(plotting.trajectories(row.results), folder / f"{stem}_trajectories.png")
+            plotting.save(plotting.gap_over_time(row.results), folder / f"{stem}_gap.png")
 
 
 def draw_direct(rows: Sequence[Row], folder: Path) -> None:
     """Trajectories of u^2 - v^2, and the gaps of all maps."""
     by_name = {row.name: row.results for row in rows if row.results}
     if "hyperbolic" in by_name:
-        figures.save(figures.trajectories(by_name["hyperbolic"]), folder / "trajectories.png")
+        plotting.save(plotting.trajectories(by_name["hyperbolic"]), folder / "trajectories.png")
     gaps = {name: reports["quadratic"] for name, reports in by_name.items() if "quadratic" in reports}
-    figures.save(figures.gap_over_time(gaps), folder / "gap.png")
+    plotting.save(plotting.gap_over_time(gaps), folder / "gap.png")
 
 
 def draw_bias(rows: Sequence[Row], folder: Path) -> None:
@@ -97,8 +97,8 @@ def draw_bias(rows: Sequence[Row], folder: Path) -> None:
     done = [row for row in rows if "limit" in row.results]
     if done:
         alphas, ratios = [row.details["alpha"] for row in done], [row.figures["l1 ratio"] or np.nan for row in done]
-        figure = figures.regularization_path(alphas, np.stack([row.results["limit"] for row in done]), ratios)
-        figures.save(figure, folder / "regularization_path.png")
+        figure = plotting.regularization_path(alphas, np.stack([row.results["limit"] for row in done]), ratios)
+        plotting.save(figure, folder / "regularization_path.png")
 
 
 def draw_converse(rows: Sequence[Row], folder: Path) -> None:
@@ -106,11 +106,11 @@ def draw_converse(rows: Sequence[Row], folder: Path) -> None:
     found = [row.results["realization"] for row in rows if "realization" in row.results]
     solved = [F for F in found if F.stages]
     for F in {F.method: F for F in solved}.values():
-        figures.save(figures.convergence(F), folder / f"convergence_{F.method}.png")
+        plotting.save(plotting.convergence(F), folder / f"convergence_{F.method}.png")
     if solved:
-        figures.save(figures.realized_surface(solved[0]), folder / "surface.png")
+        plotting.save(plotting.realized_surface(solved[0]), folder / "surface.png")
         flows = converse_example(solved[0])
-        figures.save(figures.flow_on_realization(solved[0], *flows), folder / "flow_on_realization.png")
+        plotting.save(plotting.flow_on_realization(solved[0], *flows), folder / "flow_on_realization.png")
 
 
 def draw_loops(folder: Path) -> None:
@@ -122,9 +122,9 @@ def draw_loops(folder: Path) -> None:
         # 12 points a side, so that the lift is drawn as the curve it is
         legs = [np.linspace(a, b, 12, endpoint=False) for a, b in pairwise(polygon)]
         loops[label] = lift_curve(G, case.x0, np.concatenate([*legs, polygon[-1:]]))
-    figures.save(figures.holonomy(loops), folder / "holonomy.png")
+    plotting.save(plotting.holonomy(loops), folder / "holonomy.png")
     # fields that commute and are not the coordinate axes
     Q = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     plane = Parametrization(lambda x: anp.square(x @ Q), 2, 2, name="rotated squares")
-    grid = figures.joint_flow_grid(plane, parabola.parametrization, [1.0, 0.4], [0.5, 0.2])
-    figures.save(grid, folder / "joint_flow_grid.png")
+    grid = plotting.joint_flow_grid(plane, parabola.parametrization, [1.0, 0.4], [0.5, 0.2])
+    plotting.save(grid, folder / "joint_flow_grid.png")

@@ -15,7 +15,7 @@ from geoflow.potentials.composition import RidgeSum
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES
 from geoflow.potentials.structure import Pullback, Ridges, Separable
-from geoflow.spaces.domains import Box, Region, Simplex
+from geoflow.spaces.domains import Box, ImplicitDomain, Simplex
 
 
 def separable(profile: str, name: str) -> Callable[[int], LegendreFunction]:
@@ -63,7 +63,7 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
         third_derivative=partial(structure.derivative, 3),
         conjugate=dual,
         name="simplex entropy",
-    ).with_structure(structure)
+    ).set_structure(structure)
     return primal, dual
 
 
@@ -105,7 +105,7 @@ def _gaussian_log_partition(d: int) -> LegendreFunction:
         hessian=_gaussian_hessian,
         third_derivative=_gaussian_third,
         name="Gaussian log-partition",
-    ).with_structure(Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart))
+    ).set_structure(Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart))
 
 
 def _symmetric(a: Array, b: Array, c: Array) -> Array:
@@ -143,7 +143,7 @@ def _log_det_spd(d: int) -> LegendreFunction:
     def determinant(w: Array) -> Array:
         return w[..., 0] * w[..., 2] - w[..., 1] ** 2
 
-    cone = Region(3, lambda w: (w[..., 0] > 0) & (determinant(w) > 0), [1.0, 0.0, 1.0], "SPD(2) as (a, b, c)")
+    cone = ImplicitDomain(3, lambda w: (w[..., 0] > 0) & (determinant(w) > 0), [1.0, 0.0, 1.0], "SPD(2) as (a, b, c)")
 
     def scale_chart(w: Array) -> Array:
         return anp.log(determinant(w))[..., None] / anp.sqrt(2.0)
@@ -176,7 +176,7 @@ def _log_det_spd(d: int) -> LegendreFunction:
         hessian=lambda w: anp.einsum("...iab,...jba->...ij", moved(w), moved(w)),
         third_derivative=third,
         name="-log det on SPD(2)",
-    ).with_structure(Pullback((("euclidean", scale_chart), ("hyperbolic plane", shape_chart)), from_charts))
+    ).set_structure(Pullback((("euclidean", scale_chart), ("hyperbolic plane", shape_chart)), from_charts))
 
 
 def _quartic(d: int) -> LegendreFunction:
@@ -210,7 +210,7 @@ def _quadratic_form(d: int) -> LegendreFunction:
         conjugate=dual,
         name="quadratic form",
         third_derivative=partial(structure.derivative, 3),
-    ).with_structure(structure)
+    ).set_structure(structure)
 
 
 def _soft_max_affine(d: int) -> LegendreFunction:

@@ -27,7 +27,7 @@ from geoflow.maps.reach import joint_flow
 from geoflow.metrics.identity_map import identity
 from geoflow.potentials.composition import product
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.spaces.domains import Region, WholeSpace
+from geoflow.spaces.domains import ImplicitDomain, WholeSpace
 
 
 def _case(G: Parametrization, x0: ArrayLike, dual: LegendreFunction | None = None, mu_bound: float = 0.3) -> Case:
@@ -96,7 +96,7 @@ def log_det_dual(A: ArrayLike, X0: ArrayLike) -> LegendreFunction:
     offset = np.linalg.slogdet(start)[1]
     return LegendreFunction(
         lambda mu: -anp.linalg.slogdet(precision(mu))[1] - offset,
-        Region(len(A), inside, np.zeros(len(A)), "{mu : X0^-1 - sum mu_i A_i > 0}"),
+        ImplicitDomain(len(A), inside, np.zeros(len(A)), "{mu : X0^-1 - sum mu_i A_i > 0}"),
         gradient=lambda mu: anp.einsum("...ij,dij->...d", anp.linalg.inv(precision(mu)), A),
         hessian=hessian,
         name="Q of affine-invariant measurements",

@@ -40,6 +40,10 @@ class Case:
     dual: LegendreFunction | None = None
     mu_bound: float = 0.5
 
+    def __post_init__(self) -> None:
+        if self.legendre is not None:
+            self.legendre.name = f"R of {self.parametrization.name}"  # not how it is composed
+
     def reach(self, n: int, rng: np.random.Generator) -> Array:
         """Random points w = G(psi(x0; mu)), |mu_i| <= mu_bound, that flows from x0 can reach; shape=[n, d]."""
         mu = rng.uniform(-self.mu_bound, self.mu_bound, size=(n, self.parametrization.codomain_dim))

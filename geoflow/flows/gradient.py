@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map
-from geoflow._validate import as_times, require_type
+from geoflow._validate import as_options, as_times, require_type
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.integrate import Solver, SolverOptions
@@ -23,6 +23,7 @@ def gradient_flow(
     G: Parametrization,
     x0: ArrayLike,
     t: ArrayLike,
+    *,
     regularizer: Map | None = None,
     schedule: Schedule | None = None,
     **solver: Unpack[SolverOptions],
@@ -52,7 +53,7 @@ def gradient_flow(
         For bad input. A flow that leaves the domain or blows up does not raise: it stops with a status.
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
-    x0, times, integrator = G.require_points(x0, "x0"), as_times(t), Solver(**solver)
+    x0, times, integrator = G.require_points(x0, "x0"), as_times(t), as_options(Solver, solver, "gradient_flow")
     w0, x0, d, D = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0), G.codomain_dim, G.dim
     pointwise = PointwiseLoss(loss, d)
     pointwise.require_scalar(w0[0], 0.0)

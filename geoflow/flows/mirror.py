@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
-from geoflow._validate import as_times, require_type
+from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.numerics.integrate import Solver, SolverOptions
@@ -28,6 +28,7 @@ def mirror_flow(
     R: LegendreFunction | RegularizedLegendreFunction,
     w0: ArrayLike,
     t: ArrayLike,
+    *,
     coordinates: str = "auto",
     schedule: Schedule | None = None,
     **solver: Unpack[SolverOptions],
@@ -57,7 +58,7 @@ def mirror_flow(
     DomainError, ShapeError, ArgumentError, NotFiniteError
         For bad input. A flow that leaves the domain or blows up does not raise: it stops with a status.
     """
-    times, integrator = as_times(t), Solver(**solver)
+    times, integrator = as_times(t), as_options(Solver, solver, "mirror_flow")
     regularized = isinstance(R, RegularizedLegendreFunction)
     if not regularized:
         require_type(R, LegendreFunction, "R")

@@ -9,6 +9,7 @@ from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, Bilinear, Map, Mask
 from geoflow.numerics import autodiff
+from geoflow.numerics.batches import inverse_or_nan
 from geoflow.spaces.gradients import membership, riemannian_gradient
 
 
@@ -73,18 +74,23 @@ class MapKernel(ABC):
         try:
             dmu = np.linalg.solve(gram, dw[..., None])[..., 0]
         except np.linalg.LinAlgError:
-            return np.full_like(x, np.nan), np.full_like(dw, np.nan)
+            dmu = np.einsum("nij,nj->ni", inverse_or_nan(gram), dw)
         dmu[singular] = np.nan
         return np.einsum("niD,ni->nD", rows, dmu), dmu
 
     def field(self, i: int) -> tuple[Map, Bilinear | None]:
         """grad G_i as a function of flat points, and its derivative (x, v) -> D(grad G_i)(x).v where that is closed."""
 
+        def gradient(x: Array) -> Array:
+            return self.gradients(x)[..., i, :]
+
         def derivative(x: Array, v: Array) -> Array:
+            if autodiff.is_traced(x) or autodiff.is_traced(v):  # a bracket of brackets
+                return autodiff.jvp(gradient, x, v)[1]
             x, v = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(v, dtype=float))
             return self.derivative_of_gradients(x, v[..., None, :])[..., 0, i, :]
 
-        return lambda x: self.gradients(x)[..., i, :], derivative
+        return gradient, derivative
 
 
 class FunctionKernel(MapKernel):

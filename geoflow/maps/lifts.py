@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 
-from geoflow._typing import Array, Map
+from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import describe, require_converged
 from geoflow.errors import DomainError, GeoflowError, NotCommutingError
 from geoflow.maps.kernel import MapKernel
+from geoflow.numerics.batches import inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Field, Stop, integrate_batch
 
 
@@ -114,12 +116,24 @@ class Leaf:
     def lift_or_nan(self, w: Array) -> LeafPoints:
         """The same for a kernel: NaN at the entries that have no lift, and nothing raised."""
         try:
-            return self.lift(w)
-        except GeoflowError:
-            if w.ndim > 1 and len(w) > 1:
-                return LeafPoints(*(np.stack(part) for part in zip(*(self.lift_or_nan(p) for p in w), strict=True)))
-        batch = w.shape[:-1]
+            with np.errstate(all="ignore"):
+                return self.lift(w)
+        except (GeoflowError, np.linalg.LinAlgError):
+            batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
+        if len(flat) > 1:
+            x, mu, Q = (np.stack(part) for part in zip(*map(self.lift_or_nan, flat), strict=True))
+            return LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
         return LeafPoints(*(np.full(shape, np.nan) for shape in ((*batch, self.kernel.dim), w.shape, batch)))
+
+    def reaches(self, w: ArrayLike) -> Mask:
+        """Which w, shape=[..., d], have a point over them; raises what `watch` raises on the way."""
+        w = np.asarray(w, dtype=float)
+        inside = np.zeros(w.shape[:-1], dtype=bool)
+        for index in np.ndindex(inside.shape):
+            with suppress(DomainError):
+                self.lift(w[index])
+                inside[index] = np.isfinite(w[index]).all()
+        return inside
 
     def follower(self) -> Callable[[Array], Array]:
         """w -> x(w) for an integrator, shape=[N, d] to [N, D]: each lift continues from the last; NaN where it ends."""
@@ -223,19 +237,26 @@ class LeafKernel(MapKernel):
         self.leaf, self.dim, self.codomain_dim = leaf, len(leaf.w0), len(leaf.w0)
 
     def value(self, x: Array) -> Array:
-        return x
+        return np.where(np.isfinite(self._over(x)[..., :1]), x, np.nan)
+
+    def jacobian(self, x: Array) -> Array:
+        return np.where(np.isfinite(self._over(x)[..., None, :1]), np.eye(self.dim), np.nan)
 
     def gradients(self, x: Array) -> Array:
-        return self.leaf.kernel.cometric(self.leaf.lift_or_nan(np.asarray(x, dtype=float)).x)
+        return self.leaf.kernel.cometric(self._over(x))
 
     def gradients_and_cometric(self, x: Array) -> tuple[Array, Array]:
         C = self.gradients(x)
         return C, C
 
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
-        points = self.leaf.lift_or_nan(np.asarray(x, dtype=float)).x
+        points = self._over(x)
         rows, C = self.leaf.kernel.gradients_and_cometric(points)
-        lifts = np.einsum("...aD,...am->...mD", rows, np.linalg.solve(C, np.swapaxes(directions, -1, -2)))
+        lifts = np.einsum("...aD,...ab,...mb->...mD", rows, inverse_or_nan(C), directions)
         return self.leaf.kernel.derivative_of_cometric(points, lifts)
+
+    def _over(self, w: Array) -> Array:
+        """x(w), the point of the leaf over w, NaN where there is none; shape=[N, D]."""
+        return self.leaf.lift_or_nan(np.asarray(w, dtype=float)).x
 
     derivative_of_cometric = derivative_of_gradients

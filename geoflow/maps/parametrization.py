@@ -8,7 +8,7 @@ import numpy as np
 from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.manifold import Manifold
 
-from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite, as_points, describe
 from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
 from geoflow.maps.brackets import (
@@ -25,7 +25,7 @@ from geoflow.maps.kernel import FunctionKernel, MapKernel
 from geoflow.maps.lifts import Leaf, LeafKernel
 from geoflow.numerics import autodiff
 from geoflow.results import Check
-from geoflow.spaces.domains import Region
+from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ class Parametrization:
         if isinstance(codomain_dim, bool) or not isinstance(codomain_dim, (int, np.integer)) or codomain_dim < 1:
             raise ArgumentError("codomain_dim", got=repr(codomain_dim), wanted="an integer, at least 1")
         self._place(as_space(space), name)
-        closed = None if jacobian is None else self._on_flat(jacobian)
-        self.kernel: MapKernel = FunctionKernel(self._on_flat(function), self.space, int(codomain_dim), closed)
+        closed = None if jacobian is None else self._flat_jacobian(jacobian)
+        self.kernel: MapKernel = FunctionKernel(self._flat_value(function), self.space, int(codomain_dim), closed)
         self.codomain_dim = int(codomain_dim)
         points = self.generic_points()
         finite = points is not None and probe_values(self._evaluate, points, name, self.point_shape)
@@ -131,7 +131,7 @@ class Parametrization:
             if closed is not None:
 
                 def derivative(x: Array, v: Array) -> Array:
-                    return self.unflatten(closed(self.flatten(np.asarray(x)), self.flatten(np.asarray(v))))
+                    return self.unflatten(closed(self.flatten(x), self.flatten(v)))
 
             return VectorField(lambda x: self.unflatten(flat(self.flatten(x))), name, derivative, self.space)
 
@@ -195,10 +195,7 @@ class Parametrization:
         leaf.watch(leaf.start[None])
         kernel = LeafKernel(leaf)
 
-        def inside(w: ArrayLike) -> Mask:
-            return np.isfinite(leaf.lift_or_nan(np.asarray(w, dtype=float)).Q)
-
-        space = Region(self.codomain_dim, inside, leaf.w0, f"range of {self.name} from x0")
+        space = ImplicitDomain(self.codomain_dim, leaf.reaches, leaf.w0, f"range of {self.name} from x0")
         space.equip_with_metric(CometricMetric, cometric=kernel.cometric)
         return Parametrization.from_kernel(kernel, space, f"{self.name} on a leaf", self.commuting_tol)
 
@@ -231,11 +228,12 @@ class Parametrization:
         inside = belongs(self.space, x.reshape(-1, self.dim)).reshape(batch)
         if not inside.all():
             index = tuple(int(i) for i in np.argwhere(~inside)[0])
+            open_set = isinstance(self.space, ConvexDomain)
             raise NotOnManifoldError(
                 f"{what} not on the manifold",
                 got=describe(x[index]) + (f" at batch entry {index}" if index else ""),
-                wanted=f"a point of {type(self.space).__name__} to 1e-8",
-                remedy="project it first with space.projection(x)",
+                wanted=f"a point of {self.space if open_set else f'{type(self.space).__name__} to 1e-8'}",
+                remedy="move it inside" if open_set else "project it first with space.projection(x)",
                 point=x[index],
                 index=index,
             )
@@ -277,17 +275,14 @@ class Parametrization:
         self.point_shape = tuple(int(n) for n in space.shape)
         self.dim, self.is_euclidean = int(np.prod(self.point_shape)), isinstance(space, Euclidean)
 
-    def _on_flat(self, function: Map) -> Map:
-        """A user's function of points, to shape=[..., d] or shape=[..., d, *point_shape], as one of flat points."""
-        if len(self.point_shape) == 1:
-            return function
-        axes = len(self.point_shape)
+    def _flat_value(self, function: Map) -> Map:
+        """A user's function of points, shape=[..., *point_shape] to shape=[..., d], as one of flat points."""
+        return function if len(self.point_shape) == 1 else lambda x: function(self.unflatten(x))
 
-        def flat(x: Array) -> Array:
-            value = function(self.unflatten(x))
-            return value if np.ndim(value) == np.ndim(x) else value.reshape((*np.shape(value)[:-axes], self.dim))
-
-        return flat
+    def _flat_jacobian(self, jacobian: Map) -> Map:
+        """A user's Jacobian, shape=[..., *point_shape] to shape=[..., d, *point_shape], as one of flat points."""
+        value = self._flat_value(jacobian)
+        return value if len(self.point_shape) == 1 else lambda x: self.flatten(value(x))
 
     def _as_points(self, x: ArrayLike, what: str = "point") -> Array:
         return as_points(x, self.point_shape, f"{what} of {self.name}")
@@ -305,4 +300,6 @@ class Parametrization:
         return value
 
     def _finite(self, value: Array, x: ArrayLike, what: str) -> Array:
+        if not np.isfinite(value).all():
+            self.require_points(x)  # of an open M, a point outside is the likelier cause
         return require_finite(value, np.asarray(x, dtype=float), len(self.point_shape), f"{what} of {self.name}")

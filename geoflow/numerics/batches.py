@@ -1,4 +1,4 @@
-"""Batches and blocks: consecutive blocks of an axis, and steps that are shortened entry by entry."""
+"""Batches: blocks of an axis, solves that give NaN at the entries that fail, steps shortened entry by entry."""
 
 from __future__ import annotations
 
@@ -6,13 +6,32 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from geoflow._typing import Index, Mask
+from geoflow._typing import Array, Index, Map, Mask
+from geoflow.errors import GeoflowError
 
 
 def consecutive(sizes: Sequence[int]) -> list[slice]:
     """Slices of the given lengths, one after the other."""
     ends = np.cumsum(sizes)
     return [slice(int(end) - int(size), int(end)) for end, size in zip(ends, sizes, strict=True)]
+
+
+def solved_or_nan(solve: Map, batch: Array, axes: int = 1) -> Array:
+    """solve(batch), of the shape of the batch; where that raises, entry by entry, NaN at those that raise.
+
+    An entry is an array of so many `axes`.
+    """
+    try:
+        return np.asarray(solve(batch))
+    except (GeoflowError, np.linalg.LinAlgError):
+        if batch.ndim == axes:
+            return np.full(batch.shape, np.nan)
+        return np.stack([solved_or_nan(solve, entry, axes) for entry in batch])
+
+
+def inverse_or_nan(A: Array) -> Array:
+    """Inverses of matrices, shape=[..., d, d]; NaN where singular."""
+    return solved_or_nan(np.linalg.inv, A, axes=2)
 
 
 def halve(accept: Callable[[Index, float], Mask], todo: Index, tries: int, factor: float = 0.5) -> Index:

@@ -196,18 +196,19 @@ class Antiderivative:
     def _cover(self, low: float, high: float) -> None:
         if high > self._edges[-1]:
             edges, series = self._panels(self._edges[-1], high)
+            series[1:, 0] += np.cumsum(series.sum(axis=1))[:-1]
             series[:, 0] += self._series[-1].sum() if len(self._series) else 0.0
             self._edges = np.concatenate([self._edges, edges[1:]])
             self._series = np.concatenate([self._series, series])
         if low < self._edges[0]:
             edges, series = self._panels(low, self._edges[0])
             start = (self._series[0] * (-1.0) ** np.arange(PANEL_DEGREE + 2)).sum() if len(self._series) else 0.0
-            series[:, 0] += start - series[-1].sum()
+            series[:, 0] += start - np.cumsum(series.sum(axis=1)[::-1])[::-1]  # outward: near 0 nothing cancels
             self._edges = np.concatenate([edges[:-1], self._edges])
             self._series = np.concatenate([series, self._series])
 
     def _panels(self, low: float, high: float) -> tuple[Array, Array]:
-        """Edges of panels from low to high and the antiderivative on each, 0 at low, continuous."""
+        """Edges of panels from low to high, and on each the antiderivative that is 0 at its lower end."""
         todo, done = [(low, high)], []
         while todo:
             a, b = todo.pop()
@@ -223,6 +224,4 @@ class Antiderivative:
                     remedy="give the closed form: Profile(..., root_integral=...)",
                 )
             todo.extend([((a + b) / 2, b), (a, (a + b) / 2)])
-        series = np.stack([c for _, _, c in done])
-        series[1:, 0] += np.cumsum(series.sum(axis=1))[:-1]
-        return np.array([low, *(b for _, b, _ in done)]), series
+        return np.array([low, *(b for _, b, _ in done)]), np.stack([c for _, _, c in done])

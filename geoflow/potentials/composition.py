@@ -7,7 +7,7 @@ Sums, multiples and affine changes are operators of `LegendreFunction`; how a fu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from geomstats.geometry.manifold import Manifold
@@ -63,9 +63,7 @@ class RidgeSum(LegendreFunction):
             got = f"directions of shape {a.shape}, offsets of shape {b.shape}"
             raise ShapeError("ridge sum", got=got, wanted="directions of shape [m, d] and offsets of shape [m]")
         b = np.array(np.broadcast_to(b, len(a)))
-        if callable(profiles) or isinstance(profiles, (str, Profile)):
-            profiles = [profiles] * len(a)
-        listed: list[ProfileLike] = list(profiles)
+        listed: list[Any] = list(profiles) if isinstance(profiles, (list, tuple)) else [profiles] * len(a)
         if len(listed) != len(a):
             raise ShapeError("profiles of a ridge sum", got=f"{len(listed)}", wanted=f"one, or one a ridge: {len(a)}")
         made: dict[int, Profile] = {}
@@ -82,7 +80,7 @@ class RidgeSum(LegendreFunction):
         structure = Ridges(a, b, rs, name)
         kernel = LegendreKernel(structure, structure.domain if domain is None else as_domain(domain))
         self._adopt(kernel, name, conjugate)
-        self.with_structure(structure)
+        self.set_structure(structure)
 
 
 @overload

@@ -9,9 +9,9 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Index, Map, Mask
 from geoflow._validate import describe
-from geoflow.errors import GeoflowError, NotLegendreError
+from geoflow.errors import NotLegendreError
 from geoflow.numerics import autodiff
-from geoflow.numerics.batches import halve
+from geoflow.numerics.batches import halve, solved_or_nan
 from geoflow.potentials.kernel import LegendreKernel
 
 NEWTON_STEPS = 400
@@ -130,10 +130,7 @@ class ConjugateFormula:
 
     def derivative(self, order: int, mu: Array) -> Array:
         mu = np.asarray(mu, dtype=float)
-        try:
-            w = self._solve(mu)
-        except GeoflowError:
-            w = np.full(mu.shape, np.nan)
+        w = solved_or_nan(self._solve, mu)
         if order == 1:
             return w
         if order == 0:

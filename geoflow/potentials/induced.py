@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_points, require_type
-from geoflow.errors import DomainError
 from geoflow.maps.lifts import Leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
+from geoflow.numerics.batches import inverse_or_nan, solved_or_nan
 from geoflow.potentials.kernel import SolvedKernel
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.spaces.domains import Region
+from geoflow.spaces.domains import ImplicitDomain
 
 
 def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
@@ -57,9 +55,9 @@ class LiftFormula:
         if order == 1:
             return found.mu
         if order == 2:
-            return np.linalg.inv(kernel.cometric(found.x))
+            return inverse_or_nan(kernel.cometric(found.x))
         rows, C = kernel.gradients_and_cometric(found.x)
-        H = np.linalg.inv(C)
+        H = inverse_or_nan(C)
         dC = kernel.derivative_of_cometric(found.x, np.einsum("...aD,...ak->...kD", rows, H))
         return -np.einsum("...ia,...kab,...bj->...ijk", H, dC, H)
 
@@ -67,7 +65,7 @@ class LiftFormula:
 class LiftKernel(SolvedKernel):
     """R by lifting to a leaf; the region is the range of G from x0."""
 
-    def __init__(self, leaf: Leaf, region: Region):
+    def __init__(self, leaf: Leaf, region: ImplicitDomain):
         super().__init__(LiftFormula(leaf), region)
         self.leaf = leaf
 
@@ -89,7 +87,7 @@ class InducedLegendreFunction(LegendreFunction):
     def __init__(self, parametrization: Parametrization, x0: Array):
         self.parametrization, self.x0, self.w0 = parametrization, x0, parametrization(x0)
         self.leaf, name = parametrization.leaf(x0), parametrization.name
-        region = Region(parametrization.codomain_dim, self._reachable, self.w0, f"range of {name} from x0")
+        region = ImplicitDomain(parametrization.codomain_dim, self.leaf.reaches, self.w0, f"range of {name} from x0")
         self._adopt(LiftKernel(self.leaf, region), f"R induced by {name}")
 
     def lift(self, w: ArrayLike) -> Array:
@@ -115,18 +113,4 @@ class InducedLegendreFunction(LegendreFunction):
         return self.kernel.derivative(order, w)
 
     def _primal(self, mu: Array) -> Array:
-        try:
-            return self.inverse_gradient(mu)
-        except DomainError:
-            if mu.ndim == 1:
-                return np.full(mu.shape, np.nan)
-            return np.stack([self._primal(m) for m in mu])
-
-    def _reachable(self, w: ArrayLike) -> Mask:
-        w = np.asarray(w, dtype=float)
-        inside = np.zeros(w.shape[:-1], dtype=bool)
-        for index in np.ndindex(inside.shape):
-            with suppress(DomainError):
-                self.leaf.lift(w[index])
-                inside[index] = True
-        return inside
+        return solved_or_nan(self.inverse_gradient, mu)

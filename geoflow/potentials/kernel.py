@@ -8,7 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from geoflow._typing import Array, Map, Mask
+from geoflow.errors import GeoflowError
 from geoflow.numerics import autodiff
+from geoflow.numerics.batches import inverse_or_nan
 from geoflow.spaces.domains import ConvexDomain
 
 
@@ -65,18 +67,18 @@ class LegendreKernel:
         H = self.hessian(w)
         if autodiff.is_traced(H):
             return autodiff.inv(H)
-        try:
-            return np.linalg.inv(H)
-        except np.linalg.LinAlgError:
-            return np.full(H.shape, np.nan)
+        return inverse_or_nan(H)
 
     def cometric_along(self) -> Map:
         """`cometric` for an integrator, whose points are close to one another; it may remember the last ones."""
         return self.cometric
 
     def inside(self, w: Array) -> Mask:
-        """Which points are in the domain, shape=[N]."""
-        return np.asarray(self.domain.belongs(w))
+        """Which points are in the domain, shape=[N]; not those where the domain's own test fails."""
+        try:
+            return np.asarray(self.domain.belongs(w))
+        except GeoflowError:
+            return np.array([self.inside(point) for point in w] if np.ndim(w) > 1 else False)
 
     def several(self, orders: Sequence[int], w: Array) -> list[Array]:
         """The derivatives of these orders, the domain asked once; NaN outside."""

@@ -16,7 +16,7 @@ from geoflow.numerics import autodiff
 from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
-from geoflow.spaces.domains import Region, as_domain
+from geoflow.spaces.domains import ImplicitDomain, as_domain
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -87,7 +87,7 @@ class LegendreFunction:
         """The Legendre function of a structure, which is its formula, its domain and its name."""
         R = LegendreFunction.from_kernel(LegendreKernel(structure, structure.domain), structure.name)
         R.has_closed_conjugate = structure.has_closed_conjugate
-        return R.with_structure(structure)
+        return R.set_structure(structure)
 
     # values ---------------------------------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class LegendreFunction:
 
     # composition ----------------------------------------------------------------------------------------------------
 
-    def with_structure(self, structure: object) -> Self:
+    def set_structure(self, structure: object) -> Self:
         """This function, told how it is built: a structure with its Hessian, for exact embeddings and geodesics."""
         self.structure = structure
         return self
@@ -179,10 +179,10 @@ class LegendreFunction:
 
     def add_affine(self, slope: ArrayLike = 0.0, offset: float = 0.0) -> LegendreFunction:
         """R(w) + <slope, w> + offset, slope of shape=[d] or a number for every coordinate: the same metric."""
-        slope = as_finite(slope, "slope")
+        slope, offset = as_finite(slope, "slope"), float(as_finite(offset, "offset"))
         if slope.shape not in {(), (self.dim,)}:
             raise ShapeError("slope", got=f"shape {slope.shape}", wanted=f"shape [{self.dim}]")
-        return LegendreFunction.composed(Tilted(self, np.array(np.broadcast_to(slope, self.dim)), float(offset)))
+        return LegendreFunction.composed(Tilted(self, np.array(np.broadcast_to(slope, self.dim)), offset))
 
     def tilt(self, w0: ArrayLike) -> LegendreFunction:
         """D_R(., w0): R minus its affine part at w0: value and gradient vanish there, and mirror flow is the same."""
@@ -201,6 +201,7 @@ class LegendreFunction:
             built = conjugate_of(self.structure)
             if isinstance(built, Structure):
                 built = LegendreFunction.composed(built)
+                built.name = f"conjugate of {self.name}"
             self._link(built if isinstance(built, LegendreFunction) else self._numerical_conjugate())
         assert self.known_conjugate is not None
         return self.known_conjugate
@@ -282,9 +283,9 @@ class LegendreFunction:
             )
         return value
 
-    def _dual_region(self, inside: Callable[[ArrayLike], Mask]) -> Region:
+    def _dual_region(self, inside: Callable[[ArrayLike], Mask]) -> ImplicitDomain:
         interior = self.kernel.derivative(1, self.domain.interior_point())
-        return Region(self.dim, inside, interior, f"range of grad {self.name}")
+        return ImplicitDomain(self.dim, inside, interior, f"range of grad {self.name}")
 
     def _closed_conjugate(self, function: Map) -> LegendreFunction:
         """Q from its formula; mu is in its domain where grad R(grad Q(mu)) gives mu back."""
@@ -302,5 +303,8 @@ class LegendreFunction:
 
     def _primal(self, mu: Array) -> Array:
         """The w with grad R(w) = mu, NaN where there is none; shape=[..., d]."""
-        w, residual = self.newton.solve(mu)
-        return np.where((residual <= RESIDUAL_TOL)[..., None], w, np.nan)
+        result, finite = np.full(mu.shape, np.nan), np.isfinite(mu).all(axis=-1)
+        if finite.any():
+            w, residual = self.newton.solve(mu[finite])
+            result[finite] = np.where((residual <= RESIDUAL_TOL)[..., None], w, np.nan)
+        return result

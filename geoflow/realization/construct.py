@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map
-from geoflow._validate import require_type
+from geoflow._validate import as_options, require_type
 from geoflow.errors import ArgumentError, ConvergenceError, RealizationError
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.realization import files, rules
@@ -69,7 +69,7 @@ def realize(
     LWLA22, theorem 4.9; J. Nash, Ann. Math. 60 (1954) and 63 (1956); A. Kallen, Ark. Mat. 16 (1978).
     """
     require_type(R, LegendreFunction, "R", "wrap the potential: gf.LegendreFunction(potential, domain)")
-    limits = _require_options(method, tol, Budget(**budget))
+    limits = _require_options(method, tol, as_options(Budget, budget, "realize"))
     target = Target.hessian(R, as_region(box, R.dim))
     target.require_in_domain()
     target.require_definite()
@@ -102,7 +102,7 @@ def realize_metric(
     tol, method, **budget
         As for `realize`, with its errors; there are no exact rules.
     """
-    limits = _require_options(method, tol, Budget(**budget))
+    limits = _require_options(method, tol, as_options(Budget, budget, "realize_metric"))
     if method == "exact":
         raise ArgumentError("method", got="'exact'", wanted="'auto', 'twist' or 'spectral': a bare metric has no rules")
     if not callable(metric_matrix):

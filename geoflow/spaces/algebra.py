@@ -8,7 +8,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow.errors import DomainError
-from geoflow.spaces.domains import Box, ConvexDomain, Polytope, Region, WholeSpace
+from geoflow.spaces.domains import Box, ConvexDomain, ImplicitDomain, Polytope, WholeSpace
 
 
 def polytope(A: Array, b: Array) -> ConvexDomain:
@@ -55,7 +55,7 @@ def intersection(domains: Sequence[ConvexDomain]) -> ConvexDomain:
         return np.logical_and.reduce([np.asarray(d.belongs(w)) for d in proper])
 
     interior = _common_point(np.stack([d.interior_point() for d in proper]), inside)
-    return Region(proper[0].dim, inside, interior, " and ".join(map(str, proper)))
+    return ImplicitDomain(proper[0].dim, inside, interior, " and ".join(map(str, proper)))
 
 
 def _common_point(centres: Array, inside: Callable[[ArrayLike], Mask]) -> Array:
@@ -93,7 +93,9 @@ def preimage(domain: ConvexDomain, A: Array, b: Array) -> ConvexDomain:
         if not fine.any():
             raise DomainError("domain of R(A w + b)", got="no w found with A w + b inside", wanted="a b that has one")
         centre = spread[int(np.argmax(fine))]
-    return Region(A.shape[1], lambda w: domain.belongs(np.asarray(w) @ A.T + b), centre, f"preimage of {domain}")
+    return ImplicitDomain(
+        A.shape[1], lambda w: domain.belongs(np.asarray(w) @ A.T + b), centre, f"preimage of {domain}"
+    )
 
 
 def product_of_domains(domains: Sequence[ConvexDomain], blocks: Sequence[slice], d: int) -> ConvexDomain:
@@ -108,4 +110,4 @@ def product_of_domains(domains: Sequence[ConvexDomain], blocks: Sequence[slice],
         return np.logical_and.reduce([np.asarray(D.belongs(w[..., k])) for D, k in zip(domains, blocks, strict=True)])
 
     centre = np.concatenate([domain.interior_point() for domain in domains])
-    return Region(d, inside, centre, " x ".join(map(str, domains)))
+    return ImplicitDomain(d, inside, centre, " x ".join(map(str, domains)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -200,7 +201,7 @@ class Ball(ConvexDomain):
         return f"Ball({self.center.tolist()}, {self.radius:g})"
 
 
-class Region(ConvexDomain):
+class ImplicitDomain(ConvexDomain):
     """{w : inside(w)}: a convex open set known only by a test, such as the range of a gradient, and a point of it.
 
     `inside` takes points of shape=[..., d] to truth values of shape=[...]; `interior` has shape=[d].
@@ -235,4 +236,11 @@ def as_domain(domain: Any) -> Any:
         return domain
     # any other manifold of vectors: its own test of membership, and a point of it to start from
     point = np.reshape(np.asarray(domain.random_point(), dtype=float), -1)
-    return Region(int(domain.dim), lambda w: np.asarray(domain.belongs(w)), point, type(domain).__name__)
+    return ImplicitDomain(int(domain.dim), lambda w: np.asarray(domain.belongs(w)), point, type(domain).__name__)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Region":
+        warnings.warn("domains.Region is deprecated; write domains.ImplicitDomain", DeprecationWarning, stacklevel=2)
+        return ImplicitDomain
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

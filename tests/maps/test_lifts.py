@@ -1,5 +1,6 @@
 """Horizontal lifts, and leaves of commuting maps: restriction to them, and lifts of batches."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -124,3 +125,29 @@ def test_the_kernel_of_a_leaf_has_the_cometric_of_the_map(rng):
     assert np.allclose(kernel.gradients(w), 4 * w[..., None] * np.eye(2), rtol=1e-9, atol=1e-12)
     assert np.allclose(kernel.derivative_of_gradients(w, v), 4 * v[..., None] * np.eye(2), rtol=1e-8, atol=1e-9)
     assert np.isnan(kernel.gradients(np.array([[-1.0, 1.0]]))).all()
+
+
+def test_a_leaf_in_its_coordinates_is_the_identity_and_nan_outside():
+    leaf = gf.Parametrization(lambda x: x**2, 2, 2).on_leaf([1.0, 1.0])
+    w = np.array([[1.0, 2.0], [0.5, 1.5]])
+    assert np.array_equal(leaf.jacobian(w), np.tile(np.eye(2), (2, 1, 1)))
+    assert np.array_equal(leaf.affine([[1.0, 1.0]]).jacobian(w[0]), [[1.0, 1.0]])
+    assert np.allclose(leaf.kernel.pushforward(w, leaf.gradients(w)[:, 0]), leaf.cometric(w)[:, 0], rtol=1e-14)
+    assert np.isnan(leaf.kernel.value(np.array([[-1.0, 2.0]]))).all()
+    with pytest.raises(gf.NotOnManifoldError, match="range of"):
+        leaf([-1.0, 2.0])
+
+
+def test_one_point_out_of_reach_leaves_its_neighbours_alone():
+    leaf = gf.Parametrization(lambda x: x**2, 2, 2).on_leaf([1.0, 1.0])
+    batch = np.array([[[1.0, 2.0], [-1.0, 2.0], [np.inf, 1.0], [np.nan, 1.0]]])
+    assert np.array_equal(leaf.space.belongs(batch), [[True, False, False, False]])
+    assert np.allclose(leaf.kernel.cometric(batch)[0, 0], np.diag([4.0, 8.0]), rtol=1e-10)
+    assert np.isnan(leaf.kernel.cometric(batch)[0, 1:]).all()
+
+
+def test_a_bracket_that_vanishes_at_x0_alone_is_seen_along_the_lift():
+    lucky = gf.Parametrization(lambda x: anp.stack([x[..., 0], x[..., 1] * (1 + x[..., 0] ** 2)], axis=-1), 2, 2)
+    leaf = lucky.on_leaf([0.0, 0.0])
+    with pytest.raises(gf.NotCommutingError):
+        leaf.cometric([0.5, 0.7])

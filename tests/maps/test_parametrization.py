@@ -189,3 +189,16 @@ def test_points_of_matrices_are_flattened_and_back(rng):
     X = points_of(SPDMatrices(2), 6).reshape(2, 3, 2, 2)
     assert G.flatten(X).shape == (2, 3, 4) and np.array_equal(G.unflatten(G.flatten(X)), X)
     assert np.array_equal(G(X), X[..., 0, :]) and np.array_equal(G.kernel.value(G.flatten(X)), X[..., 0, :])
+
+
+def test_values_on_matrices_are_never_reshaped():
+    with pytest.raises(gf.ShapeError, match="wanted shape"):
+        gf.Parametrization(lambda X: X[..., 0, 0], SPDMatrices(2), 1)
+    with pytest.raises(gf.ShapeError):
+        gf.Parametrization(lambda X: X, SPDMatrices(2), 4)
+
+
+def test_a_point_outside_an_open_manifold_is_named():
+    G = gf.Parametrization(lambda X: X[..., 0, :] * 1.0, SPDMatrices(2), 2)
+    with pytest.raises(gf.NotOnManifoldError, match="SPDMatrices"):
+        G([[1.0, 2.0], [2.0, 1.0]])

@@ -34,3 +34,10 @@ def test_its_kernel_is_the_metric_and_its_derivative(rng):
     assert gf.identity(R, "chart").name == "chart"
     with pytest.raises(gf.ArgumentError, match="LegendreFunction"):
         gf.identity(lambda w: w)
+
+
+def test_brackets_of_brackets_of_its_fields_vanish():
+    R = gf.RidgeSum([[1, 0], [0, 1], [1, 1]], 0, "entropy")
+    X, Y = gf.identity(R).gradient_fields
+    assert np.abs(gf.lie_bracket(X, gf.lie_bracket(X, Y))([1.0, 2.0])).max() < 1e-13
+    assert np.abs(gf.lie_bracket(X, gf.lie_bracket(X, 2.0 * X + X))([1.0, 2.0])).max() < 1e-13

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoflow.numerics.batches import consecutive, halve
+from geoflow.numerics.batches import consecutive, halve, inverse_or_nan, solved_or_nan
 
 
 @pytest.mark.parametrize("sizes", [[3], [1, 2, 3], [2, 0, 1]])
@@ -44,3 +44,17 @@ def test_entries_that_accept_nothing_are_returned_and_the_others_are_not_asked_a
     assert halve(accept, np.array([0, 2, 5]), tries=3).tolist() == [2]
     assert asked == [[0, 2, 5], [2], [2]]
     assert halve(accept, np.array([], dtype=int), tries=3).size == 0 and len(asked) == 3
+
+
+def test_a_solve_that_fails_gives_nan_at_its_own_entry_only():
+    A = np.stack([2 * np.eye(2), np.zeros((2, 2)), np.diag([4.0, 5.0])])
+    found = inverse_or_nan(A)
+    assert np.array_equal(found[[0, 2]], np.linalg.inv(A[[0, 2]])) and np.isnan(found[1]).all()
+    assert np.isnan(inverse_or_nan(A[1])).all()
+    calls = []
+
+    def solve(x):
+        calls.append(len(x))
+        return x
+
+    assert np.array_equal(solved_or_nan(solve, np.ones((3, 2))), np.ones((3, 2))) and calls == [3]

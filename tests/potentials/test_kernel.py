@@ -92,3 +92,16 @@ def test_kernels_can_be_differentiated(rng):
     R, w = KERNELS["entropy"], rng.uniform(0.5, 2, (3, 2))
     assert np.allclose(gf.autodiff.jacobian(R.kernel.value)(w), np.log(w), rtol=1e-13, atol=1e-15)
     assert np.allclose(gf.autodiff.jacobian(R.kernel.gradient)(w), np.eye(2) / w[..., None], rtol=1e-13)
+
+
+def test_one_bad_entry_leaves_its_neighbours_alone():
+    quartic = gf.LegendreFunction(lambda w: anp.sum(w**4, axis=-1), 2)
+    found = quartic.kernel.cometric(np.array([[1.0, 1.0], [0.0, 0.0]]))
+    assert np.allclose(found[0], np.eye(2) / 12, rtol=1e-14) and np.isnan(found[1]).all()
+    exponential = gf.LegendreFunction(lambda w: anp.sum(anp.exp(w), axis=-1), 2).conjugate
+    induced = gf.mirror_map(gf.Parametrization(lambda x: x**2, 2, 2), [1.0, 1.0]).conjugate
+    for Q, bad in ((exponential, [np.nan, 1.0]), (induced, [1e3, 2.0]), (induced, [np.nan, 2.0])):
+        for f in (Q, 2 * Q):
+            both = f.kernel.gradient(np.array([[0.3, 0.2], bad]))
+            assert np.allclose(both[0], f.gradient([0.3, 0.2]), rtol=1e-12) and np.isnan(both[1]).all()
+            assert np.array_equal(f.kernel.inside(np.array([[0.3, 0.2], bad])), [True, False])

@@ -173,4 +173,4 @@ def test_a_function_by_its_kernel_alone_is_the_same_function(rng):
     again = gf.LegendreFunction.from_kernel(entropy.kernel, "again")
     assert again.name == "again" and np.array_equal(again.hessian(w), entropy.hessian(w))
     marker = object()
-    assert again.with_structure(marker) is again and again.structure is marker
+    assert again.set_structure(marker) is again and again.structure is marker

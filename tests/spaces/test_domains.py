@@ -50,7 +50,7 @@ def test_bad_domains():
 
 def test_regions_and_numbers_and_manifolds_as_domains():
     assert isinstance(gf.domains.as_domain(3), gf.domains.WholeSpace)
-    cone = gf.domains.Region(2, lambda w: w[..., 0] > np.abs(w[..., 1]), [1.0, 0.0], "a cone")
+    cone = gf.domains.ImplicitDomain(2, lambda w: w[..., 0] > np.abs(w[..., 1]), [1.0, 0.0], "a cone")
     assert gf.domains.as_domain(cone) is cone and str(cone) == "a cone"
     assert cone.belongs(np.array([[1.0, 0.5], [0.5, 1.0], [np.nan, 0.0]])).tolist() == [True, False, False]
     disc = gf.domains.as_domain(PoincareBall(2))

@@ -73,3 +73,23 @@ def test_a_wrong_closed_form_fails_its_row():
     wrong = dataclasses.replace(case, legendre=1.01 * case.legendre)
     row = verify.verify_case("square", wrong)
     assert not row and {"gap", "grad R"} <= set(row.failures)
+
+
+def test_a_law_registered_later_decides_the_row():
+    case = gf.catalog.parametrizations["square"](2)
+    try:
+
+        @laws.law("map", tol=1e-9, holds=lambda: (0.0, 1.0), broken=lambda: (1.0, 1.0), figure="always off")
+        def always_off(G, x0):
+            return 1.0, 1.0
+
+        row = verify.verify_case("square", case)
+    finally:
+        laws.LAWS.pop("always_off", None)
+    assert row.figures["always off"] == 1.0 and not row.passed and "always off" in row.failures
+    assert "always_off" in row.details["laws"]
+
+
+def test_a_row_that_ends_early_does_not_claim_the_laws_it_did_not_reach():
+    row = verify.verify_case("parabola", gf.catalog.noncommuting["parabola"](), 0)
+    assert row.details["refused"] and "equivalence_gap" not in row.details["laws"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.app import figures as plotting
+from geoflow.app import plotting
 from geoflow.theorems.converse import converse_example
 from geoflow.theorems.direct import standard_losses
 
