@@ -182,6 +182,8 @@ class LegendreFunction:
         slope, offset = as_finite(slope, "slope"), float(as_finite(offset, "offset"))
         if slope.shape not in {(), (self.dim,)}:
             raise ShapeError("slope", got=f"shape {slope.shape}", wanted=f"shape [{self.dim}]")
+        if offset == 0 and not slope.any():
+            return self
         return LegendreFunction.composed(Tilted(self, np.array(np.broadcast_to(slope, self.dim)), offset))
 
     def tilt(self, w0: ArrayLike) -> LegendreFunction:

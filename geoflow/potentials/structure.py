@@ -101,9 +101,10 @@ class Separable(Structure):
         return Ridges(np.eye(self.dim), np.zeros(self.dim), (self.profile,) * self.dim, self.name)
 
     def derivative(self, order: int, w: Array) -> Array:
-        value, eye = self.profile.derivative(order, w), np.eye(self.dim)
+        value = self.profile.derivative(order, w)
         if order < 2:
             return value if order else anp.sum(value, axis=-1)
+        eye = np.eye(self.dim)
         return value[..., None] * eye if order == 2 else value[..., None, None] * eye[:, :, None] * eye[:, None, :]
 
 
