@@ -173,7 +173,7 @@ def _newton_step(J: Array, S: Array, r: Array) -> tuple[Array, Array]:
 
 
 def solve_or_nan(A: Array, b: Array) -> Array:
-    """A^{-1} b for vectors or matrices b; NaN where A is singular or not finite."""
+    """A^{-1} b for vectors or matrices b, the pseudoinverse if one A is singular; NaN where A is not finite."""
     matrix = b if b.ndim == 3 else b[..., None]
     fine = np.asarray(np.isfinite(A).all(axis=(1, 2)))
     safe = np.where(fine[:, None, None], A, np.eye(A.shape[-1]))
