@@ -16,7 +16,7 @@ from geoflow.maps.combined import AffineKernel
 from geoflow.maps.commuting import commuting_check, regular_check
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
-from geoflow.maps.lifts import Leaf, LeafKernel
+from geoflow.maps.leaf import Leaf, LeafKernel
 from geoflow.numerics import autodiff
 from geoflow.results import Check
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
