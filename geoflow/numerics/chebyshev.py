@@ -40,7 +40,7 @@ def pairs(d: int) -> list[tuple[int, int]]:
 
 def in_chunks(jet: Callable[[Array], tuple[Array, Array, Array]], w: Array, step: int) -> tuple[Array, Array, Array]:
     """The jet at w, shape=[N, d], of `step` points at a time."""
-    jets = [jet(w[k : k + step]) for k in range(0, len(w), step)]
+    jets = [jet(w[k : k + step]) for k in range(0, max(1, len(w)), step)]
     value, first, second = (np.concatenate(parts) for parts in zip(*jets, strict=True))
     return value, first, second
 
@@ -157,6 +157,15 @@ class TotalDegreeBasis(BoxMap):
             out.append(np.stack([product(unit[i] + unit[j]) for i, j in pairs(d)], axis=1))
         return out
 
+    def value(self, w: Array, A: Array) -> Array:
+        """Values at w, shape=[N, K], of the functions with coefficients A of shape=[K, m]."""
+        return np.concatenate([self.derivatives(part, 0)[0] @ A.T for part in self._slices(w)])
+
+    def gradient(self, w: Array, A: Array) -> Array:
+        """Gradients at w, shape=[N, K, d], of the functions with coefficients A of shape=[K, m]."""
+        parts = [np.swapaxes(self.derivatives(part, 1)[1] @ A.T, 1, 2) for part in self._slices(w)]
+        return np.concatenate(parts)
+
     def jet(self, w: Array, A: Array) -> tuple[Array, Array, Array]:
         """2-jet at w of the functions with coefficients A of shape=[K, m]."""
 
@@ -168,6 +177,10 @@ class TotalDegreeBasis(BoxMap):
             return values @ A.T, np.swapaxes(first @ A.T, 1, 2), full
 
         return in_chunks(jet, w, max(1, CHUNK // len(self)))
+
+    def _slices(self, w: Array) -> list[Array]:
+        step = max(1, CHUNK // len(self))
+        return [w[k : k + step] for k in range(0, max(1, len(w)), step)]
 
 
 class Antiderivative:
