@@ -11,7 +11,7 @@ factor.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -66,13 +66,8 @@ def solve(task: Task) -> Solved:
             A[:, [new.place[tuple(k)] for k in basis.index]] = old
         w = _points(new, int(OVERSAMPLING[d] * len(new)) + 8, seed=p)
         points = _Collocation(task.metric(w), new, w)
-
-        def fresh(A: Array, basis: TotalDegreeBasis = new) -> float:
-            return task.fresh_error(SpectralMap(basis, A))
-
-        A, fitted, error = _levenberg_marquardt(points, A, 1e-3 if basis is None else 1e-9, fresh, task.tol)
-        basis = new
-        candidate = SpectralMap(basis, A)
+        candidate, fitted, error = _levenberg_marquardt(points, A, 1e-3 if basis is None else 1e-9, task)
+        basis, A = new, candidate.coefficients
         stages.append(Stage(p, len(w), fitted, error, time.perf_counter() - start))
         task.advance(stages[-1])
         misses = 0 if error < 0.7 * best[0] else misses + 1
@@ -128,8 +123,8 @@ class _Collocation:
     """
 
     def __init__(self, H: Array, basis: TotalDegreeBasis, w: Array):
+        self.basis, self.weight = basis, np.exp(-DECAY * basis.index.sum(1))
         self.E = np.linalg.inv(np.linalg.cholesky(H)) @ basis.derivatives(w, 1)[1]  # [P, d, m]
-        self.weight = np.exp(-DECAY * basis.index.sum(1))
         self.E *= self.weight
         self._flat = self.E.reshape(-1, len(basis))
 
@@ -181,26 +176,26 @@ class _State(NamedTuple):
 
 
 def _levenberg_marquardt(
-    points: _Collocation, A: Array, damping: float, fresh: Callable[[Array], float], tol: float
-) -> tuple[Array, float, float]:
-    """The coefficients with the least error at fresh points, their largest residual at `points`, and that error."""
+    points: _Collocation, A: Array, damping: float, task: Task
+) -> tuple[SpectralMap, float, float]:
+    """The map with the least error at fresh points, its largest residual at `points`, and that error."""
     state = points.state(A / points.weight)
-    best, least, before, lost = state, np.inf, np.inf, 0
+    best, fit, least, before, lost = SpectralMap(points.basis, A), float(np.abs(state.r).max()), np.inf, np.inf, 0
     for _ in range(STEPS):
         taken = _step(points, state, damping)
         if taken is None:
             break
         state, damping = taken
-        error, fitted = fresh(state.x * points.weight), float(np.abs(state.r).max())
+        candidate, fitted = SpectralMap(points.basis, state.x * points.weight), float(np.abs(state.r).max())
+        error = task.fresh_error(candidate)
         if error < least:
-            best, least = state, error
+            best, fit, least = candidate, fitted, error
         # points fitted worse than the fresh ones: still on the way
         lost = lost + 1 if error > FALL * before and fitted < error else 0
         before = error
-        if error <= tol or fitted < FLOOR or lost >= (2 if A.size <= CHEAP else 1):
+        if error <= task.tol or fitted < FLOOR or lost >= (2 if A.size <= CHEAP else 1):
             break
-    error = fresh(A) if np.isinf(least) else least
-    return best.x * points.weight, float(np.abs(best.r).max()), error
+    return best, fit, task.fresh_error(best) if np.isinf(least) else least
 
 
 def _step(points: _Collocation, state: _State, damping: float) -> tuple[_State, float] | None:
