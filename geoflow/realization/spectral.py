@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ STEPS = 40
 TRIES = 12
 FLOOR = 2e-15
 FALL = 0.7  # a step that leaves more than this of the error at fresh points is a lost one
-CHEAP = 1500  # unknowns below which a second lost step is waited for
+DEARER = 4.0  # a second lost step is waited for where one at the next degree costs so many times as much
 
 
 class SpectralMap(Embedding):
@@ -57,7 +58,8 @@ def solve(task: Task) -> Solved:
     stages: list[Stage] = []
     best: tuple[float, SpectralMap | None] = (np.inf, None)
     basis, A, misses = None, None, 0
-    for p in degrees_up_to(d, task.budget.max_degree):
+    degrees = degrees_up_to(d, task.budget.max_degree)
+    for p, next_p in zip(degrees, (*degrees[1:], degrees[-1]), strict=True):
         new = TotalDegreeBasis(task.lower, task.upper, p)
         if basis is None or A is None:
             A = _start(task.metric, new, D)
@@ -66,7 +68,8 @@ def solve(task: Task) -> Solved:
             A[:, [new.place[tuple(k)] for k in basis.index]] = old
         w = _points(new, int(OVERSAMPLING[d] * len(new)) + 8, seed=p)
         points = _Collocation(task.metric(w), new, w)
-        candidate, fitted, error = _levenberg_marquardt(points, A, 1e-3 if basis is None else 1e-9, task)
+        patience = 2 if (comb(d + next_p, d) / len(new)) ** 3 > DEARER else 1
+        candidate, fitted, error = _levenberg_marquardt(points, A, 1e-3 if basis is None else 1e-9, task, patience)
         basis, A = new, candidate.coefficients
         stages.append(Stage(p, len(w), fitted, error, time.perf_counter() - start))
         task.advance(stages[-1])
@@ -176,7 +179,7 @@ class _State(NamedTuple):
 
 
 def _levenberg_marquardt(
-    points: _Collocation, A: Array, damping: float, task: Task
+    points: _Collocation, A: Array, damping: float, task: Task, patience: int
 ) -> tuple[SpectralMap, float, float]:
     """The map with the least error at fresh points, its largest residual at `points`, and that error."""
     state = points.state(A / points.weight)
@@ -193,7 +196,7 @@ def _levenberg_marquardt(
         # points fitted worse than the fresh ones: still on the way
         lost = lost + 1 if error > FALL * before and fitted < error else 0
         before = error
-        if error <= task.tol or fitted < FLOOR or lost >= (2 if A.size <= CHEAP else 1):
+        if error <= task.tol or fitted < FLOOR or lost >= patience:
             break
     return best, fit, task.fresh_error(best) if np.isinf(least) else least
 
