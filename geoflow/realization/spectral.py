@@ -67,7 +67,7 @@ def solve(task: Task) -> Solved:
             A, old = np.zeros((D, len(new))), A
             A[:, [new.place[tuple(k)] for k in basis.index]] = old
         w = _points(new, int(OVERSAMPLING[d] * len(new)) + 8, seed=p)
-        points = _Collocation(task.metric(w), new, w)
+        points = Collocation(task.metric(w), new, w)
         patience = 2 if (comb(d + next_p, d) / len(new)) ** 3 > DEARER else 1
         candidate, fitted, error = _levenberg_marquardt(points, A, 1e-3 if basis is None else 1e-9, task, patience)
         basis, A = new, candidate.coefficients
@@ -119,7 +119,7 @@ def _start(metric: Map, basis: TotalDegreeBasis, ambient_dim: int) -> Array:
     return A
 
 
-class _Collocation:
+class Collocation:
     """The whitened residual K K^T - I of a metric at points, K = L^{-1} dF^T, H = L L^T, and its normal equations.
 
     The unknowns are the rows of A over the weights of the basis, D m of them.
@@ -179,7 +179,7 @@ class _State(NamedTuple):
 
 
 def _levenberg_marquardt(
-    points: _Collocation, A: Array, damping: float, task: Task, patience: int
+    points: Collocation, A: Array, damping: float, task: Task, patience: int
 ) -> tuple[SpectralMap, float, float]:
     """The map with the least error at fresh points, its largest residual at `points`, and that error."""
     state = points.state(A / points.weight)
@@ -201,12 +201,12 @@ def _levenberg_marquardt(
     return best, fit, task.fresh_error(best) if np.isinf(least) else least
 
 
-def _step(points: _Collocation, state: _State, damping: float) -> tuple[_State, float] | None:
+def _step(points: Collocation, state: _State, damping: float) -> tuple[_State, float] | None:
     """The state after a damped step that lowers the cost, and the damping of the next; None where no step does."""
     N, gradient = points.normal_matrix(state.K), points.gradient(state)
     trace, growth, cost = np.trace(N) / len(N), 2.0, state.cost
     for _ in range(TRIES):
-        step = _damped_solve(N, gradient.ravel(), damping * trace)
+        step = damped_solve(N, gradient.ravel(), damping * trace)
         if step is not None:
             new = points.state(state.x - step.reshape(state.x.shape))
             if new.cost < cost:
@@ -217,7 +217,7 @@ def _step(points: _Collocation, state: _State, damping: float) -> tuple[_State, 
     return None
 
 
-def _damped_solve(N: Array, gradient: Array, damping: float) -> Array | None:
+def damped_solve(N: Array, gradient: Array, damping: float) -> Array | None:
     """(N + damping I)^{-1} gradient from the upper triangle of N; None where rounding makes it indefinite."""
     K = N.copy()
     K[np.diag_indices_from(K)] += damping
