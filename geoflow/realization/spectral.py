@@ -147,22 +147,26 @@ class Collocation:
         """
         (P, d, m), D = self.E.shape, K.shape[2]
         N, mixed = np.empty((D * m, D * m)), np.moveaxis(np.swapaxes(K, 1, 2) @ self.E, 1, 0).copy()
+        own, both, scaled = np.empty((D, m, m)), np.empty((m, m)), np.empty((P, d, m))
 
-        def gram(v: Array) -> Array:
-            X = (np.linalg.norm(v, axis=1)[:, None, None] * self.E).reshape(P * d, m)
-            return X.T @ X
+        def gram(v: Array, out: Array) -> Array:
+            np.multiply(np.linalg.norm(v, axis=1)[:, None, None], self.E, out=scaled)
+            X = scaled.reshape(P * d, m)
+            return np.matmul(X.T, X, out=out)
 
-        own = [gram(K[:, :, a]) for a in range(D)]
         for a in range(D):
+            gram(K[:, :, a], own[a])
+        for a in range(D):
+            twice = 2 * mixed[a]
             for b in range(a, D):
-                block = np.matmul(2 * mixed[b].T, mixed[a], out=N[a * m : (a + 1) * m, b * m : (b + 1) * m])
+                block = np.matmul(mixed[b].T, twice, out=N[a * m : (a + 1) * m, b * m : (b + 1) * m])
                 if a == b:
-                    block += 2 * own[a]
+                    block += own[a]
+                    block += own[a]
                 else:
-                    both = gram(K[:, :, a] + K[:, :, b])
-                    both -= own[a]
-                    both -= own[b]
-                    block += both
+                    block += gram(K[:, :, a] + K[:, :, b], both)
+                    block -= own[a]
+                    block -= own[b]
         return N
 
 
