@@ -25,13 +25,14 @@ from geoflow.realization.embedding import Embedding, Jet
 from geoflow.realization.methods import NumericalMethod, Solved, Stage, Task, register
 
 OVERSAMPLING = {1: 2.0, 2: 2.0, 3: 1.7, 4: 1.6}
-DEGREES = {1: tuple(range(6, 63, 8)), 2: tuple(range(6, 49, 6)), 3: (4, 7, 10, 12, 14), 4: (3, 5, 7, 9, 10)}
+DEGREES = {1: tuple(range(6, 63, 8)), 2: tuple(range(6, 49, 6)), 3: (4, 7, 10, 12, 14), 4: (3, 5, 7, 8, 9, 10)}
+FIRST_DAMPING, DAMPING = 1e-3, {1: 1e-9, 2: 1e-9, 3: 1e-9, 4: 3e-8}  # at the first degree, and at the start of others
 DECAY = 0.15  # coefficient weights exp(-DECAY |k|): high degrees move last
 STEPS = 40
 TRIES = 12
 FLOOR = 2e-15
 FALL = 0.7  # a step that leaves more than this of the error at fresh points is a lost one
-DEARER = 4.0  # a second lost step is waited for where one at the next degree costs so many times as much
+DEARER = 4.0  # a second lost step is waited for where one at the next degree costs more than this, or there is none
 
 
 class SpectralMap(Embedding):
@@ -68,8 +69,10 @@ def solve(task: Task) -> Solved:
             A[:, [new.place[tuple(k)] for k in basis.index]] = old
         w = _points(new, int(OVERSAMPLING[d] * len(new)) + 8, seed=p)
         points = Collocation(task.metric(w), new, w)
-        patience = 2 if (comb(d + next_p, d) / len(new)) ** 3 > DEARER else 1
-        candidate, fitted, error = _levenberg_marquardt(points, A, 1e-3 if basis is None else 1e-9, task, patience)
+        damping = FIRST_DAMPING if basis is None else DAMPING[d]
+        ratio = comb(d + next_p, d) / len(new)
+        patience = 1 if 1 < ratio**3 <= DEARER else 2
+        candidate, fitted, error = _levenberg_marquardt(points, A, damping, task, patience)
         basis, A = new, candidate.coefficients
         stages.append(Stage(p, len(w), fitted, error, time.perf_counter() - start))
         task.advance(stages[-1])
