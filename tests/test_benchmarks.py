@@ -55,3 +55,15 @@ def test_interleaving_takes_turns(rounds):
     order = []
     script("autodiff").interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, rounds)
     assert order == ["a", "b"] * (rounds + 1)
+
+
+def test_the_cost_of_a_realization_counts_what_the_solver_does(capsys):
+    benchmark = script("realization_cost")
+    step = benchmark.Step(2, 4, 5)
+    m, P = 15, 38
+    assert step.unknowns == 5 * m and step.normal().shape == (75, 75) and np.isfinite(step.solve()).all()
+    assert step.normal_flops == (2 * 15 + 25) * P * m**2 and step.solve_flops == 75**3 / 3
+    assert benchmark.exponent([1, 2, 4, 8], [5.0, 8.0, 64.0, 512.0]) == pytest.approx(3.0)
+    benchmark.main({"degree, d = 2": [(2, p, 5) for p in (3, 4, 5)]}, rounds=1, n=50)
+    printed = capsys.readouterr().out
+    assert printed.count("unknowns") == 3 and "exponent of seconds" in printed and "exponent of flops" in printed
