@@ -18,7 +18,11 @@ def main() -> None:
     parser.add_argument("themes", nargs="*", metavar="theme", help=", ".join(THEMES))
     parser.add_argument("--smoke", action="store_true", help="toy sizes, in this process")
     parser.add_argument("--budget", type=float, help="seconds that no call may exceed, where a task would allow more")
-    parser.add_argument("--out", type=Path, help="folder of the results, instead of the repository's own; some themes alone write only there")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder of the results, instead of the repository's own; some themes alone write only there",
+    )
     options = parser.parse_args()
     names = order_of(options.themes, THEMES)
     themes = {name: importlib.import_module(f"benchmarks.{name}").TASKS for name in names}

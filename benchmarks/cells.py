@@ -28,7 +28,7 @@ GRACE, REFERENCE = 10.0, 600.0
 def run_here(task: Task, size: Size, budget: float) -> list[Record]:
     """One cell in this process, for toy sizes."""
     records: list[Record] = []
-    measure(task, size, budget, {}, records.append, most=1)
+    measure(task, size, budget, {}, records.append, most=0)
     found = {record["way"]: record for record in records if "way" in record}
     return [found[way.name] for way in task.ways]
 
@@ -39,7 +39,9 @@ def run_cell(module: str, task: Task, size: Size, budget: float, skip: dict[str,
     while True:
         events, ended = _worker(module, task, size, budget, skip, single=False)
         found.update({event["way"]: event for event in events if "way" in event})
-        begun = next((event["begin"] for event in reversed(events) if "begin" in event), None)
+        begun = next(
+            (event.get("begin") for event in reversed(events) if "begin" in event or "reference" in event), None
+        )
         if not ended:
             break
         if begun is None or begun in skip:
@@ -88,7 +90,7 @@ def _watch(process: subprocess.Popen[str], log: Path, budget: float) -> str:
             _, errors = process.communicate(timeout=0.5)
         except subprocess.TimeoutExpired:
             text = log.read_text()
-            # before the first call and after the last there is a reference, or a value to compare
+            # the problem before the first call, and the reference after the first that has a value, take their time
             allowed = budget + GRACE if '"begin"' in text[text.rfind("\n", 0, -1) + 1 :] else REFERENCE
             if time.time() - log.stat().st_mtime <= allowed:
                 continue
@@ -97,13 +99,14 @@ def _watch(process: subprocess.Popen[str], log: Path, budget: float) -> str:
             return f"over budget: {budget:g} s, ended after {allowed:g} s"
         if process.returncode == 0:
             return ""
+        # compiled code that gets no memory ends its process
+        if any(word in errors for word in ("RESOURCE_EXHAUSTED", "bad_alloc", "MemoryError", "ut of memory")):
+            return "over memory"
         last = errors.strip().splitlines()[-1][:200] if errors.strip() else "no message"
         return f"failed: process ended with {process.returncode}, {last}"
 
 
-def run_task(
-    module: str, task: Task, toy: bool, budget: float | None, report: Callable[[str], None]
-) -> list[Record]:
+def run_task(module: str, task: Task, toy: bool, budget: float | None, report: Callable[[str], None]) -> list[Record]:
     """All cells of a task; a way that is over budget or memory at a size is not tried at a larger one."""
     records: list[Record] = []
     over: list[tuple[str, Size, str]] = []

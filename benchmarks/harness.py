@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-Size = dict[str, int]
+Size = dict[str, float]
 Record = dict[str, Any]
 ROUNDS = 7
 SHORTEST = 2e-3
@@ -130,46 +131,54 @@ def within(seconds: float) -> Iterator[None]:
 class _Runner:
     """A way on one problem: its calls timed, its values compared, and what became of it."""
 
-    def __init__(self, way: Way, task: Task, problem: Any, reference: Any, budget: float):
+    def __init__(self, way: Way, task: Task, problem: Any, reference: Callable[[], Any], budget: float):
         self.way, self.task, self.problem, self.reference, self.budget = way, task, problem, reference, budget
         self.seconds: list[float] = []
         self.error, self.once, self.inner, self.ended = 0.0, 0.0, 1, ""
 
-    def start(self) -> None:
+    def start(self, repeated: bool) -> None:
         """Build the way and call it once: what is paid once, construction, tracing and compilation, is in here."""
         started = time.perf_counter()
 
-        def first() -> float:
+        def first() -> tuple[float, Any]:
             built = self.way.build(self.problem)
             self.prepare, self.call = built if isinstance(built, tuple) else (None, built)
             paid = time.perf_counter() - started
-            return paid + self._timed()
+            seconds, value = self._timed()
+            return paid + seconds, value
 
-        self.once = self._guarded(first)
-        if not self.ended:
-            second = self._guarded(self._timed) if self.once < SHORTEST * 1000 else self.once
+        self.once = self._compared(first)
+        if repeated and not self.ended:
+            second = self._compared(self._timed) if self.once < SHORTEST * 1000 else self.once
             self.inner = max(1, int(SHORTEST / max(second, 1e-9))) if self.prepare is None else 1
 
     def again(self) -> None:
-        seconds = self._guarded(self._timed)
+        seconds = self._compared(self._timed)
         if not self.ended:
             self.seconds.append(seconds)
 
-    def _timed(self) -> float:
+    def _timed(self) -> tuple[float, Any]:
         given = () if self.prepare is None else (self.prepare(),)
         started = time.perf_counter()
         for _ in range(self.inner):
             value = self.call(*given)
-        seconds = (time.perf_counter() - started) / self.inner
-        error = self.task.error(value, self.reference, self.problem)
-        self.error = max(self.error, LARGEST if np.isnan(error) else min(error, LARGEST))
+        return (time.perf_counter() - started) / self.inner, value
+
+    def _compared(self, call: Callable[[], tuple[float, Any]]) -> float:
+        """The seconds of a call whose value is compared; 0 where it has none, and then `ended` says why."""
+        seconds, value = self._guarded(call) or (0.0, None)
+        if not self.ended:
+            reference = self.reference()
+            error = self._guarded(lambda: float(self.task.error(value, reference, self.problem)))
+            if error is not None:
+                self.error = max(self.error, LARGEST if np.isnan(error) else min(error, LARGEST))
         return seconds
 
-    def _guarded(self, measure: Callable[[], float]) -> float:
-        """The seconds, or 0 and `ended`, which says why there are none."""
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        """What a call within the budget returns; None where it does not."""
         try:
             with within(self.budget):
-                return measure()
+                return call()
         except OverBudgetError:
             self.ended = f"over budget: {self.budget:g} s"
         except MemoryError:
@@ -177,7 +186,7 @@ class _Runner:
         except Exception as error:
             text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             self.ended = "over memory" if "RESOURCE_EXHAUSTED" in text else f"failed: {text}"
-        return 0.0
+        return None
 
     @property
     def record(self) -> Record:
@@ -206,11 +215,16 @@ def measure(
 ) -> None:
     """Measure one cell; what happens is logged as it does, {"begin": way} and at the end a record a way.
 
-    `skip` says of a way why it is not tried, and `most` is how many rounds there are at most. With `single`, every way is
-    called once, and neither timed nor compared: for its memory.
+    `skip` says of a way why it is not tried. At most `most` rounds follow the first call, which is all there is where
+    `most` is 0. With `single`, every way is called once, and neither timed nor compared: for its memory.
     """
     problem = task.problem(**size)
-    reference = None if single else task.reference(problem)
+
+    @cache
+    def reference() -> Any:
+        log({"reference": task.name})  # when there is a value to compare, and as long as it takes
+        return task.reference(problem)
+
     runners: list[_Runner] = []
     for way in task.ways:
         reason = way.missing or skip.get(way.name, "")
@@ -224,13 +238,13 @@ def measure(
             prepare, call = built if isinstance(built, tuple) else (None, built)
             call() if prepare is None else call(prepare())
             continue
-        runner.start()
+        runner.start(most > 0)
         runners.append(runner)
         if runner.ended:
             log(runner.record)
     # about twice the budget for all rounds, and at least one
     spent = sum(max(r.once, SHORTEST) for r in runners if not r.ended)
-    rounds = int(np.clip(2 * budget / spent, 1, most)) if spent else 0
+    rounds = min(most, max(1, int(2 * budget / spent))) if spent else 0
     for _ in range(rounds):
         for runner in runners:
             if not runner.ended:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import geoflow as gf
-
 from benchmarks.harness import Way
 
 JAX = ("jax",)

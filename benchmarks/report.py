@@ -29,7 +29,9 @@ def slopes(records: Sequence[Record], key: str = "median_s") -> list[dict[str, A
     """Least-squares slopes of log cost against log size, for each way and each axis along which the rest is equal."""
     found = []
     for task, way in dict.fromkeys((r["task"], r["way"]) for r in records):
-        mine = [r for r in records if (r["task"], r["way"]) == (task, way) and r["status"] == "ok" and r.get(key, 0) > 0]
+        mine = [
+            r for r in records if (r["task"], r["way"]) == (task, way) and r["status"] == "ok" and r.get(key, 0) > 0
+        ]
         for axis in dict.fromkeys(name for r in mine for name in r["size"]):
             lines: dict[str, list[Record]] = {}
             for r in mine:
@@ -41,7 +43,7 @@ def slopes(records: Sequence[Record], key: str = "median_s") -> list[dict[str, A
                 slope = float(np.polyfit(np.log(n), np.log(cost), 1)[0])
                 last = float(np.log(cost[-1] / cost[-2]) / np.log(n[-1] / n[-2]))
                 found.append(
-                    {"task": task, "way": way, "axis": axis, "at": json.loads(rest), "sizes": [int(k) for k in n],
+                    {"task": task, "way": way, "axis": axis, "at": json.loads(rest), "sizes": n.tolist(),
                      "slope": slope, "last_slope": last}
                 )  # fmt: skip
     return found
@@ -127,15 +129,16 @@ def tables(found: Record) -> str:
     for theme, records in found["records"].items():
         parts.append(f"## {theme.capitalize()}")
         for task in dict.fromkeys(r["task"] for r in records):
-            parts += [f"### {task}", _table(HEAD, _rows([r for r in records if r["task"] == task]))]
+            mine = [r for r in records if r["task"] == task]
+            parts += [f"### {task}", f"Wrong is an error above {mine[0]['tol']:.0e}.", _table(HEAD, _rows(mine))]
     rows = [
-        [s["task"], s["way"], s["axis"], describe(s["at"]), f"{s['sizes'][0]:,} to {s['sizes'][-1]:,}",
+        [s["task"], s["way"], s["axis"], describe(s["at"]), f"{s['sizes'][0]:,.0f} to {s['sizes'][-1]:,.0f}",
          f"{s['slope']:.2f}", f"{s['last_slope']:.2f}"]
         for s in found["slopes"]
     ]  # fmt: skip
     parts += ["## Cost against size", _table("task | way | axis | at | from, to | slope | last slope", rows)]
     rows = [
-        [s["task"], s["way"], s["axis"], describe(s["at"]), f"{s['measured']:,}", f"{s['peak_bytes'] / 1e9:.2f} GB",
+        [s["task"], s["way"], s["axis"], describe(s["at"]), f"{s['measured']:,.0f}", f"{s['peak_bytes'] / 1e9:.2f} GB",
          "-" if s["extrapolated"] is None else f"about {s['extrapolated']:,.0f}, extrapolated"]
         for s in found["largest_sizes"]
     ]  # fmt: skip
@@ -144,18 +147,24 @@ def tables(found: Record) -> str:
 
 
 def _rows(records: Sequence[Record]) -> Iterable[list[str]]:
-    """The rows of one task; a ratio of medians only where both answers are right."""
+    """The rows of one task; a ratio of medians only where both answers are right, one row for a way that is nowhere."""
     ours = {describe(r["size"]): r["median_s"] for r in records if r["way"] == OURS and r["status"] == "ok"}
+    statuses = {
+        way: {r["status"] for r in records if r["way"] == way} for way in dict.fromkeys(r["way"] for r in records)
+    }
+    nowhere = [w for w, found in statuses.items() if len(found) == 1 and min(found).startswith(("absent", "not inst"))]
     for r in records:
         size, peak = describe(r["size"]), f"{r['peak_bytes'] / 1e9:.2f} GB" if "peak_bytes" in r else ""
         if "median_s" not in r:
-            yield [size, r["way"], "", "", "", "", peak, r["status"]]
+            if r["way"] not in nowhere:
+                yield [size, r["way"], "", "", "", "", peak, r["status"]]
             continue
         compared = r["status"] == "ok" and r["way"] != OURS and size in ours
         ratio = f"{ours[size] / r['median_s']:.3g}" if compared else ""
-        error = f"{r['error']:.1e} (tol {r['tol']:.0e})"
         status = "**WRONG**" if r["status"] == "WRONG" else r["status"]
-        yield [size, r["way"], seconds(r["median_s"]), seconds(r["once_s"]), error, ratio, peak, status]
+        yield [size, r["way"], seconds(r["median_s"]), seconds(r["once_s"]), f"{r['error']:.1e}", ratio, peak, status]
+    for way in nowhere:
+        yield ["any", way, "", "", "", "", "", min(statuses[way])]
 
 
 def _goal_row(goal: Record) -> list[str]:
