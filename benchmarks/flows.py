@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 
 import geoflow as gf
 from benchmarks.harness import Goal, Task, Way
-from benchmarks.peers import DIFFRAX, engines, jax64
+from benchmarks.peers import DIFFRAX, engines, jax64, ready
 
 RTOL, ATOL = 1e-8, 1e-10
 DIFFRAX_NAME = "diffrax Dopri8, vmapped"
@@ -88,7 +88,7 @@ def by_diffrax(p: FlowProblem) -> Any:
         return p.map(end.ys[0])
 
     run = jax.jit(jax.vmap(flow))
-    return lambda: np.asarray(run(p.x0))
+    return lambda: ready(run(p.x0))
 
 
 TASKS = (

@@ -14,7 +14,7 @@ from geomstats.geometry.riemannian_metric import RiemannianMetric
 
 import geoflow as gf
 from benchmarks.harness import Goal, Size, Task, Way
-from benchmarks.peers import JAX, engines, jax64
+from benchmarks.peers import JAX, engines, jax64, ready
 
 GEOMSTATS = "geomstats 2.8.0, autodiff"
 
@@ -89,7 +89,7 @@ def derivative_by_jax(order: str) -> Callable[[MapProblem], Any]:
         jax = jax64()
         one = {"jacobian": jax.jacrev, "hessian": jax.hessian}[order](lambda x: p.f(x, jax.numpy))
         run = jax.jit(jax.vmap(one))
-        return lambda: np.asarray(run(p.x))
+        return lambda: ready(run(p.x))
 
     return build
 
@@ -173,7 +173,7 @@ def metric_by_jax(what: str) -> Callable[[MetricProblem], Any]:
 
         kernels = {"metric": hessian, "third_derivative": third, "christoffels": christoffels}
         run = jax.jit(jax.vmap({**kernels, "riemann_tensor": riemann_tensor}[what]))
-        return lambda: np.asarray(run(p.w))
+        return lambda: ready(run(p.w))
 
     return build
 

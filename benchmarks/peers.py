@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 import geoflow as gf
 from benchmarks.harness import Way
 
@@ -26,6 +28,13 @@ def engines(build: Callable[..., Any], of: Callable[..., Any] = gf.Parametrizati
         Way("geoflow", partial(build, options=plain)),
         Way("geoflow, engine=jax", partial(build, options={"engine": "jax"}), DIFFRAX, absent),
     )
+
+
+def ready(value: Any) -> np.ndarray:
+    """The array that a compiled call computes; read before it is ready, one that got no memory ends the process."""
+    import jax
+
+    return np.asarray(jax.block_until_ready(value))
 
 
 def jax64() -> Any:
