@@ -78,8 +78,12 @@ def _worker(
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        ended = _watch(process, log, budget)
-        events = [json.loads(line) for line in log.read_text().splitlines()]
+        try:
+            ended = _watch(process, log, budget)
+        finally:
+            process.kill()  # where this process is interrupted
+        text = log.read_text()
+        events = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
     return events, ended
 
 

@@ -138,11 +138,12 @@ def tables(found: Record) -> str:
     ]  # fmt: skip
     parts += ["## Cost against size", _table("task | way | axis | at | from, to | slope | last slope", rows)]
     rows = [
-        [s["task"], s["way"], s["axis"], describe(s["at"]), f"{s['measured']:,.0f}", f"{s['peak_bytes'] / 1e9:.2f} GB",
+        [s["task"], s["way"], s["axis"], describe(s["at"]), f"{s['slope']:.2f}", f"{s['measured']:,.0f}",
+         f"{s['peak_bytes'] / 1e9:.2f} GB",
          "-" if s["extrapolated"] is None else f"about {s['extrapolated']:,.0f}, extrapolated"]
         for s in found["largest_sizes"]
     ]  # fmt: skip
-    head = "task | way | axis | at | largest measured | its peak | size at 8 GB"
+    head = "task | way | axis | at | slope | largest measured | its peak | size at 8 GB"
     return "\n\n".join([*parts, "## Memory against size", _table(head, rows)])
 
 
