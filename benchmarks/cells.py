@@ -38,7 +38,12 @@ def run_cell(module: str, task: Task, size: Size, budget: float, skip: dict[str,
     skip, found = dict(skip), {}
     while True:
         events, ended = _worker(module, task, size, budget, skip, single=False)
-        found.update({event["way"]: event for event in events if "way" in event})
+        cell = {event["way"]: event for event in events if "way" in event}
+        found.update(cell)
+        over = {way: r["status"] for way, r in cell.items() if r["status"].startswith("over") and way not in skip}
+        if over:
+            skip.update(over)
+            continue
         begun = next(
             (event.get("begin") for event in reversed(events) if "begin" in event or "reference" in event), None
         )

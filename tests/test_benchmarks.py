@@ -198,11 +198,17 @@ from benchmarks.harness import Task, Way
 def dead(n):
     os._exit(3)
 
+CALLED = []
+
 def hungry(n):
+    CALLED.append(n)
     return lambda: np.ones(2**31).mean()
 
+def good(n):
+    return lambda: np.ones(10**7).mean() + len(CALLED)  # wrong in the process of the one that was over memory
+
 TASKS = (Task("toy", lambda n: n, ({"n": 3}, {"n": 9}), (), (
-    Way("dead", dead), Way("hungry", hungry), Way("good", lambda n: lambda: np.ones(10**7).mean())
+    Way("dead", dead), Way("hungry", hungry), Way("good", good)
 ), lambda n: 1.0, tol=1e-6, budget=20.0, memory=True),)
 """
 
