@@ -22,7 +22,7 @@ PINNED = {
     "JAX_ENABLE_X64": "1",
 }
 # beyond the budget of a call, for what no signal interrupts, and for problem and reference
-GRACE, REFERENCE = 10.0, 600.0
+GRACE, REFERENCE = 10.0, 1200.0
 
 
 def run_here(task: Task, size: Size, budget: float) -> list[Record]:

@@ -16,7 +16,8 @@ from benchmarks.harness import Goal, Size, Task, Way, relative_error
 from benchmarks.peers import engines
 from geoflow.catalog.pairs import hypentropy
 
-RTOL, ATOL = 1e-10, 1e-13
+# for 1e-9 in w(t): errors of a step grow a hundred times while a coordinate leaves zero
+RTOL, ATOL = 1e-11, 1e-14
 STEP = 0.01
 CLOSED, BY_HAND = "geoflow, closed form of R", "closed form by hand"
 
@@ -209,7 +210,7 @@ def _tasks(L: int) -> tuple[Task, ...]:
         ),
         Task(
             f"mirror_flow, {name}", problem, _sizes(*dims), toy, _ways(L, flow, flow_by_hand),
-            lambda p: flow_by_hand(p, 1e-12, 1e-15), tol=1e-9, accuracy=1e-9, budget=60.0, memory=True, goals=_goals(),
+            lambda p: flow_by_hand(p, 1e-13, 1e-16), tol=1e-9, accuracy=1e-9, budget=60.0, memory=True, goals=_goals(),
         ),
     )  # fmt: skip
 
