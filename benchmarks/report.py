@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def slopes(records: Sequence[Record], key: str = "median_s") -> list[dict[str, A
             for r in mine:
                 lines.setdefault(json.dumps({k: v for k, v in r["size"].items() if k != axis}), []).append(r)
             for rest, line in lines.items():
+                line.sort(key=lambda r: r["size"][axis])
                 n, cost = np.array([r["size"][axis] for r in line], float), np.array([r[key] for r in line])
                 if len(set(n)) < 2:
                     continue
@@ -50,22 +52,36 @@ def slopes(records: Sequence[Record], key: str = "median_s") -> list[dict[str, A
 
 
 def largest_sizes(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """The largest size measured within 8 GB for each way and axis, and where its last slope of memory would reach 8 GB.
+    """The largest size measured within 8 GB for each way and axis, the smallest that was over, and where 8 GB would be.
 
-    The latter is an extrapolation, and None where memory has not grown enough to have a slope.
+    The last is an extrapolation, along the last slope of what memory has grown by since the smallest size, or linear
+    where that has grown once only; it is None where memory has not grown beyond noise, or a size was over.
     """
-    grown = [{**r, "grown": r["peak_bytes"] - r["base_bytes"]} for r in records if "peak_bytes" in r]
     found = []
-    for line in slopes([r for r in grown if r["grown"] > SMALLEST_MEMORY], "grown"):
-        same = [r for r in grown if (r["task"], r["way"]) == (line["task"], line["way"])]
-        top = next(r for r in same if r["size"] == {**line["at"], line["axis"]: line["sizes"][-1]})
-        room = (LIMIT - top["base_bytes"]) / top["grown"]
-        reach = line["sizes"][-1] * room ** (1 / line["last_slope"]) if line["last_slope"] > 0.05 else None
+    for line in slopes([r for r in records if "peak_bytes" in r], "peak_bytes"):
+        same = [r for r in records if (r["task"], r["way"]) == (line["task"], line["way"])]
+        rows = [r for r in same if {k: v for k, v in r["size"].items() if k != line["axis"]} == line["at"]]
+        rows.sort(key=lambda r: r["size"][line["axis"]])
+        over = [r["size"][line["axis"]] for r in rows if r["status"] == "over memory"]
+        n = [r["size"][line["axis"]] for r in rows if "peak_bytes" in r]
+        peaks = [r["peak_bytes"] for r in rows if "peak_bytes" in r]
+        grown = [peak - peaks[0] for peak in peaks]
+        exponent, reach = 1.0, None
+        if grown[-2] > SMALLEST_MEMORY:
+            exponent = max(0.1, float(np.log(grown[-1] / grown[-2]) / np.log(n[-1] / n[-2])))
+        if grown[-1] > SMALLEST_MEMORY and not over:
+            reach = float(f"{n[-1] * ((LIMIT - peaks[0]) / grown[-1]) ** (1 / exponent):.2g}")
         found.append(
-            {**line, "measured": line["sizes"][-1], "peak_bytes": top["peak_bytes"],
-             "extrapolated": None if reach is None else float(f"{reach:.2g}")}
+            {**{key: line[key] for key in ("task", "way", "axis", "at")}, "measured": n[-1], "peak_bytes": peaks[-1],
+             "over_memory": min(over, default=None), "exponent": exponent, "extrapolated": reach}
         )  # fmt: skip
     return found
+
+
+def lower_bound(record: Record) -> float | None:
+    """Seconds that a way took at least, where it was over a budget at this size or at a smaller one."""
+    budget = re.search(r"over budget: ([\d.]+) s", record["status"])
+    return float(budget.group(1)) if budget else None
 
 
 def verdict(task: Task, goal: Goal, records: Iterable[Record]) -> dict[str, Any]:
@@ -75,6 +91,10 @@ def verdict(task: Task, goal: Goal, records: Iterable[Record]) -> dict[str, Any]
     row = {"task": task.name, "size": goal.size, "way": goal.way, "peer": goal.peer, "at_most": goal.at_most}
     if ours is None or (goal.peer and peer is None):
         return {**row, "measured": None, "verdict": "not run"}
+    bound = lower_bound(peer) if peer else None
+    if peer and bound and ours["status"] == "ok" and ours["median_s"] <= goal.at_most * bound:
+        text = f"met: {goal.peer} takes more than {bound:g} s, the ratio is below the one shown"
+        return {**row, "measured": ours["median_s"] / bound, "verdict": text}
     for side in filter(None, (ours, peer)):
         if side["status"] not in ("ok", "WRONG"):
             word = "missed" if side is ours and side["status"].startswith(("over", "failed", "not tried")) else "open"
@@ -138,12 +158,11 @@ def tables(found: Record) -> str:
     ]  # fmt: skip
     parts += ["## Cost against size", _table("task | way | axis | at | from, to | slope | last slope", rows)]
     rows = [
-        [s["task"], s["way"], s["axis"], describe(s["at"]), f"{s['slope']:.2f}", f"{s['measured']:,.0f}",
-         f"{s['peak_bytes'] / 1e9:.2f} GB",
-         "-" if s["extrapolated"] is None else f"about {s['extrapolated']:,.0f}, extrapolated"]
+        [s["task"], s["way"], s["axis"], describe(s["at"]), f"{s['measured']:,.0f}", f"{s['peak_bytes'] / 1e9:.2f} GB",
+         _reach(s)]
         for s in found["largest_sizes"]
     ]  # fmt: skip
-    head = "task | way | axis | at | slope | largest measured | its peak | size at 8 GB"
+    head = "task | way | axis | at | largest measured | its peak | size at 8 GB"
     return "\n\n".join([*parts, "## Memory against size", _table(head, rows)])
 
 
@@ -173,6 +192,14 @@ def _goal_row(goal: Record) -> list[str]:
     measured = "" if goal["measured"] is None else f"{goal['measured']:.3g}{unit}"
     at_most = f"{goal['at_most']:.3g}{unit}"
     return [goal["task"], describe(goal["size"]), goal["way"], at_most, measured, goal["verdict"]]
+
+
+def _reach(line: Record) -> str:
+    if line["over_memory"] is not None:
+        return f"over memory at {line['over_memory']:,.0f}"
+    if line["extrapolated"] is None:
+        return "not seen: memory hardly grows"
+    return f"about {line['extrapolated']:,.0f}, extrapolated with exponent {line['exponent']:.2g}"
 
 
 def seconds(value: float) -> str:

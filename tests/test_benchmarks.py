@@ -240,25 +240,40 @@ def record(way, seconds, size=None, status="ok", error=0.0, **more):
 
 
 def test_slopes_are_along_one_axis_and_of_right_answers():
-    sizes = [(d, N) for d in (10, 100, 1000) for N in (1, 8)]
+    sizes = [(d, N) for d in (100, 10, 1000) for N in (1, 8)]
     records = [record("geoflow", 1e-6 * d**1.5 * N**0.5, {"d": d, "N": N}) for d, N in sizes]
     records.append(record("geoflow", 1e-9, {"d": 10_000, "N": 1}, status="WRONG"))
     found = report.slopes(records)
     assert [(s["axis"], s["at"]) for s in found][:2] == [("d", {"N": 1}), ("d", {"N": 8})]
     for line in found:
+        assert line["sizes"] == sorted(line["sizes"])
         assert line["slope"] == pytest.approx({"d": 1.5, "N": 0.5}[line["axis"]], abs=1e-10)
         assert line["last_slope"] == pytest.approx(line["slope"])
 
 
+def memory(*grown, sizes=(1000, 100_000, 1_000_000)):
+    """Records of a way whose peak memory is 300 MB, most of it of imports, and what it has grown by."""
+    return [record("geoflow", 1.0, {"d": d}, peak_bytes=3 * 10**8 + int(g)) for d, g in zip(sizes, grown, strict=True)]
+
+
 def test_the_size_at_8_gb_is_extrapolated_from_what_was_measured():
-    base = 10**8
-    records = [
-        record("geoflow", 1.0, {"d": d}, base_bytes=base, peak_bytes=base + 800 * d) for d in (1000, 100_000, 1_000_000)
-    ]
-    (line,) = report.largest_sizes(records)
-    assert line["measured"] == 1_000_000 and line["peak_bytes"] == base + 8 * 10**8
-    assert line["extrapolated"] == float(f"{(8 * 2**30 - base) / 800:.2g}")
-    assert report.largest_sizes(records[:2]) == []  # the smallest has not grown beyond noise
+    room = 8 * 2**30 - 3 * 10**8
+    (line,) = report.largest_sizes(memory(0, 1e8, 1e9))
+    assert (line["measured"], line["peak_bytes"]) == (1_000_000, 13 * 10**8)
+    assert line["exponent"] == pytest.approx(1.0) and line["extrapolated"] == float(f"{room / 1e3:.2g}")
+    (line,) = report.largest_sizes(memory(0, 1e7, 1e9))  # once beyond noise: linear
+    assert line["exponent"] == 1.0 and line["extrapolated"] == float(f"{room / 1e3:.2g}")
+    (line,) = report.largest_sizes(memory(0, 4e7, 4e9))
+    assert line["exponent"] == pytest.approx(2.0)
+    assert line["extrapolated"] == float(f"{1e6 * (room / 4e9) ** 0.5:.2g}")
+    (line,) = report.largest_sizes(memory(0, 1e6, 1e7))
+    assert line["extrapolated"] is None
+
+
+def test_a_size_over_memory_takes_the_place_of_an_extrapolation():
+    over = record("geoflow", None, {"d": 10**7}, status="over memory")
+    (line,) = report.largest_sizes([*memory(0, 1e8, 1e9), over])
+    assert (line["over_memory"], line["extrapolated"], line["measured"]) == (10**7, None, 10**6)
 
 
 @pytest.mark.parametrize(
@@ -273,6 +288,9 @@ def test_the_size_at_8_gb_is_extrapolated_from_what_was_measured():
         (record("geoflow", None, status="over memory"), record("peer", 0.6), "missed: geoflow over memory"),
         (record("geoflow", 1.0), record("peer", None, status="not installed: jax"), "open: peer not installed: jax"),
         (record("geoflow", 1.0), record("other", 0.6), "not run"),
+        (record("geoflow", 1.0), record("peer", None, status="not tried: over budget: 3.5 s at n = 2"),
+         "met: peer takes more than 3.5 s, the ratio is below the one shown"),
+        (record("geoflow", 8.0), record("peer", None, status="over budget: 3.5 s"), "open: peer over budget: 3.5 s"),
     ],
 )  # fmt: skip
 def test_goals(ours, peer, verdict):
