@@ -50,7 +50,9 @@ class GeodesicProblem:
         rng = np.random.default_rng(0)
         self.R = gf.catalog.potentials["simplex_entropy"](2)
         self.w = self.R.domain.random_point(N, bound=0.1, rng=rng).reshape(N, 2)
-        self.v = 0.1 * rng.standard_normal(self.w.shape)
+        # short enough that none leaves the simplex before time 1
+        nearest = np.minimum(self.w.min(axis=-1), 1 - self.w.sum(axis=-1))
+        self.v = 0.3 * nearest[:, None] * rng.uniform(-1, 1, self.w.shape)
 
     def exact(self) -> np.ndarray:
         """Great circles of the sphere of radius 2, written out: z = 2 sqrt(p), z' = v / sqrt(p)."""

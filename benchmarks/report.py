@@ -199,7 +199,9 @@ def _reach(line: Record) -> str:
         return f"over memory at {line['over_memory']:,.0f}"
     if line["extrapolated"] is None:
         return "not seen: memory hardly grows"
-    return f"about {line['extrapolated']:,.0f}, extrapolated with exponent {line['exponent']:.2g}"
+    # memory that has grown once only grows linearly at least
+    most = "at most " if line["exponent"] == 1.0 else ""
+    return f"{most}about {line['extrapolated']:,.0f}, extrapolated with exponent {line['exponent']:.2g}"
 
 
 def seconds(value: float) -> str:
