@@ -1,6 +1,6 @@
 """The converse theorem in figures: accuracy, time and dimension of every kind of realization, and the theorem itself.
 
-Run: python benchmarks/converse.py [exact] [twist] [spectral] [dimension] [theorem] [controls]; all parts by default.
+Run: python -m benchmarks.converse [exact] [twist] [spectral] [dimension] [theorem] [controls]; all parts by default.
 """
 
 from __future__ import annotations
