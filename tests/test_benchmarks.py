@@ -333,7 +333,6 @@ def test_one_pair_is_bad_by_a_millionth(problem):
     assert 0.3e-6 < sizes[i, j] / largest < 3e-6
 
 
-
 def test_the_cost_of_a_realization_counts_what_the_solver_does(capsys):
     step = realization_cost.Step(2, 4, 5)
     m, P = 15, 38
