@@ -243,7 +243,7 @@ class FunctionKernel(MapKernel):
         outside = None if autodiff.is_traced(x) else self._outside(x)
 
         def pull(mu: Array) -> Array:
-            rows = self._gradient(vjp(mu)[..., None, :], x)[..., 0, :]
+            rows = vjp(mu) if self.flat else self._gradient(vjp(mu)[..., None, :], x)[..., 0, :]
             return rows if outside is None else np.where(outside[..., None], np.nan, rows)
 
         return value if outside is None else np.where(outside[..., None], np.nan, value), pull
