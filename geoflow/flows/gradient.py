@@ -10,7 +10,7 @@ from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_options, as_times, require_type
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.parametrization import Parametrization
-from geoflow.numerics.integrate import Solver, SolverOptions
+from geoflow.numerics.integrate import Problem, Solver, SolverOptions
 from geoflow.potentials.regularized import with_regularizer
 from geoflow.results import Trajectory
 
@@ -61,16 +61,16 @@ def gradient_flow(
     fields = G if regularizer is None else with_regularizer(G, regularizer, G.unflatten(x0.reshape(-1, D)[0]))
 
     def rhs(s: float, y: Array) -> Array:
-        x = y.reshape(n, D + d)[:, :D]
-        force = -pointwise.gradient(G.kernel.value(x), s)
-        pull = force if fields is G else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
-        return np.concatenate([fields.kernel.pullback(x, pull), force], axis=1).ravel()
+        value, pull = fields.kernel.linearized(y.reshape(n, D + d)[:, :D])
+        force = -pointwise.gradient(value[:, :d], s)
+        push = force if fields is G else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
+        return np.concatenate([pull(push), force], axis=1).ravel()
 
     def states(y: Array) -> Array:
         return y.reshape(*y.shape[:-1], *batch, D + d)
 
     y0 = np.concatenate([x0.reshape(n, D), np.zeros((n, d))], axis=1).ravel()
     # nothing but the integrator's own accuracy keeps a flow on a curved M: two more digits there
-    solution = integrator.sharper(1.0 if G.is_euclidean else 1e-2).integrate(rhs, y0, times)
+    solution = integrator.sharper(1.0 if G.is_euclidean else 1e-2).integrate(Problem(rhs, y0, n), times)
     x, mu = states(solution.y)[..., :D], states(solution.y)[..., D:]
     return trajectory_of(solution, pointwise, lambda y: G.kernel.value(states(y)[..., :D]), mu, G.unflatten(x))

@@ -95,21 +95,27 @@ class LogisticLoss(LinearModelLoss):
 
 
 class PointwiseLoss:
-    """A user's loss(w) or loss(w, t), called at one point at a time; its gradient is its own or automatic."""
+    """A user's loss(w) or loss(w, t), at points of shape=[N, d]; its gradient is its own or automatic.
+
+    Called with a batch where it is seen to treat every point on its own, else with one point at a time.
+    """
 
     def __init__(self, loss: Loss, dim: int):
         if not callable(loss):
             raise ArgumentError("loss", got=type(loss).__name__, wanted="a callable loss(w) or loss(w, t)")
         self.loss, self.dim, self.time_dependent = loss, dim, _takes_time(loss)
-        self._own_gradient: Callable[..., ArrayLike] | None = getattr(loss, "gradient", None)
-        self._own_timed = self._own_gradient is not None and _takes_time(self._own_gradient)
+        own: Callable[..., ArrayLike] | None = getattr(loss, "gradient", None)
+        if isinstance(loss, LinearModelLoss) and type(loss).gradient is LinearModelLoss.gradient:
+            own = self._of_linear_model
+        self._value = _Batchwise(self._loss_at)
+        self._gradient = _Batchwise(_at_time(own) if own is not None else self._automatic)
         if isinstance(loss, LinearModelLoss) and loss.dim != dim:
             raise ShapeError("loss", got=f"Z with {loss.dim} columns", wanted=f"{dim}, the dimension of w")
 
     def require_scalar(self, w: Array, t: float) -> None:
         """Refuse a loss that is no finite scalar at the starting point w, shape=[d]."""
         with np.errstate(all="ignore"):
-            value = self.loss(w, t) if self.time_dependent else self.loss(w)
+            value = self._loss_at(w, t)
         if np.shape(value) != ():
             got, remedy = f"shape {np.shape(value)} at one point w of shape {w.shape}", "sum over the last axis"
             raise ShapeError("value of the loss", got, "a scalar", f"{remedy}, for example np.sum(..., axis=-1)")
@@ -118,17 +124,55 @@ class PointwiseLoss:
 
     def value(self, w: Array, t: float) -> Array:
         """L_t(w), shape=[N, d] to shape=[N]."""
-        return np.array([float(self.loss(point, t) if self.time_dependent else self.loss(point)) for point in w])
+        return self._value(w, t)
 
     def gradient(self, w: Array, t: float) -> Array:
         """grad L_t(w), shape=[N, d]."""
-        if self._own_gradient is not None:
-            if isinstance(self.loss, LinearModelLoss):
-                return self.loss.link_gradient(w @ self.loss.Z.T) @ self.loss.Z
-            own, time = self._own_gradient, (t,) if self._own_timed else ()
-            return np.stack([np.asarray(own(point, *time), dtype=float) for point in w])
-        call = (lambda p: self.loss(p, t)) if self.time_dependent else self.loss
-        return np.stack([autodiff.value_and_vjp(call, point)[1](np.ones(())) for point in w])
+        return self._gradient(w, t)
+
+    def _loss_at(self, w: Array, t: float) -> Array:
+        return self.loss(w, t) if self.time_dependent else self.loss(w)
+
+    def _automatic(self, w: Array, t: float) -> Array:
+        value, pull = autodiff.value_and_vjp(lambda p: self._loss_at(p, t), w)
+        return pull(np.ones(np.shape(value)))
+
+    def _of_linear_model(self, w: Array) -> Array:
+        """As the loss's own `gradient`, its argument not checked at every step of an integrator."""
+        return self.loss.link_gradient(w @ self.loss.Z.T) @ self.loss.Z  # type: ignore[attr-defined]
+
+
+class _Batchwise:
+    """A function of (w, t) at points of shape=[N, d], in one call where batches are seen to give what points give."""
+
+    def __init__(self, function: Callable[[Array, float], Any]):
+        self._function = function
+        self._whole: bool | None = None
+
+    def __call__(self, w: Array, t: float) -> Array:
+        if len(w) > 1 and self._whole is None:
+            self._whole = self._treats_points_alone(w[0], t)
+        if len(w) > 1 and self._whole:
+            return np.asarray(self._function(w, t), dtype=float)
+        return np.stack([np.asarray(self._function(point, t), dtype=float) for point in w])
+
+    def _treats_points_alone(self, w: Array, t: float) -> bool:
+        """Tried on points of our own, as a flow's may all be equal, in a number that no other axis has."""
+        n = len(w) + 2 if len(w) < 8 else 3
+        points = w + 0.1 * (np.abs(w).max() + 1e-3) * np.random.default_rng(0).standard_normal((n, len(w)))
+        try:
+            with np.errstate(all="ignore"):
+                alone = np.stack([np.asarray(self._function(point, t), dtype=float) for point in points])
+                together = np.asarray(self._function(points, t), dtype=float)
+        except Exception:
+            return False
+        near = 1e-14 * np.abs(alone).max()
+        return together.shape == alone.shape and np.allclose(together, alone, rtol=1e-12, atol=near)
+
+
+def _at_time(own: Callable[..., ArrayLike]) -> Callable[[Array, float], ArrayLike]:
+    """A gradient of w, or of w and t, as one of both."""
+    return own if _takes_time(own) else lambda w, t: own(w)
 
 
 def _takes_time(function: Callable[..., Any]) -> bool:

@@ -12,7 +12,7 @@ from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
-from geoflow.numerics.integrate import Solver, SolverOptions
+from geoflow.numerics.integrate import Problem, Solver, SolverOptions
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.regularized import RegularizedLegendreFunction
 from geoflow.results import Check, Trajectory
@@ -105,7 +105,7 @@ class _Run:
                 return np.full(y.shape, np.nan)
             return -np.einsum("nij,nj->ni", C, self.loss.gradient(w, s)).ravel()
 
-        solution = self.solver.integrate(rhs, flat.ravel(), self.times)
+        solution = self.solver.integrate(Problem(rhs, flat.ravel(), len(flat)), self.times)
         w = self.like_start(solution.y)
         try:
             mu = R.gradient(w)
@@ -125,7 +125,7 @@ class _Run:
         def w_of(values: Array) -> Array:
             return self.like_start(primal(values.reshape(-1, R.dim)).reshape(values.shape))
 
-        solution = self.solver.integrate(rhs, self.flat.ravel(), self.times)
+        solution = self.solver.integrate(Problem(rhs, self.flat.ravel(), len(self.flat)), self.times)
         return trajectory_of(solution, self.loss, w_of, self.like_start(solution.y))
 
     def linear(self, R: LegendreFunction) -> Trajectory:
@@ -153,7 +153,7 @@ class _Run:
             return primal(mu.reshape(-1, R.dim)).reshape(mu.shape)
 
         jac = jacobian if R.has_closed_conjugate and len(flat) == 1 else None
-        solution = self.solver.integrate(rhs, np.zeros(len(flat) * len(Z)), self.times, jac)
+        solution = self.solver.integrate(Problem(rhs, np.zeros(len(flat) * len(Z)), len(flat), jac), self.times)
         return trajectory_of(solution, self.loss, w_of, mu_of(solution.y))
 
     def regularized(self, R: RegularizedLegendreFunction, alpha: Callable[[float], float]) -> Trajectory:
@@ -170,7 +170,7 @@ class _Run:
             a = values[..., -1].reshape(*values.shape[:-1], *(1,) * (self.mu0.ndim - 1))
             return R.inverse_gradient(self.like_start(values[..., :-1]), a)
 
-        solution = self.solver.integrate(rhs, np.r_[flat.ravel(), 0.0], self.times)
+        solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0]), self.times)
         return trajectory_of(solution, self.loss, w_of, self.like_start(solution.y[..., :-1]))
 
 

@@ -10,7 +10,7 @@ from geomstats.geometry.manifold import Manifold
 from geoflow._typing import Array, Bilinear, Map, Mask
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import inverse_or_nan
-from geoflow.spaces.gradients import membership, riemannian_gradient
+from geoflow.spaces.gradients import is_flat, membership, riemannian_gradient
 
 
 class MapKernel(ABC):
@@ -56,6 +56,10 @@ class MapKernel(ABC):
         half = np.einsum("...kaD,...bD->...kab", self.derivative_of_gradients(x, directions), self.gradients(x))
         return half + np.swapaxes(half, -1, -2)
 
+    def linearized(self, x: Array) -> tuple[Array, Map]:
+        """G(x), shape=[N, d], and the pullback at x, mu -> sum_i mu_i grad G_i, shape=[N, d] to shape=[N, D]."""
+        return self.value(x), lambda mu: self.pullback(x, mu)
+
     def pullback(self, x: Array, mu: Array) -> Array:
         """sum_i mu_i grad G_i, the velocity that a covector gives a point: shape=[N, d] to shape=[N, D]."""
         return np.einsum("...iD,...i->...D", np.asarray(self.gradients(x), dtype=float), mu)
@@ -63,6 +67,25 @@ class MapKernel(ABC):
     def pushforward(self, x: Array, v: Array) -> Array:
         """dG(x).v of tangent vectors, shape=[N, D] to shape=[N, d]."""
         return np.einsum("...iD,...D->...i", np.asarray(self.jacobian(x), dtype=float), v)
+
+    def derivative_of_pullback(self, x: Array, mu: Array, v: Array) -> Array:
+        """D(sum_i mu_i grad G_i)(x).v, mu held constant: shape=[N, d] and tangent shape=[N, D] to shape=[N, D]."""
+        return np.einsum("...iD,...i->...D", self.derivative_of_gradients(x, v[..., None, :])[..., 0, :, :], mu)
+
+    def bracket_terms(self, x: Array, u: Array, v: Array) -> tuple[Array, Array]:
+        """DY.X and DX.Y for X = sum_i u_i grad G_i and Y = sum_i v_i grad G_i, whose difference is [X, Y].
+
+        u and v, shape=[N, d], are held constant; shape=[N, D] each. Four products with dG, whatever d is.
+        """
+        N, both = len(x), np.concatenate([x, x])
+        fields = self.pullback(both, np.concatenate([u, v]))
+        terms = self.derivative_of_pullback(both, np.concatenate([v, u]), fields)
+        return terms[:N], terms[N:]
+
+    def bracket(self, x: Array, u: Array, v: Array) -> Array:
+        """[sum_i u_i grad G_i, sum_j v_j grad G_j] for constant u and v, shape=[N, d] to shape=[N, D]."""
+        along, back = self.bracket_terms(x, u, v)
+        return along - back
 
     def horizontal_lift(self, x: Array, dw: Array) -> tuple[Array, Array]:
         """dx = sum_i dmu_i grad G_i and dmu = C^{-1} dw, so that dG.dx = dw; NaN where dG is singular."""
@@ -103,6 +126,7 @@ class FunctionKernel(MapKernel):
         self.dim, self.codomain_dim, self._shape = int(np.prod(space.shape)), codomain_dim, tuple(space.shape)
         self.function, self._closed_jacobian = function, jacobian
         self._gradient, self._membership = riemannian_gradient(space), membership(space)
+        self._symmetric = is_flat(space)  # derivatives of gradients are Hessians
 
     def value(self, x: Array) -> Array:
         if autodiff.is_traced(x):
@@ -116,7 +140,7 @@ class FunctionKernel(MapKernel):
         if self._closed_jacobian is not None and not autodiff.is_traced(x):
             e = np.asarray(self._closed_jacobian(x), dtype=float)
         else:
-            e = autodiff.jacobian(self.function)(x)
+            e = autodiff.jacobian(self.function, self.codomain_dim)(x)
         outside = None if autodiff.is_traced(x) else self._outside(x)
         return e if outside is None else np.where(outside[..., None, None], np.nan, e)
 
@@ -129,13 +153,45 @@ class FunctionKernel(MapKernel):
         C = np.einsum("...iD,...jD->...ij", e, rows)  # g(grad G_i, grad G_j) = dG_i(grad G_j)
         return rows, (C + np.swapaxes(C, -1, -2)) / 2
 
+    def linearized(self, x: Array) -> tuple[Array, Map]:
+        if self._closed_jacobian is not None and not autodiff.is_traced(x):
+            return super().linearized(x)
+        with np.errstate(all="ignore"):
+            value, vjp = autodiff.value_and_vjp(self.function, x)
+        outside = None if autodiff.is_traced(x) else self._outside(x)
+
+        def pull(mu: Array) -> Array:
+            rows = self._gradient(vjp(mu)[..., None, :], x)[..., 0, :]
+            return rows if outside is None else np.where(outside[..., None], np.nan, rows)
+
+        return value if outside is None else np.where(outside[..., None], np.nan, value), pull
+
+    def pullback(self, x: Array, mu: Array) -> Array:
+        if self._closed_jacobian is not None and not autodiff.is_traced(x):
+            return super().pullback(x, mu)
+        return self.linearized(x)[1](mu)
+
+    def pushforward(self, x: Array, v: Array) -> Array:
+        if self._closed_jacobian is not None and not autodiff.is_traced(x):
+            return super().pushforward(x, v)
+        return autodiff.jvp(self.function, x, v)[1]
+
+    def derivative_of_pullback(self, x: Array, mu: Array, v: Array) -> Array:
+        def pulled(y: Array) -> Array:
+            e = autodiff.value_and_vjp(self.function, y)[1](mu)
+            return self._gradient(e[..., None, :], y)[..., 0, :]
+
+        if self._symmetric:
+            return autodiff.value_and_vjp(pulled, x)[1](v)
+        return autodiff.jvp(pulled, x, v)[1]
+
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
-        df = autodiff.jacobian(self.function)
+        df = autodiff.jacobian(self.function, self.codomain_dim)
         return autodiff.directional_jacobian(lambda y: self._gradient(df(y), y), x, directions)
 
     def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
         def cometric(y: Array) -> Array:
-            e = autodiff.jacobian(self.function)(y)
+            e = autodiff.jacobian(self.function, self.codomain_dim)(y)
             return autodiff.einsum("...iD,...jD->...ij", e, self._gradient(e, y))
 
         C = autodiff.directional_jacobian(cometric, x, directions)

@@ -1,7 +1,8 @@
 """Batched derivatives: the only file that knows how autograd works.
 
-A map acts on the last axis of its argument and treats every point of the batch on its own; then one reverse pass an
-output differentiates the whole batch. Index order: the index of the derivative is last.
+A map acts on the last axis of its argument and treats every point of the batch on its own; then one reverse pass
+differentiates the whole batch, and for all rows of a Jacobian the outputs are one more axis of the batch. Index order:
+the index of the derivative is last.
 """
 
 from __future__ import annotations
@@ -41,21 +42,40 @@ def value_and_vjp(f: Map, x: Array) -> tuple[Array, Callable[[Array], Array]]:
     return value, vjp
 
 
-def jacobian(f: Map) -> Map:
-    """Return df, the batched derivative of f; one reverse pass an output.
+#: entries of the arrays, N d D, up to which a Jacobian is one reverse pass: beyond, memory is what it costs
+ONE_PASS = 2**17
+
+
+def jacobian(f: Map, outputs: int | None = None) -> Map:
+    """Return df, the batched derivative of f; one reverse pass, and one an output where the arrays are large.
 
     f takes x of shape=[..., D] to shape=[..., d] or shape=[...] (scalar), df to shape=[..., d, D] or shape=[..., D].
+    `outputs` is d where it is known, which saves the evaluation that tells.
     """
 
     def df(x: ArrayLike) -> Array:
         x = as_float(x)
+        if outputs is not None and 1 < outputs <= ONE_PASS / anp.size(x):
+            return _all_rows(f, x, outputs)
         value, vjp = value_and_vjp(f, x)
-        if anp.ndim(value) == anp.ndim(x) - 1:
-            return vjp(anp.ones(anp.shape(value)))
-        units = anp.eye(anp.shape(value)[-1])
-        return anp.stack([vjp(anp.broadcast_to(unit, anp.shape(value))) for unit in units], axis=-2)
+        shape = anp.shape(value)
+        if len(shape) == anp.ndim(x) - 1:
+            return vjp(anp.ones(shape))
+        if shape[-1] == 1:
+            return vjp(anp.ones(shape))[..., None, :]
+        if shape[-1] <= ONE_PASS / anp.size(x):
+            return _all_rows(f, x, shape[-1])
+        return anp.stack([vjp(anp.broadcast_to(unit, shape)) for unit in anp.eye(shape[-1])], axis=-2)
 
     return df
+
+
+def _all_rows(f: Map, x: Array, d: int) -> Array:
+    """The Jacobian by one reverse pass over d copies of every point."""
+    D, batch = anp.shape(x)[-1], anp.shape(x)[:-1]
+    points = anp.reshape(x[..., None, :] + anp.zeros((d, 1)), (-1, D))
+    units = anp.reshape(anp.broadcast_to(anp.eye(d), (*batch, d, d)), (-1, d))
+    return anp.reshape(value_and_vjp(f, points)[1](units), (*batch, d, D))
 
 
 def hessian(f: Map) -> Map:
@@ -69,30 +89,28 @@ def third_derivative(f: Map) -> Map:
 
 
 def _nested(f: Map, order: int) -> Map:
-    """Differentiate `order` times; earlier derivative indices are flattened into the output axis and restored."""
+    """Differentiate in reverse once, then forwards along the unit vectors, which become axes of the batch."""
 
     def derivative(x: ArrayLike) -> Array:
         x = as_float(x)
-        output: tuple[int, ...] = ()
+        D = anp.shape(x)[-1]
 
-        def vector(y: Array) -> Array:
-            nonlocal output
-            value = f(y)
-            scalar = anp.ndim(value) == anp.ndim(y) - 1
-            output = () if scalar else anp.shape(value)[-1:]
-            return value[..., None] if scalar else value
+        def along_units(g: Map) -> Map:
+            def derivative(y: Array) -> Array:
+                return directional_jacobian(g, y, anp.broadcast_to(anp.eye(D), (*anp.shape(y), D)))
 
-        g: Map = vector
-        for _ in range(order):
-            g = _flat_jacobian(g)
-        return anp.reshape(g(x), (*anp.shape(x)[:-1], *output, *anp.shape(x)[-1:] * order))
+            return derivative
+
+        g = jacobian(f)
+        for _ in range(order - 1):
+            g = along_units(g)
+        # indices of forward passes come first, those of later passes before those of earlier ones
+        value, first = g(x), anp.ndim(x) - 1
+        forward = list(range(first, first + order - 1))
+        rest = [k for k in range(anp.ndim(value)) if k not in forward]
+        return anp.transpose(value, rest + forward[::-1])
 
     return derivative
-
-
-def _flat_jacobian(f: Map) -> Map:
-    df = jacobian(f)
-    return lambda y: anp.reshape(df(y), (*anp.shape(y)[:-1], -1))
 
 
 def jvp(f: Map, x: ArrayLike, direction: ArrayLike) -> tuple[Array, Array]:
@@ -107,7 +125,7 @@ def jvp(f: Map, x: ArrayLike, direction: ArrayLike) -> tuple[Array, Array]:
 
 
 def directional_jacobian(f: Map, x: Array, directions: Array) -> Array:
-    """Derivatives of a jacobian f, shape=[..., D] to [..., d, D], along v of shape=[..., m, D]: shape=[..., m, d, D].
+    """Derivatives of f, shape=[..., D] to any, as a Jacobian [..., d, D], along v of shape=[..., m, D]: [..., m, d, D].
 
     out_{m i p} = sum_q d_q f_{i p}(x) v_{m q}, in one forward pass: the directions become one more batch axis.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypedDict
 
 import numpy as np
@@ -17,6 +18,8 @@ from geoflow.results import Status
 METHODS = ("auto", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
 BLOW_UP = 1e14
 MAX_EVALUATIONS = 500_000
+#: unknowns beyond which no square matrix of them is formed, and beyond which no interpolant of every step is kept
+LARGEST_IMPLICIT, LARGEST_DENSE = 1000, 20_000
 FLOW_RTOL, FLOW_ATOL = 1e-12, 1e-14
 MAX_STEPS = 3000
 #: (s, state) to its velocity; NaN where there is none
@@ -35,7 +38,9 @@ class SolverOptions(TypedDict, total=False):
 class Solver:
     """How to integrate over output times: tolerances a step, and a method of scipy's `solve_ivp`.
 
-    "auto" is LSODA, which handles stiff flows, and DOP853 where LSODA gives up: approaching a boundary or a blow-up.
+    "auto" is LSODA, which handles stiff flows, and DOP853 where LSODA gives up: approaching a boundary or a blow-up;
+    beyond 1000 unknowns, where an implicit method would form too large a matrix, it is DOP853 alone. Beyond 20,000
+    unknowns the dense output integrates again from the last output time, instead of keeping every step.
     """
 
     rtol: float = 1e-9
@@ -52,20 +57,34 @@ class Solver:
         """The same with both tolerances multiplied by a factor."""
         return replace(self, rtol=factor * self.rtol, atol=factor * self.atol)
 
-    def integrate(self, rhs: Field, y0: Array, times: Array, jac: Field | None = None) -> Solution:
-        """Integrate y' = rhs(t, y) from y(0) = y0, shape=[k], with a status instead of an exception.
+    def integrate(self, problem: Problem, times: Array) -> Solution:
+        """Integrate a problem from time 0, with a status instead of an exception.
 
-        rhs gives NaN, or raises `DomainError` or `NotFiniteError`, where the field is not defined; jac is its
-        derivative, (t, y) to shape=[k, k]. `NotFiniteError` is raised only when the field is not defined at the start.
+        `NotFiniteError` is raised only when the field is not defined at the start.
         """
         if self.method not in ("auto", "LSODA"):
-            return _Attempt(rhs, y0, self, self.method, jac).run(times)
+            return _Attempt(problem, self, self.method).run(times)
         # DOP853 alone would do at the ends of its steps, but its dense output loses digits on slightly stiff flows
-        with suppress(_LsodaStuckError):
-            found = _Attempt(rhs, y0, self, "LSODA", jac).run(times)
-            if found.status is Status.SUCCESS or self.method == "LSODA":
-                return found
-        return _Attempt(rhs, y0, self, "DOP853", jac).run(times)
+        if self.method == "LSODA" or len(problem.start) <= LARGEST_IMPLICIT:
+            with suppress(_LsodaStuckError):
+                found = _Attempt(problem, self, "LSODA").run(times)
+                if found.status is Status.SUCCESS or self.method == "LSODA":
+                    return found
+        return _Attempt(problem, self, "DOP853").run(times)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """y' = rhs(t, y) from y(0) = start, shape=[k]: the flat states of so many `entries` of a batch.
+
+    rhs gives NaN, or raises `DomainError` or `NotFiniteError`, where the field is not defined; jac is its derivative,
+    (t, y) to shape=[k, k]. DOP853 meets its tolerances in every entry, and not in their mean.
+    """
+
+    rhs: Field
+    start: Array
+    entries: int = 1
+    jac: Field | None = None
 
 
 @dataclass
@@ -88,34 +107,76 @@ class _LsodaStuckError(Exception):
 class _Attempt:
     """One run of scipy's `solve_ivp`, its evaluations counted."""
 
-    def __init__(self, rhs: Field, y0: Array, solver: Solver, method: str, jac: Field | None):
-        self._rhs, self._y0, self._solver, self._method, self._jac = rhs, y0, solver, method, jac
-        self._count, self._last_seen = 0, 0.0
+    def __init__(self, problem: Problem, solver: Solver, method: str):
+        self._problem, self._rhs, self._y0 = problem, problem.rhs, problem.start
+        self._solver, self._method = solver, method
+        self._count, self._last_seen, self._reached = 0, 0.0, (0.0, problem.start)
         # a jacobian by differences takes an evaluation an unknown, and tells nothing about progress
-        self._window = 1000 + 50 * len(y0)
+        self._window = 1000 + 50 * len(self._y0)
 
     def run(self, times: Array) -> Solution:
-        from scipy.integrate import solve_ivp
-
-        y0, method, end = self._y0, self._method, float(times[-1])
-        bound = BLOW_UP * (1 + np.abs(y0).max())
-
-        def blow_up(s: float, y: Array) -> float:
-            return float(bound - np.abs(y).max())
-
-        blow_up.terminal = True  # type: ignore[attr-defined]
-        if end == 0.0:
-            return Solution(times, y0[None].copy(), _constant(y0), Status.SUCCESS, "no time to flow", 0, method)
-        options = {"jac": self._jac} if self._jac is not None and method in ("Radau", "BDF", "LSODA") else {}
+        y0 = self._y0
+        if times[-1] == 0.0:
+            return Solution(times, y0[None].copy(), _constant(y0), Status.SUCCESS, "no time to flow", 0, self._method)
         with np.errstate(all="ignore"):
             if not np.isfinite(self._velocity(0.0, y0)).all():
                 got, wanted = "NaN or infinity at the starting point", "a loss and a map that are differentiable there"
                 raise NotFiniteError("velocity of the flow", got=got, wanted=wanted, remedy="start inside the domain")
-            found = solve_ivp(
-                self._velocity, (0.0, end), y0, method=method, rtol=max(self._solver.rtol, 3e-14),
-                atol=self._solver.atol, dense_output=True, events=blow_up, **options,
-            )  # fmt: skip
-        return self._solution(found, times)
+            keep = len(y0) <= LARGEST_DENSE
+            found = self._solve((0.0, float(times[-1])), y0, {"dense_output": True} if keep else {"t_eval": times})
+        reached, y = self._reached
+        whole = found.status == 0 and reached == times[-1]
+        if self._count > MAX_EVALUATIONS:
+            status, message = Status.FAILURE, f"gave up after {MAX_EVALUATIONS} evaluations at t = {reached:.6g}"
+        else:
+            status, message = self._verdict(found, reached, y, whole)
+        out = times if status is Status.SUCCESS else np.append(times[times < reached], reached)
+        if keep:
+            dense = _interpolant(found)
+            values = dense(out)
+        else:
+            passed = np.reshape(found.y, (len(y0), -1)).T[: len(out)]
+            values = passed if status is Status.SUCCESS else np.r_[passed[: len(out) - 1], y[None]]
+            dense = self._again(out, values)
+        values[out == 0.0] = y0
+        return Solution(out, values, dense, status, message, self._count, self._method)
+
+    def _solve(self, span: tuple[float, float], start: Array, options: dict[str, Any]) -> Any:
+        from scipy.integrate import solve_ivp
+
+        bound = BLOW_UP * (1 + np.abs(self._y0).max())
+
+        def blow_up(s: float, y: Array) -> float:
+            size = np.abs(y).max()
+            if np.isfinite(size) and size <= bound:
+                self._reached = s, y.copy()
+            return float(bound - size)
+
+        blow_up.terminal = True  # type: ignore[attr-defined]
+        method: Any = self._method
+        if method == "DOP853":
+            method = batchwise_dop853(self._problem.entries)
+        if self._problem.jac is not None and self._method in ("Radau", "BDF", "LSODA"):
+            options = {**options, "jac": self._problem.jac}
+        return solve_ivp(
+            self._velocity, span, start, method=method, rtol=max(self._solver.rtol, 3e-14), atol=self._solver.atol,
+            events=blow_up, **options,
+        )  # fmt: skip
+
+    def _again(self, times: Array, values: Array) -> Callable[[Any], Array]:
+        """The dense output that keeps no steps: integrate from the last of these times."""
+
+        def at(s: float) -> Array:
+            k = max(int(np.searchsorted(times, s, side="right")) - 1, 0)
+            begin, start = (times[k], values[k]) if times[k] <= s else (0.0, self._y0)
+            return start if begin == s else np.asarray(self._solve((begin, s), start, {"t_eval": [s]}).y[:, -1])
+
+        def dense(s: Any) -> Array:
+            s = np.asarray(s, dtype=float)
+            with np.errstate(all="ignore"):
+                return np.stack([at(float(t)) for t in s.ravel()]).reshape(*s.shape, -1)
+
+        return dense
 
     def _velocity(self, s: float, y: Array) -> Array:
         self._count += 1
@@ -132,23 +193,6 @@ class _Attempt:
                 raise _LsodaStuckError
             self._last_seen = s
         return velocity
-
-    def _solution(self, found: Any, times: Array) -> Solution:
-        finite = np.isfinite(found.y).all(axis=0)
-        last = int(np.argmin(finite)) - 1 if not finite.all() else len(finite) - 1
-        reached, count = float(found.t[last]), self._count
-        if count > MAX_EVALUATIONS:
-            status, message = Status.FAILURE, f"gave up after {MAX_EVALUATIONS} evaluations at t = {reached:.6g}"
-        else:
-            status, message = self._verdict(found, reached, found.y[:, last], bool(finite.all()))
-        out = times if status is Status.SUCCESS else np.append(times[times < reached], reached)
-
-        def dense(s: Any) -> Array:
-            return np.moveaxis(np.asarray(found.sol(np.asarray(s, dtype=float))), 0, -1)
-
-        y = dense(out)
-        y[out == 0.0] = self._y0
-        return Solution(out, y, dense, status, message, count, self._method)
 
     def _verdict(self, found: Any, reached: float, y: Array, finite: bool) -> tuple[Status, str]:
         start = 1 + np.abs(self._y0).max()
@@ -168,11 +212,33 @@ class _Attempt:
         return Status.FAILURE, f"{found.message} (t = {reached:.6g})"
 
 
+def _interpolant(found: Any) -> Callable[[Any], Array]:
+    """Dense output of every step, a time or times to states with the unknowns on the last axis."""
+    return lambda s: np.moveaxis(np.asarray(found.sol(np.asarray(s, dtype=float))), 0, -1)
+
+
 def _constant(y0: Array) -> Callable[[Any], Array]:
     return lambda s: np.broadcast_to(y0, (*np.shape(s), len(y0))).copy()
 
 
 # a batch over [0, 1] ------------------------------------------------------------------------------------------------
+
+
+@cache
+def batchwise_dop853(entries: int) -> Any:
+    """scipy's DOP853 with the error of the worst of so many entries of the state, instead of their root mean square."""
+    from scipy.integrate import DOP853
+
+    class BatchwiseDOP853(DOP853):
+        def _estimate_error_norm(self, K: Array, h: float, scale: Array) -> float:
+            fifth, third = ((K.T @ E / scale).reshape(entries, -1) for E in (self.E5, self.E3))
+            square = np.einsum("nk,nk->n", fifth, fifth)
+            both = square + 0.01 * np.einsum("nk,nk->n", third, third)
+            with np.errstate(all="ignore"):
+                norms = np.where(both == 0, 0.0, square / np.sqrt(both * fifth.shape[1]))
+            return float(np.abs(h) * norms.max())
+
+    return DOP853 if entries == 1 else BatchwiseDOP853
 
 
 class Stop:
@@ -198,13 +264,10 @@ def integrate_batch(
 
     Returns the end and None, or the last state and a `Stop`; raises `ConvergenceError` after `MAX_STEPS` steps.
     """
-    from scipy.integrate import DOP853
-
     shape = start.shape
     if start.size == 0:
         return start.copy(), None
-    # one error norm over N entries would hide one bad entry among many good ones: tighten by sqrt(N)
-    rtol = max(rtol / np.sqrt(shape[0]), 3e-14)
+    rtol = max(rtol, 3e-14)
 
     def rhs(s: float, y: Array) -> Array:
         return np.asarray(field(s, y.reshape(shape)), dtype=float).ravel()
@@ -212,7 +275,8 @@ def integrate_batch(
     with np.errstate(all="ignore"):
         if not np.isfinite(rhs(0.0, start.ravel())).all():
             return start, _stop(field, 0.0, start)
-        solver = DOP853(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=atol / np.sqrt(shape[0]), first_step=first_step)
+        method = batchwise_dop853(shape[0])
+        solver = method(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=atol, first_step=first_step)
         steps, ended = 0, False
         while solver.status == "running" and not ended:
             solver.step()

@@ -52,7 +52,7 @@ def riemannian_gradient(space: Manifold) -> Gradient:
         return _product(space)
     if isinstance(space, ImmersedSet):
         return _immersed(space)
-    if isinstance(space, Euclidean) and (metric is None or type(metric) is EuclideanMetric):
+    if is_flat(space):
         return lambda e, x: e
     if isinstance(space, Hypersphere) and (metric is None or type(metric) is HypersphereMetric):
         return _sphere
@@ -70,6 +70,12 @@ def riemannian_gradient(space: Manifold) -> Gradient:
     if isinstance(space, VectorSpaceOpenSet) and len(space.shape) == 1 and hasattr(metric, "cometric_matrix"):
         return lambda e, x: anp.einsum("...DE,...dE->...dD", metric.cometric_matrix(x), e)
     return by_linear_solve(space, metric)
+
+
+def is_flat(space: Manifold) -> bool:
+    """Whether gradients are the Euclidean derivatives: R^D with its own metric."""
+    metric = getattr(space, "metric", None)
+    return isinstance(space, Euclidean) and (metric is None or type(metric) is EuclideanMetric)
 
 
 def membership(space: Manifold) -> Callable[[Array], Mask] | None:

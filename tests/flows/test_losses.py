@@ -6,7 +6,7 @@ import pytest
 
 import geoflow as gf
 from geoflow.flows.losses import LinearModelLoss, LinearSchedule, PointwiseLoss, as_schedule, trajectory_of
-from geoflow.numerics.integrate import Solver
+from geoflow.numerics.integrate import Problem, Solver
 
 
 def test_losses_and_their_gradients(rng):
@@ -88,7 +88,7 @@ def test_a_gradient_of_the_loss_itself_is_believed(rng):
 
 
 def test_a_solution_becomes_a_trajectory_in_w():
-    found = Solver().integrate(lambda t, y: -y, np.array([0.0, 1.0]), np.linspace(0, 1, 5))
+    found = Solver().integrate(Problem(lambda t, y: -y, np.array([0.0, 1.0])), np.linspace(0, 1, 5))
     loss = PointwiseLoss(lambda w: anp.sum(w), 2)
     flow = trajectory_of(found, loss, np.exp, mu=found.y)
     assert isinstance(flow, gf.Trajectory) and flow.success and flow.x is None and flow.method == found.method
@@ -99,3 +99,39 @@ def test_a_solution_becomes_a_trajectory_in_w():
 def test_a_model_without_a_link_is_no_loss():
     with pytest.raises(NotImplementedError):
         LinearModelLoss(np.eye(2), [1.0, 1.0])([1.0, 1.0])
+
+
+def test_a_loss_that_takes_batches_is_called_once_and_one_that_does_not_point_by_point(rng):
+    calls = []
+    A = rng.standard_normal((3, 3))
+
+    def batched(w):
+        calls.append(w.shape)
+        return anp.sum((w - 1) ** 2, axis=-1)
+
+    losses = [
+        batched,
+        lambda w: anp.sum((w - 1) ** 2),  # sums over the batch
+        lambda w: anp.sum((A @ w) ** 2),  # fits a batch of three, and is wrong there
+        lambda w, t: anp.sum(w**2, axis=-1) * t,
+    ]
+    for loss in losses:
+        pointwise, w = PointwiseLoss(loss, 3), rng.standard_normal((3, 3))
+        alone = [PointwiseLoss(loss, 3).gradient(p[None], 2.0)[0] for p in w]
+        assert np.allclose(pointwise.gradient(w, 2.0), alone, rtol=1e-12)
+        assert np.allclose(pointwise.value(w, 2.0), [PointwiseLoss(loss, 3).value(p[None], 2.0)[0] for p in w])
+    pointwise = PointwiseLoss(batched, 3)
+    pointwise.gradient(rng.standard_normal((50, 3)), 0.0)
+    calls.clear()
+    pointwise.gradient(rng.standard_normal((50, 3)), 0.0)
+    assert len(calls) == 1
+
+
+def test_a_gradient_of_a_subclass_is_the_one_that_is_used(rng):
+    class Doubled(gf.LeastSquares):
+        def gradient(self, w):
+            return 2 * super().gradient(w)
+
+    Z, y, w = rng.standard_normal((2, 3)), rng.standard_normal(2), rng.standard_normal((4, 3))
+    once = PointwiseLoss(gf.LeastSquares(Z, y), 3).gradient(w, 0.0)
+    assert np.allclose(PointwiseLoss(Doubled(Z, y), 3).gradient(w, 0.0), 2 * once)

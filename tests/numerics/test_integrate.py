@@ -5,7 +5,7 @@ import pytest
 
 import geoflow as gf
 from geoflow.numerics import integrate
-from geoflow.numerics.integrate import Solver, integrate_batch, unit_time_flow
+from geoflow.numerics.integrate import Problem, Solver, integrate_batch, unit_time_flow
 
 TIMES = np.linspace(0.0, 2.0, 21)
 
@@ -13,7 +13,7 @@ TIMES = np.linspace(0.0, 2.0, 21)
 @pytest.mark.parametrize("method", ["auto", "RK45", "DOP853", "Radau"])
 def test_a_flow_that_ends_in_infinity(method):
     """y' = y^2 from 1 is 1 / (1 - t)."""
-    found = Solver(method=method).integrate(lambda t, y: y**2, np.array([1.0]), TIMES)
+    found = Solver(method=method).integrate(Problem(lambda t, y: y**2, np.array([1.0])), TIMES)
     assert found.status is gf.Status.BLOW_UP and abs(found.t[-1] - 1) < 1e-6
     assert np.array_equal(found.t[:-1], TIMES[found.t[-1] > TIMES]) and np.isfinite(found.y).all()
     early = found.t < 0.95
@@ -26,7 +26,7 @@ def test_a_flow_that_reaches_the_edge_of_its_domain():
     def rhs(t, y):
         return np.where(y > 0, -1 / y, np.nan)
 
-    found = Solver().integrate(rhs, np.array([1.0]), TIMES)
+    found = Solver().integrate(Problem(rhs, np.array([1.0])), TIMES)
     assert found.status is gf.Status.LEFT_DOMAIN and abs(found.t[-1] - 0.5) < 1e-6
     assert np.allclose(found.y[:-1, 0], np.sqrt(1 - 2 * found.t[:-1]), rtol=1e-7)
 
@@ -35,30 +35,30 @@ def test_a_flow_that_reaches_the_edge_of_its_domain():
             raise gf.DomainError("outside")
         return -np.ones(1)
 
-    found = Solver().integrate(raises, np.array([1.0]), TIMES)  # y = 1 - t
+    found = Solver().integrate(Problem(raises, np.array([1.0])), TIMES)  # y = 1 - t
     assert found.status is gf.Status.LEFT_DOMAIN and abs(found.t[-1] - 1) < 1e-6
 
 
 def test_a_flow_that_exists_reaches_the_last_time_and_has_dense_output():
-    found = Solver().integrate(lambda t, y: -y, np.array([1.0, 2.0]), TIMES)
+    found = Solver().integrate(Problem(lambda t, y: -y, np.array([1.0, 2.0])), TIMES)
     assert found.status is gf.Status.SUCCESS and np.array_equal(found.t, TIMES)
     assert np.allclose(found.y, np.exp(-TIMES)[:, None] * [1, 2], rtol=1e-7)
     between = np.array([0.123, 1.7])
     assert found.dense(between).shape == (2, 2) and found.dense(0.3).shape == (2,)
     assert np.allclose(found.dense(between), np.exp(-between)[:, None] * [1, 2], rtol=1e-6)
-    start = Solver().integrate(lambda t, y: -y, np.array([3.0]), np.array([0.0]))
+    start = Solver().integrate(Problem(lambda t, y: -y, np.array([3.0])), np.array([0.0]))
     assert start.status is gf.Status.SUCCESS and start.y.tolist() == [[3.0]] and start.n_evaluations == 0
 
 
 def test_a_field_that_takes_too_many_evaluations_is_given_up(monkeypatch):
     monkeypatch.setattr(integrate, "MAX_EVALUATIONS", 200)
-    found = Solver(method="DOP853").integrate(lambda t, y: np.cos(1e4 * t) * y, np.array([1.0]), TIMES)
+    found = Solver(method="DOP853").integrate(Problem(lambda t, y: np.cos(1e4 * t) * y, np.array([1.0])), TIMES)
     assert found.status is gf.Status.FAILURE and "200 evaluations" in found.message and found.t[-1] < 2
 
 
 def test_a_start_without_a_velocity_is_an_error():
     with pytest.raises(gf.NotFiniteError, match="starting point"):
-        Solver().integrate(lambda t, y: np.log(y), np.array([-1.0]), TIMES)
+        Solver().integrate(Problem(lambda t, y: np.log(y), np.array([-1.0])), TIMES)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,31 @@ def test_a_batch_with_no_velocity_at_its_start_stops_there():
 def test_noise_above_the_tolerance_is_a_convergence_error(rng):
     with pytest.raises(gf.ConvergenceError, match="steps to s"):
         integrate_batch(lambda s, x: 1 + 1e-6 * rng.standard_normal(x.shape), np.ones((1, 2)))
+
+
+def test_large_states_are_integrated_explicitly_and_their_dense_output_keeps_no_steps(monkeypatch):
+    monkeypatch.setattr(integrate, "LARGEST_IMPLICIT", 3)
+    monkeypatch.setattr(integrate, "LARGEST_DENSE", 3)
+    rates = np.array([1.0, 2.0, 3.0, 4.0])
+    found = Solver().integrate(Problem(lambda t, y: -rates * y, np.ones(4)), TIMES)
+    assert found.method == "DOP853" and found.status is gf.Status.SUCCESS
+    assert np.allclose(found.y, np.exp(-TIMES[:, None] * rates), rtol=1e-7)
+    between = np.array([[0.0, 0.123], [1.7, 2.0]])
+    assert np.allclose(found.dense(between), np.exp(-between[..., None] * rates), rtol=1e-7)
+    ends = Solver().integrate(Problem(lambda t, y: y**2, np.array([0.1, 0.2, 0.3, 1.0])), TIMES)
+    assert ends.status is gf.Status.BLOW_UP and abs(ends.t[-1] - 1) < 1e-6 and ends.y.shape == (len(ends.t), 4)
+    at_once = Solver().integrate(Problem(lambda t, y: 1e3 * y**2, np.ones(4)), np.array([0.5, 1.0]))
+    assert at_once.status is gf.Status.BLOW_UP and at_once.y.shape == (1, 4)
+
+
+def test_one_hard_entry_among_many_easy_ones_meets_the_tolerance():
+    """The mean over the batch would hide its error by the square root of the batch."""
+    frequencies = np.r_[60.0, np.full(9999, 0.01)]
+
+    def worst(entries):
+        problem = Problem(lambda t, y: frequencies * np.cos(frequencies * t), np.zeros(10000), entries)
+        found = Solver(rtol=1e-6, atol=1e-6, method="DOP853").integrate(problem, np.array([0.0, 1.0]))
+        return abs(found.y[-1, 0] - np.sin(60.0)), found.n_evaluations
+
+    (diluted, few), (met, more) = worst(1), worst(10000)
+    assert met < 1e-6 < diluted and more > few
