@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
-from geoflow._typing import Array, Bilinear, Map, Mask
+from geoflow._typing import Array, Bilinear, Map, Mask, Trilinear
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import inverse_or_nan
 from geoflow.spaces.gradients import is_flat, membership, riemannian_gradient
@@ -22,6 +22,9 @@ class MapKernel(ABC):
 
     dim: int
     codomain_dim: int
+    #: what differentiates it, and why it is not the engine that was asked for
+    engine: str = "autograd"
+    engine_note: str = ""
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -119,12 +122,22 @@ class MapKernel(ABC):
 class FunctionKernel(MapKernel):
     """A map given by a function of flat points, differentiated automatically, on a manifold with its own metric.
 
-    `jacobian` is the closed form of the Euclidean derivative, shape=[..., D] to shape=[..., d, D], where there is one.
+    `jacobian` is the closed form of the Euclidean derivative, shape=[..., D] to shape=[..., d, D], where there is one,
+    and `hessian_product` that of (x, u, v) -> sum_i u_i hess G_i.v; with both the function is never traced.
     """
 
-    def __init__(self, function: Map, space: Manifold, codomain_dim: int, jacobian: Map | None = None):
+    def __init__(
+        self,
+        function: Map,
+        space: Manifold,
+        codomain_dim: int,
+        jacobian: Map | None = None,
+        hessian_product: Trilinear | None = None,
+    ):
         self.dim, self.codomain_dim, self._shape = int(np.prod(space.shape)), codomain_dim, tuple(space.shape)
-        self.function, self._closed_jacobian = function, jacobian
+        self.function, self._closed_jacobian, self._closed_product = function, jacobian, hessian_product
+        if jacobian is not None and hessian_product is not None:
+            self.function = autodiff.with_closed_forms(function, jacobian, hessian_product)
         self._gradient, self._membership = riemannian_gradient(space), membership(space)
         self._symmetric = is_flat(space)  # derivatives of gradients are Hessians
 
@@ -177,6 +190,9 @@ class FunctionKernel(MapKernel):
         return autodiff.jvp(self.function, x, v)[1]
 
     def derivative_of_pullback(self, x: Array, mu: Array, v: Array) -> Array:
+        if self._closed_product is not None and not any(autodiff.is_traced(a) for a in (x, mu, v)):
+            return self._derivatives_in_closed_form(x, mu, v)
+
         def pulled(y: Array) -> Array:
             e = autodiff.value_and_vjp(self.function, y)[1](mu)
             return self._gradient(e[..., None, :], y)[..., 0, :]
@@ -186,16 +202,35 @@ class FunctionKernel(MapKernel):
         return autodiff.jvp(pulled, x, v)[1]
 
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
+        if self._closed_product is not None and not (autodiff.is_traced(x) or autodiff.is_traced(directions)):
+            d, rows = self.codomain_dim, (*np.shape(directions)[:-1], self.codomain_dim, self.dim)
+            v = np.broadcast_to(directions[..., None, :], rows)
+            at = np.broadcast_to(x[..., None, None, :], rows)
+            return self._derivatives_in_closed_form(at, np.broadcast_to(np.eye(d), (*rows[:-1], d)), v)
         df = autodiff.jacobian(self.function, self.codomain_dim)
         return autodiff.directional_jacobian(lambda y: self._gradient(df(y), y), x, directions)
 
     def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
+        if self._symmetric and self._closed_product is not None:
+            return super().derivative_of_cometric(x, directions)
+
         def cometric(y: Array) -> Array:
             e = autodiff.jacobian(self.function, self.codomain_dim)(y)
             return autodiff.einsum("...iD,...jD->...ij", e, self._gradient(e, y))
 
         C = autodiff.directional_jacobian(cometric, x, directions)
         return (C + np.swapaxes(C, -1, -2)) / 2
+
+    def _derivatives_in_closed_form(self, x: Array, mu: Array, v: Array) -> Array:
+        """D(sum_i mu_i grad G_i)(x).v by the closed form, and by the metric's derivative where M is curved."""
+        assert self._closed_product is not None
+        product = np.asarray(self._closed_product(x, mu, v), dtype=float)
+        if self._symmetric:
+            return product
+        rows = np.asarray(self.jacobian(x), dtype=float)
+        e, product = np.einsum("...iD,...i->...D", rows, mu)[..., None, :], product[..., None, :]
+        along = autodiff.jvp(lambda y: self._gradient(e, y), np.array(x), v)[1]
+        return (self._gradient(product, x) + along)[..., 0, :]
 
     def field(self, i: int) -> tuple[Map, Bilinear | None]:
         def gradient(x: Array) -> Array:

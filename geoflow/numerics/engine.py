@@ -1,0 +1,250 @@
+"""The jax engine: functions of one point, compiled for batches of float64. The only file that imports jax and diffrax.
+
+A function of one point is written in jax.numpy, or made by `replayed` from a record. Nothing here is imported before it
+is asked for: the base install has neither jax nor diffrax.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike
+from geoflow.errors import ArgumentError
+from geoflow.numerics import autodiff
+from geoflow.numerics.records import Record
+
+ENGINES = ("auto", "autograd", "jax")
+#: arrays of jax at one point to an array, or to several
+Point = Callable[..., Any]
+
+
+def require_engine(engine: Any) -> None:
+    """Refuse a name that is no engine, and "jax" where the extra is not installed."""
+    if engine not in ENGINES:
+        raise ArgumentError("engine", got=repr(engine), wanted=f"one of {', '.join(map(repr, ENGINES))}")
+    if engine == "jax":
+        load()
+
+
+def load(name: str = "jax") -> Any:
+    """The module jax or diffrax, or what to do where it is not installed."""
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise not_installed(error) from error
+
+
+def not_installed(error: ImportError) -> ArgumentError:
+    """What a missing jax means."""
+    return ArgumentError('engine "jax"', str(error), "jax and diffrax", "install the extra: pip install geoflow[jax]")
+
+
+def is_jax_array(value: Any) -> bool:
+    """Whether a value comes from jax, told without importing it."""
+    return type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
+
+
+def written_in_jax(f: Callable[[Array], Any], x: Array) -> bool:
+    """Whether f computes with jax.numpy, seen at a point or a batch; it is not called where jax was never imported."""
+    if "jax" not in sys.modules:
+        return False
+    try:
+        with _double():
+            return is_jax_array(f(np.asarray(x, dtype=float)))
+    except Exception:  # what is wrong with it is said where it is used
+        return False
+
+
+def _double() -> Any:
+    """float64, whatever the rest of the program has chosen."""
+    return load().enable_x64(True)
+
+
+# functions of one point ---------------------------------------------------------------------------------------------
+
+
+def jacobian(f: Point) -> Point:
+    """The derivative of f, index last, by whichever mode takes fewer passes."""
+    jax = load()
+
+    def df(x: Any) -> Any:
+        forward = jax.eval_shape(f, x).size > x.size
+        return (jax.jacfwd if forward else jax.jacrev)(f)(x)
+
+    return df
+
+
+def hessian(f: Point) -> Point:
+    """The second derivative of f, indices last."""
+    return load().jacfwd(jacobian(f))
+
+
+def third_derivative(f: Point) -> Point:
+    """The third derivative of f, indices last."""
+    return load().jacfwd(hessian(f))
+
+
+def pullback(f: Point, argnum: int = 0) -> Point:
+    """(*arguments, u) to u^T df, the derivative in one argument."""
+    jax = load()
+
+    def pull(*arguments: Any) -> Any:
+        *arguments, u = arguments
+        return jax.vjp(lambda x: f(*arguments[:argnum], x, *arguments[argnum + 1 :]), arguments[argnum])[1](u)[0]
+
+    return pull
+
+
+def pushforward(f: Point) -> Point:
+    """(x, v) to df(x).v; f may give several arrays."""
+    jax = load()
+    return lambda x, v: jax.jvp(f, (x,), (v,))[1]
+
+
+def over(f: Point, *axes: int | None) -> Point:
+    """f for several of the arguments whose axis is named, one a row."""
+    return load().vmap(f, axes)
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """numpy's, of jax arrays."""
+    return load().numpy.einsum(subscripts, *operands)
+
+
+def concatenate(parts: Any) -> Any:
+    """Vectors of jax, end to end."""
+    return load().numpy.concatenate(parts)
+
+
+def replayed(recorded: Record) -> tuple[Point | None, str]:
+    """A record of one point on jax arrays, and an empty note; or None and the primitives that jax does not have."""
+    functions = {step.primitive: getattr(step.primitive, "point", None) for step in recorded.steps}
+    known = {**table(), **{primitive: point for primitive, point in functions.items() if point is not None}}
+    if missing := recorded.missing(known):
+        return None, f"no function of jax is known for {', '.join(missing)}"
+    return lambda x: recorded.replay(x, known), ""
+
+
+@cache
+def table() -> Mapping[Any, Callable[..., Any]]:
+    """autograd's primitives to the functions of jax with the same name in the same place."""
+    import autograd.builtins
+    import autograd.core
+    import autograd.numpy.numpy_boxes
+    import autograd.numpy.numpy_vjps
+    import autograd.scipy.linalg
+    import autograd.scipy.special
+    import jax.scipy.linalg
+    import jax.scipy.special
+
+    jnp, vectors = load().numpy, autograd.core.VSpace
+
+    def untake(x: Any, index: Any, space: Any) -> Any:
+        return jnp.zeros(space.shape, space.dtype).at[index].add(x)
+
+    def add(space: Any, x: Any, y: Any) -> Any:
+        return y if x is None else x + y
+
+    array = SimpleNamespace(
+        power=_power,
+        concatenate_args=lambda axis, *parts: jnp.concatenate(parts, axis),
+        array_from_args=lambda args, kwargs, *parts: jnp.array(parts, *args, **kwargs),
+        _array_from_scalar_or_array=lambda args, kwargs, x: jnp.array(x, *args, **kwargs),
+    )
+    places = [
+        (autograd.scipy.linalg, jax.scipy.linalg), (autograd.scipy.special, jax.scipy.special),
+        (anp.linalg, jnp.linalg), (anp, jnp), (anp.numpy_wrapper, array),
+    ]  # fmt: skip
+    found = {
+        f: getattr(theirs, f.__name__)
+        for ours, theirs in places
+        for f in vars(ours).values()
+        if getattr(f, "_is_autograd_primitive", False) and hasattr(theirs, f.__name__)
+    }
+    return found | {
+        anp.numpy_boxes.ArrayBox.__getitem__: lambda x, index: x[index],
+        autograd.builtins.container_take: lambda x, index: x[index],
+        autograd.numpy.numpy_vjps.untake: untake,
+        autograd.core.sparse_add: add, vectors.add: add, vectors.mut_add: add,
+        vectors.scalar_mul: lambda space, x, a: x * a,
+        vectors.covector: lambda space, x: x,
+    }  # fmt: skip
+
+
+def _power(x: Any, exponent: Any) -> Any:
+    """x^p, by multiplication where p is a whole number."""
+    if not is_jax_array(exponent) and np.ndim(exponent) == 0 and float(exponent).is_integer():
+        exponent = int(exponent)
+    return load().numpy.power(x, exponent)
+
+
+# batches ------------------------------------------------------------------------------------------------------------
+
+
+class Compiled:
+    """A function of one point, compiled: numpy arrays of any batch in, numpy arrays out.
+
+    The arguments have `ranks` axes at one point, and batches that broadcast. It is compiled once for a few sizes of
+    batch, of four an octave, up to which a batch is filled by its last point.
+    """
+
+    def __init__(self, point: Point, *ranks: int):
+        jax = load()
+        self._ranks, self._batched = ranks, jax.jit(jax.vmap(point))
+
+    def __call__(self, *arguments: ArrayLike) -> Any:
+        arrays = [np.asarray(a, dtype=float) for a in arguments]
+        batches = [a.shape[: a.ndim - rank] for a, rank in zip(arrays, self._ranks, strict=True)]
+        batch = batches[0] if batches.count(batches[0]) == len(batches) else np.broadcast_shapes(*batches)
+        points = [a.shape[a.ndim - rank :] for a, rank in zip(arrays, self._ranks, strict=True)]
+        n = int(np.prod(batch))
+        size = padded_size(n)
+        rows = [_padded(np.broadcast_to(a, batch + p).reshape(n, *p), size) for a, p in zip(arrays, points, strict=True)]
+        with _double():
+            values = self._batched(*rows)
+            values = [np.array(v) for v in values] if (several := isinstance(values, tuple)) else [np.array(values)]
+        shaped = [v[:n].reshape(batch + v.shape[1:]) for v in values]
+        return tuple(shaped) if several else shaped[0]
+
+
+def padded_size(n: int) -> int:
+    """The next number with three leading binary digits: at most a quarter more."""
+    step = 1 << max(max(n, 1).bit_length() - 3, 0)
+    return -(-max(n, 1) // step) * step
+
+
+def _padded(rows: Array, size: int) -> Array:
+    if len(rows) == size:
+        return rows
+    fill = rows[-1:] if len(rows) else np.ones((1, *rows.shape[1:]))
+    return np.concatenate([rows, np.broadcast_to(fill, (size - len(rows), *rows.shape[1:]))])
+
+
+def traceable(point: Point, *ranks: int) -> Callable[..., Array]:
+    """A compiled function that autograd can differentiate, to any order: each derivative is compiled by jax.
+
+    Its attribute `point` is the function of one point, so that a record that calls it can be replayed.
+    """
+
+    @cache
+    def derivative(argnum: int, rank: int) -> Callable[..., Array]:
+        return traceable(pullback(point, argnum), *ranks, rank)
+
+    def pull(argnum: int, value: Array, arguments: tuple[Array, ...], u: Array) -> Array:
+        rank = anp.ndim(value) - max(anp.ndim(a) - r for a, r in zip(arguments, ranks, strict=True))
+        g, shape = derivative(argnum, rank)(*arguments, u), anp.shape(arguments[argnum])
+        extra = anp.ndim(g) - len(shape)
+        g = anp.sum(g, axis=tuple(range(extra))) if extra else g
+        ones = tuple(k for k, n in enumerate(shape) if n == 1 and anp.shape(g)[k] > 1)
+        return anp.sum(g, axis=ones, keepdims=True) if ones else g
+
+    function = autodiff.with_pullback(Compiled(point, *ranks), pull)
+    function.point = point  # type: ignore[attr-defined]
+    return function
