@@ -13,10 +13,7 @@ from geoflow._typing import Array, Map
 from geoflow.maps.kernel import FunctionKernel
 from geoflow.numerics import autodiff, engine
 from geoflow.numerics.engine import Compiled, Point
-from geoflow.numerics.records import record
 from geoflow.spaces.gradients import riemannian_gradient
-
-AGREE = 1e-9
 
 
 class CompiledKernel(FunctionKernel):
@@ -31,6 +28,8 @@ class CompiledKernel(FunctionKernel):
     def __init__(self, function: Map, space: Manifold, codomain_dim: int, point: Point, rise: Point):
         super().__init__(function, space, codomain_dim)
         self.point, self.rise = point, rise
+        #: what was compiled with this kernel by whoever uses it
+        self.remembered: dict[Any, Any] = {}
 
     # at one point, in jax -------------------------------------------------------------------------------------------
 
@@ -161,19 +160,12 @@ def compiled(function: Map, space: Manifold, d: int, points: Array | None) -> tu
         return None, f"the gradients of {type(space).__name__} cannot be recorded: {note}"
     if engine.written_in_jax(function, points):
         return CompiledKernel(engine.traceable(function, 1), space, d, function, rise), ""
-    point, note = recorded_point(function, points)
+    point, note = engine.recorded_point(function, points)
     if point is None:
         return None, f"the map cannot be recorded: {note}"
     kernel = CompiledKernel(function, space, d, point, rise)
     note = _difference(kernel, FunctionKernel(function, space, d), points)
     return (None, note) if note else (kernel, "")
-
-
-def recorded_point(function: Map, points: Array) -> tuple[Point | None, str]:
-    """A function as one of jax at one point, recorded at the first of these points and compared at all of them."""
-    engine.table()  # what scipy has is recorded once autograd knows it
-    found, note = record(function, points[0], points)
-    return (None, note) if found is None else engine.replayed(found)
 
 
 def _recorded_gradient(space: Manifold, points: Array) -> tuple[Point | None, str]:
@@ -183,7 +175,7 @@ def _recorded_gradient(space: Manifold, points: Array) -> tuple[Point | None, st
         return gradient(z[..., None, :D], z[..., D:])[..., 0, :]
 
     e = np.random.default_rng(1).standard_normal(points.shape)
-    point, note = recorded_point(risen, np.concatenate([e, points], axis=1))
+    point, note = engine.recorded_point(risen, np.concatenate([e, points], axis=1))
     if point is None:
         return None, note
     return (lambda e, x: point(engine.concatenate([e, x]))), ""
@@ -203,9 +195,6 @@ def _difference(kernel: CompiledKernel, plain: FunctionKernel, x: Array) -> str:
             a, b = of(kernel), of(plain)
         except Exception as error:
             return f"the {what} of the map could not be compiled and compared: {type(error).__name__}: {error}"
-        both = np.isfinite(b)
-        size = np.abs(np.where(both, b, 0.0)).max() + 1e-300
-        gap = float(np.abs(np.where(both, a - b, 0.0)).max() / size)
-        if not gap <= AGREE:
+        if gap := engine.disagreement(a, b):
             return f"the compiled {what} differ from autograd's by {gap:.1e} relative"
     return ""

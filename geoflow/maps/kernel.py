@@ -239,6 +239,11 @@ class FunctionKernel(MapKernel):
 
         return gradient, None
 
+    @property
+    def may_leave(self) -> bool:
+        """Whether M is open in a vector space, so that a flow may reach its boundary."""
+        return self._membership is not None
+
     def _outside(self, x: Array) -> Mask | None:
         """Where x has left an open M; None where that cannot be: an integrator shortens its step there."""
         if self._membership is None:

@@ -38,22 +38,21 @@ def probe_closed_forms(
                 wanted, tol = _difference(function, x, v), DIFFERENCES
             _require_close(along, wanted, size, f"jacobian of {name}", "shape [..., d, D], the derivative last", tol)
         if hessian_product is not None:
-            if not traced and jacobian is None:
+            if traced:
+                wanted, tol = np.asarray(autodiff.jvp(gradient, x, v)[1]), TRACED
+            elif jacobian is not None:
+                closed = jacobian
+                wanted, tol = _difference(lambda y: np.einsum("niD,ni->nD", closed(y), mu), x, v), DIFFERENCES
+            else:
                 raise ArgumentError(
                     f"hessian_product of {name}", got="a map that autograd cannot differentiate, and no jacobian",
                     wanted="both closed forms", remedy="give jacobian= too, x to shape [..., d, D]",
                 )  # fmt: skip
-            product = _shaped(hessian_product(x, mu, v), (N, D), f"hessian_product of {name}", x)
-            if traced:
-                wanted, tol = np.asarray(autodiff.jvp(gradient, x, v)[1]), TRACED
-            else:
-                assert jacobian is not None
-                J = jacobian
-                wanted = _difference(lambda y: np.einsum("niD,ni->nD", np.asarray(J(y), dtype=float), mu), x, v)
-                tol = DIFFERENCES
-            product, wanted = tangent(product), tangent(wanted)
+            product = tangent(_shaped(hessian_product(x, mu, v), (N, D), f"hessian_product of {name}", x))
+            wanted = tangent(wanted)
             size = np.abs(wanted) + 1e-3 * np.abs(wanted).max(axis=-1, keepdims=True)
-            _require_close(product, wanted, size, f"hessian_product of {name}", "(x, u, v) -> sum_i u_i hess G_i.v", tol)
+            form = "(x, u, v) -> sum_i u_i hess G_i.v"
+            _require_close(product, wanted, size, f"hessian_product of {name}", form, tol)
 
 
 def _pulled_back(function: Map, x: Array, mu: Array) -> tuple[Map, bool]:

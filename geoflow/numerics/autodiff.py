@@ -16,7 +16,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.core import make_vjp as _make_vjp
 from autograd.differential_operators import make_jvp as _make_jvp
-from autograd.extend import defvjp, defvjp_argnum, primitive
+from autograd.extend import JVPNode, VJPNode, defvjp, defvjp_argnum, primitive, register_notrace
 from autograd.tracer import Box
 
 from geoflow._typing import Array, ArrayLike, Map
@@ -169,7 +169,7 @@ def with_pullback(f: Callable[..., Array], pull: Callable[..., Array]) -> Callab
 def with_closed_forms(f: Map, jacobian: Map, hessian_product: Callable[..., Array]) -> Map:
     """f that is differentiated twice by closed forms, and further where these can be.
 
-    jacobian takes x of shape=[..., D] to [..., d, D], hessian_product (x, u, v) to sum_i u_i hess f_i.v, shape=[..., D].
+    jacobian takes x of shape=[..., D] to shape=[..., d, D], hessian_product (x, u, v) to sum_i u_i hess f_i.v.
     """
 
     def twice(argnum: int, value: Array, arguments: tuple[Array, ...], v: Array) -> Array:
@@ -196,6 +196,17 @@ def _seam() -> Iterator[None]:
                 wanted="a function of real arrays written with autograd.numpy",
                 remedy="use `import autograd.numpy as np` where it is defined, or give its derivative in closed form",
             ) from error
+
+
+def _largest(x: Array) -> Array:
+    """The largest entry on the last axis, which stays with one entry, as a constant: a shift that cancels."""
+    return np.max(x, axis=-1, keepdims=True)
+
+
+largest: Map = primitive(_largest)
+
+for _node in (VJPNode, JVPNode):
+    register_notrace(_node, largest)
 
 
 # of arrays that may be being differentiated

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypedDict
 
 import autograd.numpy as anp
 import numpy as np
@@ -18,9 +19,30 @@ import numpy as np
 from geoflow._typing import Array, ArrayLike
 from geoflow.errors import ArgumentError
 from geoflow.numerics import autodiff
-from geoflow.numerics.records import Record
+from geoflow.numerics.integrate import BLOW_UP
+from geoflow.numerics.records import Record, record
 
 ENGINES = ("auto", "autograd", "jax")
+#: relative difference up to which compiled values and autograd's are the same
+AGREE = 1e-9
+
+
+class EngineOption(TypedDict, total=False):
+    """The keyword that chooses an engine, as functions with many others take it."""
+
+    engine: str
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine by name; `ArgumentError` where there is none of that name, or "jax" is not installed."""
+
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_engine(self.engine)
+
+
 #: arrays of jax at one point to an array, or to several
 Point = Callable[..., Any]
 
@@ -53,13 +75,18 @@ def is_jax_array(value: Any) -> bool:
 
 def written_in_jax(f: Callable[[Array], Any], x: Array) -> bool:
     """Whether f computes with jax.numpy, seen at a point or a batch; it is not called where jax was never imported."""
-    if "jax" not in sys.modules:
+    if not loaded():
         return False
     try:
         with _double():
             return is_jax_array(f(np.asarray(x, dtype=float)))
     except Exception:  # what is wrong with it is said where it is used
         return False
+
+
+def loaded() -> bool:
+    """Whether anything has imported jax: a function that uses it has."""
+    return "jax" in sys.modules
 
 
 def _double() -> Any:
@@ -96,8 +123,8 @@ def pullback(f: Point, argnum: int = 0) -> Point:
     jax = load()
 
     def pull(*arguments: Any) -> Any:
-        *arguments, u = arguments
-        return jax.vjp(lambda x: f(*arguments[:argnum], x, *arguments[argnum + 1 :]), arguments[argnum])[1](u)[0]
+        *at, u = arguments
+        return jax.vjp(lambda x: f(*at[:argnum], x, *at[argnum + 1 :]), at[argnum])[1](u)[0]
 
     return pull
 
@@ -123,6 +150,20 @@ def concatenate(parts: Any) -> Any:
     return load().numpy.concatenate(parts)
 
 
+def recorded_point(function: Callable[[Array], Any], points: Array) -> tuple[Point | None, str]:
+    """A function in autograd.numpy as one of jax, recorded at the first of these points and compared at all of them."""
+    table()  # what scipy has is recorded once autograd knows it
+    found, note = record(function, points[0], points)
+    return (None, note) if found is None else replayed(found)
+
+
+def disagreement(compiled: Array, plain: Array) -> float:
+    """The largest relative difference where the plain values are finite; 0 where it is within `AGREE`."""
+    both = np.isfinite(plain)
+    gap = np.abs(np.where(both, compiled - plain, 0.0)).max() / (np.abs(np.where(both, plain, 0.0)).max() + 1e-300)
+    return 0.0 if gap <= AGREE else float(gap)
+
+
 def replayed(recorded: Record) -> tuple[Point | None, str]:
     """A record of one point on jax arrays, and an empty note; or None and the primitives that jax does not have."""
     functions = {step.primitive: getattr(step.primitive, "point", None) for step in recorded.steps}
@@ -144,6 +185,7 @@ def table() -> Mapping[Any, Callable[..., Any]]:
     import jax.scipy.linalg
     import jax.scipy.special
 
+    own: Any = vars(anp)["numpy_wrapper"]
     jnp, vectors = load().numpy, autograd.core.VSpace
 
     def untake(x: Any, index: Any, space: Any) -> Any:
@@ -160,7 +202,7 @@ def table() -> Mapping[Any, Callable[..., Any]]:
     )
     places = [
         (autograd.scipy.linalg, jax.scipy.linalg), (autograd.scipy.special, jax.scipy.special),
-        (anp.linalg, jnp.linalg), (anp, jnp), (anp.numpy_wrapper, array),
+        (anp.linalg, jnp.linalg), (anp, jnp), (own, jnp), (own, array),
     ]  # fmt: skip
     found = {
         f: getattr(theirs, f.__name__)
@@ -170,6 +212,7 @@ def table() -> Mapping[Any, Callable[..., Any]]:
     }
     return found | {
         anp.numpy_boxes.ArrayBox.__getitem__: lambda x, index: x[index],
+        autodiff.largest: lambda x: jax.lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True)),
         autograd.builtins.container_take: lambda x, index: x[index],
         autograd.numpy.numpy_vjps.untake: untake,
         autograd.core.sparse_add: add, vectors.add: add, vectors.mut_add: add,
@@ -206,7 +249,8 @@ class Compiled:
         points = [a.shape[a.ndim - rank :] for a, rank in zip(arrays, self._ranks, strict=True)]
         n = int(np.prod(batch))
         size = padded_size(n)
-        rows = [_padded(np.broadcast_to(a, batch + p).reshape(n, *p), size) for a, p in zip(arrays, points, strict=True)]
+        flat = [np.broadcast_to(a, batch + p).reshape(n, *p) for a, p in zip(arrays, points, strict=True)]
+        rows = [_padded(a, size) for a in flat]
         with _double():
             values = self._batched(*rows)
             values = [np.array(v) for v in values] if (several := isinstance(values, tuple)) else [np.array(values)]
@@ -248,3 +292,66 @@ def traceable(point: Point, *ranks: int) -> Callable[..., Array]:
     function = autodiff.with_pullback(Compiled(point, *ranks), pull)
     function.point = point  # type: ignore[attr-defined]
     return function
+
+
+# flows --------------------------------------------------------------------------------------------------------------
+
+#: steps of one compiled loop, and numbers of the states of one, few enough for the stages of a step to stay in cache
+MAX_STEPS, BLOCK = 16384, 4096
+
+
+class CompiledFlow:
+    """y' = rhs(t, y, data) from time 0, compiled: diffrax's Dopri8 over output times, for a batch of starts.
+
+    At one point y has shape=[k], and `observe`, (t, y, data) to a tuple of arrays, is what is told of it at the output
+    times. `data` is a tuple of arrays that may change from call to call. On a CPU the batch is integrated in blocks,
+    each with one step size that meets the tolerances in every entry of the block.
+    """
+
+    def __init__(self, rhs: Point, observe: Point):
+        self._rhs, self._observe = rhs, observe
+        self._solve = load().jit(self._solve_blocks)
+
+    def __call__(
+        self, start: Array, times: Array, end: float, data: tuple[Array, ...], tolerances: tuple[float, float]
+    ) -> tuple[tuple[Array, ...], int, bool]:
+        """What is observed at increasing times and at `end`, shape=[n_times + 1, N, ...], evaluations, and success."""
+        jax, (N, k), n_times = load(), start.shape, len(times)
+        largest = 1 << max((BLOCK // k).bit_length() - 1, 0) if jax.default_backend() == "cpu" else N
+        size = padded_size(N) if largest >= N else largest
+        blocks = padded_size(-(-N // size))
+        at = np.concatenate([times, np.full(padded_size(n_times) - n_times if n_times else 0, end)])
+        rows = _padded(np.asarray(start, dtype=float), blocks * size).reshape(blocks, size, k)
+        with _double():
+            seen, steps, ended_well = self._solve(rows, at, float(end), tuple(data), tolerances)
+            values, steps, ended_well = [np.asarray(v) for v in seen], np.asarray(steps), np.asarray(ended_well)
+        # [block, time, entry, ...] to [time, point, ...]
+        wanted = [*range(n_times), len(at)]
+        flat = [v.swapaxes(0, 1).reshape(len(at) + 1, blocks * size, *v.shape[3:])[wanted, :N] for v in values]
+        return tuple(flat), 13 * int(steps.sum()), bool(ended_well.all())
+
+    def _solve_blocks(self, rows: Any, times: Any, end: Any, data: Any, tolerances: Any) -> Any:
+        jax = load()
+        if len(rows) == 1:
+            return jax.tree.map(lambda v: v[None], self._solve_block(rows[0], times, end, data, tolerances))
+        return jax.lax.map(lambda y: self._solve_block(y, times, end, data, tolerances), rows)
+
+    def _solve_block(self, start: Any, times: Any, end: Any, data: Any, tolerances: Any) -> Any:
+        jax, diffrax = load(), load("diffrax")
+        jnp, (rtol, atol) = jax.numpy, tolerances
+
+        def worst(error: Any) -> Any:
+            norm = jnp.sqrt(jnp.max(jnp.mean(error**2, axis=-1)))
+            return jnp.where(jnp.isnan(norm), jnp.inf, norm)
+
+        # the end of the last step is saved as it is, and costs nothing
+        save = [diffrax.SubSaveAt(t1=True)] + ([diffrax.SubSaveAt(ts=times)] if len(times) else [])
+        found = diffrax.diffeqsolve(
+            diffrax.ODETerm(jax.vmap(self._rhs, (None, 0, None))), diffrax.Dopri8(), 0.0, end, None, start, data,
+            saveat=diffrax.SaveAt(subs=save), max_steps=MAX_STEPS, throw=False,
+            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=worst, dtmin=1e-15 * end),
+        )  # fmt: skip
+        at, states = jnp.append(times, end), jnp.concatenate(found.ys[::-1])
+        seen = jax.vmap(jax.vmap(self._observe, (None, 0, None)), (0, 0, None))(at, states, data)
+        bounded = jnp.all(jnp.abs(states) <= BLOW_UP * (1 + jnp.max(jnp.abs(start))))
+        return seen, found.stats["num_steps"], (found.result == diffrax.RESULTS.successful) & bounded
