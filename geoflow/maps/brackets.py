@@ -1,4 +1,4 @@
-"""What is asked of a map: the probes when it is built, and the checks at points, commuting and regular."""
+"""Brackets of all pairs of gradient fields, and the probes of a map when it is built."""
 
 from __future__ import annotations
 
@@ -9,73 +9,15 @@ from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array
 from geoflow._validate import describe
-from geoflow.errors import ArgumentError, NotCommutingError, NotFiniteError, NotRegularError, ShapeError
+from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics.engine import not_installed
-from geoflow.results import Check
 
 
 def gradient_brackets(kernel: MapKernel, x: Array) -> Array:
     """[grad G_i, grad G_j] = D(grad G_j).grad G_i - D(grad G_i).grad G_j; shape=[..., D] to shape=[..., d, d, D]."""
     along = kernel.derivative_of_gradients(x, np.asarray(kernel.gradients(x), dtype=float))
     return along - np.swapaxes(along, -3, -2)
-
-
-def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_shape: tuple[int, ...]) -> Check:
-    """[grad G_i, grad G_j] = 0 at flat points of shape=[N, D], relative to the largest D(grad G_j).grad G_i there."""
-    rows = require_finite(kernel.gradients(x), x, 1, f"gradients of {name}")
-    along = require_finite(kernel.derivative_of_gradients(x, rows), x, 1, f"brackets of {name}")
-    norms = np.linalg.norm(along - np.swapaxes(along, 1, 2), axis=-1)
-    # the terms whose difference is the bracket; the floor, in the same unit |dG|^2 / |x|, is for maps that are linear
-    # to rounding, where the terms themselves are noise
-    length = np.linalg.norm(x, axis=-1)
-    floor = 1e-6 * (rows**2).sum(axis=-1).max(axis=-1) / np.where(length > 0, length, 1.0)
-    scale = np.maximum(np.linalg.norm(along, axis=-1).max(axis=(1, 2)), np.maximum(floor, 1e-300))
-    relative = norms / scale[:, None, None]
-    n, *pair = (int(k) for k in np.unravel_index(int(np.argmax(relative)), relative.shape))
-    first, second = sorted(pair)
-    return Check(
-        name=f"commuting of {name}",
-        defect=float(relative.max()),
-        scale=float(scale[n]),
-        tol=tol,
-        witness=x[n].reshape(point_shape),
-        detail=f"|[grad G_{first + 1}, grad G_{second + 1}]| = {norms[n, first, second]:.3e}",
-        n_points=len(x),
-        error=NotCommutingError,
-        evidence={
-            "pair": (first, second),
-            "remedy": "gradient flow of a parametrization that does not commute is in general not a mirror flow; "
-            "change G or M so that its gradient fields commute",
-        },
-    )
-
-
-def regular_check(
-    kernel: MapKernel, x: Array, tol: float, name: str, point_shape: tuple[int, ...], space_dim: int
-) -> Check:
-    """rank dG = d at flat points of shape=[N, D]: the smallest singular value exceeds `tol` times the largest."""
-    d = kernel.codomain_dim
-    if d > space_dim:
-        detail, ratio, n = f"d = {d} > dim M = {space_dim}, so rank dG < d everywhere", 0.0, 0
-    else:
-        rows = require_finite(kernel.gradients(x), x, 1, f"gradients of {name}")
-        values = np.linalg.svd(rows, compute_uv=False)
-        ratios = np.where(values[:, 0] > 0, values[:, -1] / np.maximum(values[:, 0], 1e-300), 0.0)
-        n = int(np.argmin(ratios))
-        ratio = float(ratios[n])
-        detail = f"singular values of dG from {values[n, -1]:.2e} to {values[n, 0]:.2e}"
-    return Check(
-        name=f"regularity of {name}",
-        defect=max(0.0, 1.0 - ratio / tol),
-        scale=1.0,
-        tol=0.0,
-        witness=x[n].reshape(point_shape),
-        detail=detail,
-        n_points=len(x),
-        error=NotRegularError,
-        evidence={"remedy": "start where dG has full rank, or drop dependent components of G", "singular_ratio": ratio},
-    )
 
 
 def require_finite(value: Array, x: Array, axes: int, what: str) -> Array:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from geoflow._typing import Array, Bilinear, Map
+from geoflow.maps.blocks import Blocks
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import consecutive
@@ -18,10 +20,27 @@ class AffineKernel(MapKernel):
 
     def __init__(self, part: MapKernel, A: Array, b: Array):
         self.part, self.A, self.b = part, A, b
-        self.dim, self.codomain_dim = part.dim, len(A)
+        self.dim, self.codomain_dim, self.flat = part.dim, len(A), part.flat
 
     def value(self, x: Array) -> Array:
         return autodiff.matmul(self.part.value(x), self.A.T) + self.b
+
+    def linearized(self, x: Array) -> tuple[Array, Map]:
+        value, pull = self.part.linearized(x)
+        return value @ self.A.T + self.b, lambda mu: pull(mu @ self.A)
+
+    def pullback(self, x: Array, mu: Array) -> Array:
+        return self.part.pullback(x, mu @ self.A)
+
+    def pushforward(self, x: Array, v: Array) -> Array:
+        return self.part.pushforward(x, v) @ self.A.T
+
+    def derivative_of_pullback(self, x: Array, mu: Array, v: Array) -> Array:
+        return self.part.derivative_of_pullback(x, mu @ self.A, v)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return self.part.blocks.coarser(self.A != 0) if self.flat else super().blocks
 
     def jacobian(self, x: Array) -> Array:
         return np.einsum("ed,...dD->...eD", self.A, self.part.jacobian(x))
@@ -58,9 +77,32 @@ class ProductKernel(MapKernel):
         self.parts = tuple(parts)
         self._x, self._w = consecutive([p.dim for p in parts]), consecutive([p.codomain_dim for p in parts])
         self.dim, self.codomain_dim = sum(p.dim for p in parts), sum(p.codomain_dim for p in parts)
+        self.flat = all(p.flat for p in parts)
 
     def value(self, x: Array) -> Array:
         return autodiff.concatenate([p.value(y) for p, y in self._each(x)], axis=-1)
+
+    def linearized(self, x: Array) -> tuple[Array, Map]:
+        found = [p.linearized(y) for p, y in self._each(x)]
+
+        def pull(mu: Array) -> Array:
+            return np.concatenate([one(mu[..., k]) for (_, one), k in zip(found, self._w, strict=True)], axis=-1)
+
+        return np.concatenate([value for value, _ in found], axis=-1), pull
+
+    def pullback(self, x: Array, mu: Array) -> Array:
+        return self.linearized(x)[1](mu)
+
+    def pushforward(self, x: Array, v: Array) -> Array:
+        return np.concatenate([p.pushforward(y, u) for p, y, u in self._each(x, v)], axis=-1)
+
+    def derivative_of_pullback(self, x: Array, mu: Array, v: Array) -> Array:
+        each = zip(self._each(x, v), self._w, strict=True)
+        return np.concatenate([p.derivative_of_pullback(y, mu[..., k], u) for (p, y, u), k in each], axis=-1)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        return Blocks.beside([p.blocks for p in self.parts]) if self.flat else super().blocks
 
     def jacobian(self, x: Array) -> Array:
         return self._diagonal([p.jacobian(y) for p, y in self._each(x)], self._x)

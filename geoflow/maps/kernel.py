@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, Bilinear, Map, Mask, Trilinear
+from geoflow.maps.blocks import Blocks
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import inverse_or_nan
+from geoflow.numerics.records import record
+from geoflow.numerics.structure import components
 from geoflow.spaces.gradients import is_flat, membership, riemannian_gradient
+
+#: outputs beyond which a given Jacobian with blocks of zeros is not formed
+LARGEST_JACOBIAN = 32
 
 
 class MapKernel(ABC):
@@ -25,6 +32,8 @@ class MapKernel(ABC):
     #: what differentiates it, and why it is not the engine that was asked for
     engine: str = "autograd"
     engine_note: str = ""
+    #: whether gradients are the Euclidean derivatives of G
+    flat: bool = False
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -90,19 +99,47 @@ class MapKernel(ABC):
         along, back = self.bracket_terms(x, u, v)
         return along - back
 
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Outputs that share no input; one block where nothing is known."""
+        return Blocks.one(self.dim, self.codomain_dim)
+
+    def block_rows(self, x: Array) -> tuple[Array, Array]:
+        """The k-th gradients of all blocks side by side, shape=[N, width, D], and C, shape=[N, count, width, width].
+
+        The gradients and the cometric themselves where there is one block; elsewhere `width` pullbacks. The diagonal is
+        1 where a block has fewer outputs.
+        """
+        blocks = self.blocks
+        if blocks.single:
+            rows, C = self.gradients_and_cometric(x)
+            return rows, C[:, None]
+        pull, batch = self.linearized(x)[1], (len(x), self.codomain_dim)
+        rows = np.stack([pull(np.broadcast_to(unit, batch)) for unit in blocks.units()], axis=1)
+        C = blocks.products(rows, rows)
+        block, k = np.nonzero(blocks.padding())
+        C[:, block, k, k] = 1.0
+        return rows, C
+
     def horizontal_lift(self, x: Array, dw: Array) -> tuple[Array, Array]:
-        """dx = sum_i dmu_i grad G_i and dmu = C^{-1} dw, so that dG.dx = dw; NaN where dG is singular."""
-        rows, gram = (np.array(part, dtype=float) for part in self.gradients_and_cometric(x))
+        """dx = sum_i dmu_i grad G_i and dmu = C^{-1} dw, so that dG.dx = dw; NaN where dG is singular.
+
+        Forms and solves C block by block: d^2 D and d^3 operations a point for one block, D for blocks of one output.
+        """
+        blocks = self.blocks
+        rows, gram = self.block_rows(x)
         dw = np.broadcast_to(dw, (len(x), self.codomain_dim))
-        size = np.einsum("nii->n", gram)
-        singular = ~(np.isfinite(size) & (size > 0))
-        gram[singular] = np.eye(self.codomain_dim)
-        try:
-            dmu = np.linalg.solve(gram, dw[..., None])[..., 0]
-        except np.linalg.LinAlgError:
-            dmu = np.einsum("nij,nj->ni", inverse_or_nan(gram), dw)
-        dmu[singular] = np.nan
-        return np.einsum("niD,ni->nD", rows, dmu), dmu
+        if blocks.single:
+            dmu = solved_blocks(gram, dw[:, None])[:, 0]
+            return np.einsum("niD,ni->nD", rows, dmu), dmu
+        parts = solved_blocks(gram, blocks.split(dw))
+        parts[np.isnan(parts).any(axis=(1, 2))] = np.nan  # the whole point is singular
+        dx = sum(rows[:, k] * blocks.at_inputs(parts[..., k]) for k in range(blocks.width))
+        return np.asarray(dx), blocks.join(parts)
+
+    def cometric_product(self, x: Array, mu: Array) -> Array:
+        """C(x) mu, the velocity of w that a covector gives, by a pullback and a pushforward; shape=[N, d]."""
+        return self.pushforward(x, self.pullback(x, mu))
 
     def field(self, i: int) -> tuple[Map, Bilinear | None]:
         """grad G_i as a function of flat points, and its derivative (x, v) -> D(grad G_i)(x).v where that is closed."""
@@ -117,6 +154,25 @@ class MapKernel(ABC):
             return self.derivative_of_gradients(x, v[..., None, :])[..., 0, i, :]
 
         return gradient, derivative
+
+
+def solved_blocks(gram: Array, right: Array) -> Array:
+    """Solutions of positive semidefinite systems, shape=[..., m, m] and shape=[..., m]; NaN where singular."""
+    m = gram.shape[-1]
+    if m == 1:
+        size = gram[..., 0]
+        with np.errstate(all="ignore"):
+            return np.where(np.isfinite(size) & (size > 0), right / size, np.nan)
+    gram = np.array(gram, dtype=float)
+    size = np.einsum("...ii->...", gram)
+    singular = ~(np.isfinite(size) & (size > 0))
+    gram[singular] = np.eye(m)
+    try:
+        found = np.linalg.solve(gram, right[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        found = np.einsum("...ij,...j->...i", inverse_or_nan(gram), right)
+    found[singular] = np.nan
+    return found
 
 
 class FunctionKernel(MapKernel):
@@ -139,7 +195,7 @@ class FunctionKernel(MapKernel):
         if jacobian is not None and hessian_product is not None:
             self.function = autodiff.with_closed_forms(function, jacobian, hessian_product)
         self._gradient, self._membership = riemannian_gradient(space), membership(space)
-        self._symmetric = is_flat(space)  # derivatives of gradients are Hessians
+        self.flat = is_flat(space)
 
     def value(self, x: Array) -> Array:
         if autodiff.is_traced(x):
@@ -167,7 +223,7 @@ class FunctionKernel(MapKernel):
         return rows, (C + np.swapaxes(C, -1, -2)) / 2
 
     def linearized(self, x: Array) -> tuple[Array, Map]:
-        if self._closed_jacobian is not None and not autodiff.is_traced(x):
+        if self._uses_closed_form(x):
             return super().linearized(x)
         with np.errstate(all="ignore"):
             value, vjp = autodiff.value_and_vjp(self.function, x)
@@ -180,12 +236,12 @@ class FunctionKernel(MapKernel):
         return value if outside is None else np.where(outside[..., None], np.nan, value), pull
 
     def pullback(self, x: Array, mu: Array) -> Array:
-        if self._closed_jacobian is not None and not autodiff.is_traced(x):
+        if self._uses_closed_form(x):
             return super().pullback(x, mu)
         return self.linearized(x)[1](mu)
 
     def pushforward(self, x: Array, v: Array) -> Array:
-        if self._closed_jacobian is not None and not autodiff.is_traced(x):
+        if self._uses_closed_form(x):
             return super().pushforward(x, v)
         return autodiff.jvp(self.function, x, v)[1]
 
@@ -197,7 +253,7 @@ class FunctionKernel(MapKernel):
             e = autodiff.value_and_vjp(self.function, y)[1](mu)
             return self._gradient(e[..., None, :], y)[..., 0, :]
 
-        if self._symmetric:
+        if self.flat:  # the derivative of a gradient is a Hessian
             return autodiff.value_and_vjp(pulled, x)[1](v)
         return autodiff.jvp(pulled, x, v)[1]
 
@@ -211,7 +267,7 @@ class FunctionKernel(MapKernel):
         return autodiff.directional_jacobian(lambda y: self._gradient(df(y), y), x, directions)
 
     def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
-        if self._symmetric and self._closed_product is not None:
+        if self.flat and self._closed_product is not None:
             return super().derivative_of_cometric(x, directions)
 
         def cometric(y: Array) -> Array:
@@ -225,7 +281,7 @@ class FunctionKernel(MapKernel):
         """D(sum_i mu_i grad G_i)(x).v by the closed form, and by the metric's derivative where M is curved."""
         assert self._closed_product is not None
         product = np.asarray(self._closed_product(x, mu, v), dtype=float)
-        if self._symmetric:
+        if self.flat:
             return product
         rows = np.asarray(self.jacobian(x), dtype=float)
         e, product = np.einsum("...iD,...i->...D", rows, mu)[..., None, :], product[..., None, :]
@@ -243,6 +299,36 @@ class FunctionKernel(MapKernel):
     def may_leave(self) -> bool:
         """Whether M is open in a vector space, so that a flow may reach its boundary."""
         return self._membership is not None
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Read off the record of the map, and checked by its derivatives at other points; on R^D alone."""
+        one = Blocks.one(self.dim, self.codomain_dim)
+        if not self.flat or self.codomain_dim == 1:
+            return one
+        points = np.random.default_rng(1).uniform(0.5, 1.5, (3, self.dim))
+        recorded = record(self.function, points[0])[0]
+        if recorded is None:
+            return one
+        found = Blocks(*components(recorded))
+        return one if found.single or self._meet(found, points) else found
+
+    def _meet(self, blocks: Blocks, points: Array) -> bool:
+        """Whether some of the blocks, drawn at random, pull back to inputs of the others."""
+        rng = np.random.default_rng(2)
+        for x in points:
+            chosen = rng.integers(0, 2, (8, blocks.count)).astype(float)
+            mu = chosen[:, blocks.of_output] * rng.standard_normal((8, self.codomain_dim))
+            with np.errstate(all="ignore"):
+                pulled = autodiff.value_and_vjp(self.function, np.tile(x, (8, 1)))[1](mu)
+            if np.any((pulled != 0) & (blocks.at_inputs(chosen) == 0)):
+                return True
+        return False
+
+    def _uses_closed_form(self, x: Array) -> bool:
+        """Whether the Jacobian is given, and no larger than what its products cost without it."""
+        given = self._closed_jacobian is not None and not autodiff.is_traced(x)
+        return given and (self.codomain_dim <= LARGEST_JACOBIAN or self.blocks.single)
 
     def _outside(self, x: Array) -> Mask | None:
         """Where x has left an open M; None where that cannot be: an integrator shortens its step there."""

@@ -12,15 +12,9 @@ from geomstats.geometry.manifold import Manifold
 from geoflow._typing import Array, ArrayLike, Map, Trilinear
 from geoflow._validate import as_finite, as_points, describe
 from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
-from geoflow.maps.brackets import (
-    commuting_check,
-    gradient_brackets,
-    probe_metric,
-    probe_values,
-    regular_check,
-    require_finite,
-)
+from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
 from geoflow.maps.combined import AffineKernel
+from geoflow.maps.commuting import commuting_check, regular_check
 from geoflow.maps.compiled import CompiledKernel, compiled
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel

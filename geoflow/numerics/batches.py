@@ -34,6 +34,18 @@ def inverse_or_nan(A: Array) -> Array:
     return solved_or_nan(np.linalg.inv, A, axes=2)
 
 
+#: entries of an array that work over a batch forms at once
+SLICE = 2**22
+
+
+def in_slices(f: Callable[..., tuple[Array, ...]], entries: int, *arrays: Array | Index) -> tuple[Array, ...]:
+    """f of arrays with one leading axis, shape=[n, ...], in slices so that n times `entries` is bounded."""
+    n = len(arrays[0])
+    step = max(1, SLICE // max(entries, 1))
+    parts = [f(*(a[k : k + step] for a in arrays)) for k in range(0, n, step)]
+    return parts[0] if len(parts) == 1 else tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
 def halve(accept: Callable[[Index, float], Mask], todo: Index, tries: int, factor: float = 0.5) -> Index:
     """Offer the entries `todo` of a batch the fractions 1, factor, factor^2, ... of their steps until each accepts one.
 

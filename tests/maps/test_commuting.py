@@ -1,0 +1,209 @@
+"""The checks at points: verdicts, witnesses, the search for one bad pair among many, and random families of which no
+commuting map is refused and no other accepted.
+"""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import ortho_group
+
+import geoflow as gf
+from geoflow.maps import commuting
+from geoflow.maps.blocks import Blocks
+from geoflow.maps.commuting import commuting_check, regular_check, searched_pair
+
+
+def hyperbolic(d=2):
+    return gf.Parametrization(lambda x: x[..., :d] ** 2 - x[..., d:] ** 2, space=2 * d, codomain_dim=d)
+
+
+def test_checks_report_and_unwrap(rng):
+    x = rng.standard_normal((50, 2))
+    good = gf.Parametrization(anp.exp, 2, 2).check_commuting(x)
+    assert good and good.n_points == 50 and good.unwrap() is good
+    parabola = gf.Parametrization(lambda y: anp.stack([y[..., 0], y[..., 0] ** 2 + y[..., 1]], -1), 2, 2)
+    bad = parabola.check_commuting(x)
+    with pytest.raises(gf.NotCommutingError) as caught:
+        bad.unwrap()
+    assert caught.value.pair == (0, 1) and caught.value.defect > 0.1 and caught.value.point.shape == (2,)
+    degenerate = hyperbolic().check_regular(np.zeros(4))
+    with pytest.raises(gf.NotRegularError):
+        degenerate.unwrap()
+    too_many = gf.Parametrization(lambda y: anp.concatenate([y, y**2], -1), 2, 4).check_regular(x)
+    assert not too_many and "dim M = 2" in too_many.detail
+
+
+def test_the_worst_point_is_the_witness():
+    G = gf.Parametrization(lambda x: anp.stack([x[..., 0], x[..., 1] + x[..., 0] ** 4], -1), 2, 2, name="bent")
+    x = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 1.0]])
+    check = commuting_check(G.kernel, x, 1e-9, "bent", (2,))
+    assert not check and check.n_points == 3 and check.evidence["pair"] == (0, 1) and "bent" in check.name
+    assert commuting_check(G.kernel, x[:1], 1e-9, "bent", (2,))
+
+
+def test_rank_is_judged_block_by_block_in_the_scale_of_its_rows():
+    fold = gf.Parametrization(lambda x: x**2, 2, 2).kernel
+    assert regular_check(fold, np.array([[1.0, 1.0], [1.0, 1e-150]]), 1e-10, "fold", (2,), 2)
+    check = regular_check(fold, np.array([[1.0, 1.0], [1.0, 0.0]]), 1e-10, "fold", (2,), 2)
+    assert not check and check.witness.tolist() == [1.0, 0.0] and check.evidence["singular_ratio"] == 0
+    mixed = gf.Parametrization(lambda x: anp.stack([x[..., 0] ** 2 + x[..., 1] ** 2, x[..., 0] ** 2], -1), 2, 2).kernel
+    near = regular_check(mixed, np.array([[1.0, 1.0], [1.0, 1e-12]]), 1e-10, "mixed", (2,), 2)
+    assert not near and near.witness.tolist() == [1.0, 1e-12] and near.evidence["singular_ratio"] < 1e-11
+    assert regular_check(mixed, np.array([[1.0, 1.0], [1.0, 1e-9]]), 1e-10, "mixed", (2,), 2)
+
+    def uneven(x):  # the first block has two dependent rows and the second one alone
+        return anp.stack([x[..., 0] + x[..., 1], 2 * x[..., 0] + 2 * x[..., 1], x[..., 2]], -1)
+
+    check = regular_check(gf.Parametrization(uneven, 3, 3).kernel, np.ones((1, 3)), 1e-10, "uneven", (3,), 3)
+    assert not check and check.evidence["singular_ratio"] < 1e-15
+
+
+def planted(d, first, second, size):
+    """u^2 - v^2 with size u_first u_second added to the output `first`: that pair alone does not commute."""
+
+    def value(x):
+        w = x[..., :d] ** 2 - x[..., d:] ** 2
+        unit = np.zeros(d)
+        unit[first] = size
+        return w + unit * (x[..., first] * x[..., second])[..., None]
+
+    return gf.Parametrization(value, 2 * d, d)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_one_bad_pair_among_half_a_million_is_found_at_the_defect_it_has_alone(seed, monkeypatch):
+    rng, d, size = np.random.default_rng(seed), 1000, 1e-6
+    first, second = (int(k) for k in rng.choice(d, 2, replace=False))
+    x = rng.uniform(0.5, 1.5, (1, 2 * d))
+    alone = x[:, [first, second, d + first, d + second]]
+    wanted = commuting_check(planted(2, 0, 1, size).kernel, alone, 1e-9, "pair", (4,))
+    hidden = planted(d, first, second, size).kernel
+    hidden.blocks = Blocks.one(2 * d, d)  # as of a map whose structure is not seen: every pair may be bad
+    calls = []
+    monkeypatch.setattr(hidden, "derivative_of_pullback", _counting(hidden.derivative_of_pullback, calls))
+    found = searched_pair(hidden, x, "hidden")
+    assert found.pair == (min(first, second), max(first, second))
+    assert 0.5 * wanted.defect < found.defect < 2 * wanted.defect and found.defect > 1e-8
+    assert len(calls) < 100  # of half a million
+    calls.clear()
+    monkeypatch.setattr(commuting, "ALL_ROWS", 0)
+    assert searched_pair(hidden, x, "hidden").pair == found.pair
+    assert len(calls) <= 1 + 2 * (2 * 10 + 4)  # the combinations, then two halvings and the pairs they find
+    seen = planted(d, first, second, size).check_commuting(x)
+    assert not seen and seen.evidence["pair"] == found.pair and np.isclose(seen.defect, wanted.defect, rtol=1e-6)
+
+
+def _counting(function, calls):
+    def counted(*arguments):
+        calls.append(1)
+        return function(*arguments)
+
+    return counted
+
+
+@pytest.mark.parametrize("scales", ["outputs", "inputs"])
+def test_the_search_is_not_misled_by_units(scales, rng):
+    """The bad pair of a dense map whose other outputs, or coordinates, are a million times larger."""
+    d = 200
+    A = np.abs(rng.standard_normal((d, d))) + np.eye(d)
+    units = np.ones(d)
+    units[7:] = 1e6
+
+    def value(x, size):
+        z = x / units if scales == "inputs" else x
+        w = anp.matmul(z**2, A.T) + size * (z[..., 3] * z[..., 4])[..., None] * np.eye(d)[5]
+        return w * units if scales == "outputs" else w
+
+    x = rng.uniform(0.5, 1.5, (2, d)) * (units if scales == "inputs" else 1.0)
+    good = gf.Parametrization(lambda x: value(x, 0.0), d, d).check_commuting(x)
+    assert good and good.defect < 1e-13
+    bad = gf.Parametrization(lambda x: value(x, 1e-4), d, d).check_commuting(x)
+    assert not bad and 5 in bad.evidence["pair"]
+
+
+def test_blocks_of_several_outputs_are_checked_by_themselves(rng):
+    """Three blocks: one commutes, one does not, and one has a single output; each in its own scale."""
+
+    def value(x, size):
+        return anp.stack(
+            [
+                1e6 * x[..., 0] ** 2, 1e6 * x[..., 1] ** 2 + 1e6 * x[..., 0] ** 2,
+                1e-6 * x[..., 2], 1e-6 * (x[..., 3] + size * x[..., 2] ** 2), x[..., 4] * x[..., 5],
+            ], -1,
+        )  # fmt: skip
+
+    x = rng.uniform(0.5, 1.5, (3, 6))
+    G = gf.Parametrization(lambda x: value(x, 0.0), 6, 5)
+    assert G.kernel.blocks.count == 3 and G.kernel.blocks.width == 2 and G.check_commuting(x).defect < 1e-15
+    bad = gf.Parametrization(lambda x: value(x, 1.0), 6, 5).check_commuting(x)
+    assert not bad and bad.evidence["pair"] == (2, 3)
+
+
+def test_a_dense_map_of_many_outputs_is_refused_as_its_few_outputs_are(rng):
+    d = 60
+    S = rng.standard_normal((d, d, d)) / d
+    G = gf.Parametrization(lambda x: anp.einsum("...k,dkl,...l->...d", x, S + np.swapaxes(S, 1, 2), x), d, d)
+    x = rng.standard_normal((2, d))
+    check = G.check_commuting(x)
+    few = G.affine(np.eye(d)[list(check.evidence["pair"])]).check_commuting(x)
+    assert not check and 0.3 < check.defect / few.defect < 3
+
+
+VERDICT = settings(max_examples=250, deadline=None, derandomize=True, database=None)
+seeds = st.integers(0, 2**32 - 1)
+SCALARS = [anp.sinh, anp.exp, lambda z: z**3 + z, anp.tanh, lambda z: 2 * z]
+
+
+def accepted(G, x0):
+    try:
+        gf.mirror_map(G, x0)
+    except gf.NotCommutingError:
+        return False
+    return True
+
+
+@VERDICT
+@given(seeds)
+def test_simultaneously_diagonalisable_quadratics_commute(seed):
+    rng = np.random.default_rng(seed)
+    D = int(rng.integers(2, 6))
+    d = int(rng.integers(1, D + 1))
+    Q = ortho_group.rvs(D, random_state=rng)
+    A = np.einsum("ki,di,li->dkl", Q, rng.standard_normal((d, D)), Q)
+    G = gf.Parametrization(lambda x: anp.einsum("...k,dkl,...l->...d", x, A, x) / 2, D, d)
+    assert accepted(G, rng.standard_normal(D))
+
+
+@VERDICT
+@given(seeds)
+def test_coordinatewise_maps_in_rotated_coordinates_commute(seed):
+    rng = np.random.default_rng(seed)
+    D = int(rng.integers(2, 6))
+    Q, kinds = ortho_group.rvs(D, random_state=rng), rng.integers(0, len(SCALARS), size=D)
+    G = gf.Parametrization(lambda x: anp.stack([SCALARS[k](x @ Q[:, j]) for j, k in enumerate(kinds)], -1), D, D)
+    assert accepted(G, rng.standard_normal(D))
+
+
+@VERDICT
+@given(seeds)
+def test_affine_images_of_commuting_maps_commute(seed):
+    rng = np.random.default_rng(seed)
+    D = int(rng.integers(2, 6))
+    d = int(rng.integers(1, D + 1))
+    Q, B = ortho_group.rvs(D, random_state=rng), rng.standard_normal((d, D))
+    kinds = rng.integers(0, len(SCALARS), size=D)
+    G = gf.Parametrization(lambda x: anp.stack([SCALARS[k](x @ Q[:, j]) for j, k in enumerate(kinds)], -1) @ B.T, D, d)
+    assert accepted(G, rng.standard_normal(D))
+
+
+@VERDICT
+@given(seeds)
+def test_random_quadratics_do_not_commute(seed):
+    rng = np.random.default_rng(seed)
+    D = int(rng.integers(2, 6))
+    S = rng.standard_normal((int(rng.integers(2, D + 1)), D, D))
+    S = S + np.swapaxes(S, 1, 2)
+    G = gf.Parametrization(lambda x: anp.einsum("...k,dkl,...l->...d", x, S, x) / 2, D, len(S))
+    assert not accepted(G, rng.standard_normal(D))
