@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Map
 from geoflow.flows.losses import LeastSquares, LinearModelLoss, LogisticLoss, PointwiseLoss
 from geoflow.maps.compiled import CompiledKernel
+from geoflow.maps.kernel import MapKernel
+from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics import engine
 from geoflow.numerics.engine import Compiled, CompiledFlow, Point
 from geoflow.numerics.integrate import Solver
+from geoflow.potentials.regularized import with_regularizer
 from geoflow.results import Status, Trajectory
 
 #: compiled flows that a kernel remembers
@@ -81,15 +84,48 @@ class GradientFlow:
         return x, w, -(data[0].T @ dual) if self._short else dual, self._value(w, t, data)
 
 
-def compiled_flow(kernel: CompiledKernel, d: int, loss: PointwiseLoss, w: Array) -> tuple[GradientFlow | None, str]:
-    """The compiled flow of a kernel whose first d outputs the loss sees, or None and why there is none.
+def compiled_trajectory(
+    kernel: MapKernel,
+    loss: PointwiseLoss,
+    start: Array,
+    times: Array,
+    how: tuple[Callable[[float], float] | float | None, Solver],
+) -> tuple[Trajectory | None, str]:
+    """The flow of the states (x, mu), shape=[N, D + d], by the compiled loop; or None, and a note where that is news.
 
-    w is a point, shape=[d], at which the loss is recorded. What was compiled is remembered with the kernel.
+    `how` has the strength of a regularizer, the kernel's last output where it has more than d, and the tolerances.
     """
+    alpha, solver = how
+    if not isinstance(kernel, CompiledKernel) or solver.method != "auto" or times[-1] == 0:
+        return None, ""
     if kernel.may_leave:
         return None, "a flow may leave the open manifold"
-    linear = type(loss.loss) in (LeastSquares, LogisticLoss)
+    if callable(alpha):
+        return None, "the schedule is a function of time"
+    x = start[:, : kernel.dim]
+    flow, note = _flow_of(kernel, loss, kernel.value(x[:1])[0, : loss.dim])
+    if flow is None:
+        return None, note
+    return flow.run(loss, x, times, 1.0 if alpha is None else float(alpha), solver)
+
+
+def joint_map(G: Parametrization, h: Map, x: Array) -> Parametrization:
+    """The map (G, h), which a compiled kernel remembers as long as h has its value at flat points x, shape=[1, D]."""
+    point = G.unflatten(x)[0]
+    if not isinstance(G.kernel, CompiledKernel) or not isinstance(h, Hashable):
+        return with_regularizer(G, h, point)
+    key = ("with", h)
+    known: Parametrization | None = G.kernel.remembered.get(key)
+    if known is None or engine.disagreement(known.kernel.value(x)[:, -1], np.asarray(h(G.unflatten(x)))):
+        known = with_regularizer(G, h, point)
+        _remember(G.kernel, key, known)
+    return known
+
+
+def _flow_of(kernel: CompiledKernel, loss: PointwiseLoss, w: Array) -> tuple[GradientFlow | None, str]:
+    """The compiled flow for a loss, recorded at w, shape=[d]; what was compiled is remembered with the kernel."""
     model: Any = loss.loss
+    linear = type(model) in (LeastSquares, LogisticLoss)
     key: Any = (type(model), *model.Z.shape) if linear else model
     if not isinstance(key, Hashable):
         return None, "a loss that cannot be hashed is not compiled"
@@ -98,11 +134,15 @@ def compiled_flow(kernel: CompiledKernel, d: int, loss: PointwiseLoss, w: Array)
         value, force, note = _linear_model(model) if linear else _recorded(loss, w)
         if value is None or force is None:
             return None, f"the loss cannot be recorded: {note}"
-        found = GradientFlow(kernel, d, value, force, len(model.y) if linear else None)
-        while len(kernel.remembered) >= REMEMBERED:
-            kernel.remembered.pop(next(iter(kernel.remembered)))
-        kernel.remembered[key] = found
+        found = GradientFlow(kernel, loss.dim, value, force, len(model.y) if linear else None)
+        _remember(kernel, key, found)
     return found, ""
+
+
+def _remember(kernel: CompiledKernel, key: Hashable, made: Any) -> None:
+    while len(kernel.remembered) >= REMEMBERED:
+        kernel.remembered.pop(next(iter(kernel.remembered)))
+    kernel.remembered[key] = made
 
 
 def _linear_model(model: LinearModelLoss) -> tuple[Point | None, Point | None, str]:

@@ -148,7 +148,7 @@ class CompiledKernel(FunctionKernel):
         return value if outside is None else np.where(outside[(..., *[None] * axes)], np.nan, value)
 
 
-def compiled(function: Map, space: Manifold, d: int, points: Array | None) -> tuple[CompiledKernel | None, str]:
+def compiled_kernel(function: Map, space: Manifold, d: int, points: Array | None) -> tuple[CompiledKernel | None, str]:
     """The compiled kernel of a function of flat points, or None and why there is none.
 
     The function is written in jax.numpy, or recorded and compared with itself at `points`, shape=[N, D].

@@ -259,16 +259,17 @@ class FunctionKernel(MapKernel):
 
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
         if self._closed_product is not None and not (autodiff.is_traced(x) or autodiff.is_traced(directions)):
-            d, rows = self.codomain_dim, (*np.shape(directions)[:-1], self.codomain_dim, self.dim)
-            v = np.broadcast_to(directions[..., None, :], rows)
-            at = np.broadcast_to(x[..., None, None, :], rows)
-            return self._derivatives_in_closed_form(at, np.broadcast_to(np.eye(d), (*rows[:-1], d)), v)
+            return self._derivatives_in_closed_form(*self._every_row(x, directions))
         df = autodiff.jacobian(self.function, self.codomain_dim)
         return autodiff.directional_jacobian(lambda y: self._gradient(df(y), y), x, directions)
 
     def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
-        if self.flat and self._closed_product is not None:
-            return super().derivative_of_cometric(x, directions)
+        if self._closed_product is not None and not (autodiff.is_traced(x) or autodiff.is_traced(directions)):
+            rows, e = np.asarray(self.gradients(x), dtype=float), np.asarray(self.jacobian(x), dtype=float)
+            along = self.derivative_of_gradients(x, directions)
+            product = np.asarray(self._closed_product(*self._every_row(x, directions)), dtype=float)
+            C = np.einsum("...kiD,...jD->...kij", product, rows) + np.einsum("...iD,...kjD->...kij", e, along)
+            return (C + np.swapaxes(C, -1, -2)) / 2
 
         def cometric(y: Array) -> Array:
             e = autodiff.jacobian(self.function, self.codomain_dim)(y)
@@ -276,6 +277,13 @@ class FunctionKernel(MapKernel):
 
         C = autodiff.directional_jacobian(cometric, x, directions)
         return (C + np.swapaxes(C, -1, -2)) / 2
+
+    def _every_row(self, x: Array, directions: Array) -> tuple[Array, Array, Array]:
+        """Points, unit covectors and directions, shape=[..., m, d, .], for the rows of the derivatives along all."""
+        rows = (*np.shape(directions)[:-1], self.codomain_dim)
+        units = np.broadcast_to(np.eye(self.codomain_dim), (*rows, self.codomain_dim))
+        at, along = (np.broadcast_to(a, (*rows, self.dim)) for a in (x[..., None, None, :], directions[..., None, :]))
+        return at, units, along
 
     def _derivatives_in_closed_form(self, x: Array, mu: Array, v: Array) -> Array:
         """D(sum_i mu_i grad G_i)(x).v by the closed form, and by the metric's derivative where M is curved."""

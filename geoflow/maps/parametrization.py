@@ -15,7 +15,7 @@ from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, S
 from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
 from geoflow.maps.combined import AffineKernel
 from geoflow.maps.commuting import commuting_check, regular_check
-from geoflow.maps.compiled import CompiledKernel, compiled
+from geoflow.maps.compiled import CompiledKernel, compiled_kernel
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
 from geoflow.maps.lifts import Leaf, LeafKernel
@@ -101,7 +101,7 @@ class Parametrization:
         if engine == "auto" and points is not None and written_in_jax(flat, points):
             engine = "jax"
         if engine == "jax":
-            found, note = compiled(flat, self.space, self.codomain_dim, points)
+            found, note = compiled_kernel(flat, self.space, self.codomain_dim, points)
             kernel.engine_note = note
             self.kernel = found or kernel
         if points is None or not probe_values(self._evaluate, points, name, self.point_shape):
