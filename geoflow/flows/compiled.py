@@ -40,8 +40,6 @@ class GradientFlow:
 
     def is_of(self, loss: PointwiseLoss, w: Array) -> bool:
         """Whether a loss that was compiled has not changed since: its gradient at w, shape=[d], is the same."""
-        if self._linear:
-            return True
         with np.errstate(all="ignore"):
             return not engine.disagreement(self._force_at(w, 0.0), loss.gradient(w[None], 0.0)[0])
 
@@ -103,7 +101,7 @@ def compiled_trajectory(
     if callable(alpha):
         return None, "the schedule is a function of time"
     x = start[:, : kernel.dim]
-    flow, note = _flow_of(kernel, loss, kernel.value(x[:1])[0, : loss.dim])
+    flow, note = _flow_of(kernel, loss, x[0])
     if flow is None:
         return None, note
     return flow.run(loss, x, times, 1.0 if alpha is None else float(alpha), solver)
@@ -122,14 +120,17 @@ def joint_map(G: Parametrization, h: Map, x: Array) -> Parametrization:
     return known
 
 
-def _flow_of(kernel: CompiledKernel, loss: PointwiseLoss, w: Array) -> tuple[GradientFlow | None, str]:
-    """The compiled flow for a loss, recorded at w, shape=[d]; what was compiled is remembered with the kernel."""
+def _flow_of(kernel: CompiledKernel, loss: PointwiseLoss, x: Array) -> tuple[GradientFlow | None, str]:
+    """The compiled flow for a loss, recorded at a flat point; what was compiled is remembered with the kernel."""
     model: Any = loss.loss
     linear = type(model) in (LeastSquares, LogisticLoss)
     key: Any = (type(model), *model.Z.shape) if linear else model
     if not isinstance(key, Hashable):
         return None, "a loss that cannot be hashed is not compiled"
     found: GradientFlow | None = kernel.remembered.get(key)
+    if linear and found is not None:
+        return found, ""
+    w = kernel.value(x)[: loss.dim]
     if found is None or not found.is_of(loss, w):
         value, force, note = _linear_model(model) if linear else _recorded(loss, w)
         if value is None or force is None:

@@ -102,8 +102,9 @@ def jacobian(f: Point) -> Point:
     jax = load()
 
     def df(x: Any) -> Any:
-        forward = jax.eval_shape(f, x).size > x.size
-        return (jax.jacfwd if forward else jax.jacrev)(f)(x)
+        value = jax.eval_shape(f, x)
+        mode = jax.grad if value.shape == () else jax.jacfwd if value.size > x.size else jax.jacrev
+        return mode(f)(x)
 
     return df
 
@@ -143,6 +144,11 @@ def over(f: Point, *axes: int | None) -> Point:
 def einsum(subscripts: str, *operands: Any) -> Any:
     """numpy's, of jax arrays."""
     return load().numpy.einsum(subscripts, *operands)
+
+
+def solve(matrix: Any, right: Any) -> Any:
+    """numpy's, of jax arrays; what is not finite where the matrix is singular."""
+    return load().numpy.linalg.solve(matrix, right)
 
 
 def concatenate(parts: Any) -> Any:
@@ -249,7 +255,10 @@ class Compiled:
         points = [a.shape[a.ndim - rank :] for a, rank in zip(arrays, self._ranks, strict=True)]
         n = int(np.prod(batch))
         size = padded_size(n)
-        flat = [np.broadcast_to(a, batch + p).reshape(n, *p) for a, p in zip(arrays, points, strict=True)]
+        flat = [
+            a.reshape(n, *p) if a.shape == batch + p else np.broadcast_to(a, batch + p).reshape(n, *p)
+            for a, p in zip(arrays, points, strict=True)
+        ]
         rows = [_padded(a, size) for a in flat]
         with _double():
             values = self._batched(*rows)

@@ -48,8 +48,9 @@ class CompiledFormula(ClosedFormula):
     def __init__(self, point: Point, potential: Map, closed: Sequence[Map | None]):
         super().__init__(potential, closed)
         makers = (engine.jacobian, engine.hessian, engine.third_derivative)
-        derivatives = [None if f else make(point) for f, make in zip(closed, makers, strict=True)]
-        self._compiled = [None if f is None else engine.Compiled(f, 1) for f in (point, *derivatives)]
+        #: R and its derivatives at one point in jax; None where there is a closed form, in numpy
+        self.points = (point, *(None if f else make(point) for f, make in zip(closed, makers, strict=True)))
+        self._compiled = [None if f is None else engine.Compiled(f, 1) for f in self.points]
 
     def derivative(self, order: int, w: Array) -> Array:
         fast = None if autodiff.is_traced(w) else self._compiled[order]
