@@ -18,7 +18,7 @@ from geoflow.maps.commuting import commuting_check, regular_check
 from geoflow.maps.compiled import CompiledKernel, compiled_kernel
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
-from geoflow.maps.lifts import Leaf, LeafKernel
+from geoflow.maps.leaf import Leaf, LeafKernel
 from geoflow.maps.probes import probe_closed_forms
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import require_engine, written_in_jax

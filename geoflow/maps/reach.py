@@ -7,12 +7,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Index
 from geoflow._validate import as_points
 from geoflow.errors import ConvergenceError, DomainError
-from geoflow.maps.lifts import pushed
+from geoflow.maps.lifts import joint_motion
 from geoflow.maps.parametrization import Parametrization
-from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, unit_time_flow
+from geoflow.numerics.batches import in_slices
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, require_arrival
 
 T = TypeVar("T")
 
@@ -35,7 +36,15 @@ def joint_flow(
     batch = np.broadcast_shapes(x0.shape[:-1], mu.shape[:-1])
     start = np.broadcast_to(x0, (*batch, G.dim))
     covectors = np.broadcast_to(mu, (*batch, G.codomain_dim)).reshape(-1, G.codomain_dim)
-    return G.unflatten(unit_time_flow(pushed(G.kernel, covectors), start, rtol, atol, "joint flow"))
+
+    def moved(x: Array, mu: Array, n: Index) -> tuple[Array, ...]:
+        end, stop = joint_motion(G.kernel, x, mu, rtol, atol)
+        require_arrival(stop, batch, "joint flow", n)
+        return (end,)
+
+    flat = start.reshape(-1, G.dim)
+    (end,) = in_slices(moved, 16 * G.dim, flat, covectors, np.arange(len(flat)))
+    return G.unflatten(end.reshape(start.shape))
 
 
 def push_by(G: Parametrization, x0: Array, forces: Array, rtol: float = 1e-10, atol: float = 1e-12) -> Array:
@@ -60,7 +69,10 @@ def shrunk_until(attempt: Callable[[float], T], size: float, factor: float = 0.5
 
 def unit_forces(G: Parametrization, x0: Array, forces: Array) -> Array:
     """Covectors of shape=[..., d] scaled so that each moves x0 at unit speed."""
-    return forces / np.linalg.norm(forces @ G.flatten(G.gradients(x0)), axis=-1, keepdims=True)
+    flat = forces.reshape(-1, forces.shape[-1])
+    x = np.broadcast_to(G.flatten(x0), (len(flat), G.dim))
+    speeds = np.linalg.norm(G.kernel.pullback(x, flat), axis=-1).reshape(*forces.shape[:-1], 1)
+    return forces / speeds
 
 
 def points_of_leaf(G: Parametrization, x0: Array, n: int = 8) -> Array:

@@ -20,7 +20,7 @@ from geoflow.metrics.isometries import isometry
 from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import Compiled, einsum, solve
-from geoflow.numerics.integrate import Stop, integrate_batch
+from geoflow.numerics.integrate import STEPS, Steps, Stop, integrate_batch
 from geoflow.potentials.kernel import CompiledFormula
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.spaces.domains import ConvexDomain
@@ -180,7 +180,7 @@ class HessianMetric(RiemannianMetric):
         """exp by integration, unchecked; shape=[N, d]; NaN where a geodesic leaves the domain."""
         d, alive, end = w.shape[1], np.arange(len(w)), np.full(w.shape, np.nan)
         while len(alive):
-            found, stop = self._solve(np.concatenate([w, v], axis=1)[alive], min_step=1e-6)
+            found, stop = self._solve(np.concatenate([w, v], axis=1)[alive], Steps(least=1e-6))
             if stop is None:
                 end[alive] = found[:, :d]
                 break
@@ -238,7 +238,7 @@ class HessianMetric(RiemannianMetric):
             raise geodesic_ends(stop, w.shape[:-1], w.shape[-1])
         return end.reshape(start.shape)
 
-    def _solve(self, start: Array, **options: float) -> tuple[Array, Stop | None]:
+    def _solve(self, start: Array, steps: Steps = STEPS) -> tuple[Array, Stop | None]:
         d = self.potential.dim
 
         def field(s: float, y: Array) -> Array:
@@ -246,7 +246,7 @@ class HessianMetric(RiemannianMetric):
             rates = [self._transport_rate(at, v, y[:, k : k + d]) for k in range(d, y.shape[1], d)]
             return np.concatenate([v, *rates], axis=1)
 
-        return integrate_batch(field, start, **options)
+        return integrate_batch(field, start, steps=steps)
 
     @cached_property
     def _traced_exp(self) -> Callable[..., Array]:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from geoflow._typing import Array, Map
+from geoflow._typing import Array, Index, Map
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, ConvergenceError, DomainError, NotFiniteError
 from geoflow.results import Status
@@ -241,27 +241,41 @@ def batchwise_dop853(entries: int) -> Any:
     return DOP853 if entries == 1 else BatchwiseDOP853
 
 
+class Steps(NamedTuple):
+    """The first step, None for a guess, and the least, of [0, 1]: one below it is taken for the end of a flow."""
+
+    first: float | None = None
+    least: float = 1e-13
+
+
+STEPS = Steps()
+
+
 class Stop:
     """Where a batched integration ended early: the parameter s, the batch entry that ended it, and the last state."""
 
     def __init__(self, s: float, entry: int, state: Array):
         self.s, self.entry, self.state, self.point = s, entry, state, state[entry]
 
-    def index(self, batch: tuple[int, ...]) -> tuple[int, ...]:
-        """The entry as an index of a batch of that shape."""
-        return tuple(int(i) for i in np.unravel_index(self.entry, batch)) if batch else ()
+    def index(self, batch: tuple[int, ...], entries: Index | None = None) -> tuple[int, ...]:
+        """The entry as an index of a batch of that shape, of which these `entries` were integrated, by default all."""
+        place = self.entry if entries is None else int(entries[self.entry])
+        return tuple(int(i) for i in np.unravel_index(place, batch)) if batch else ()
 
 
 def integrate_batch(
     field: Field,
     start: Array,
     rtol: float = FLOW_RTOL,
-    atol: float = FLOW_ATOL,
-    first_step: float | None = None,
-    min_step: float = 1e-13,
+    atol: float | Array = FLOW_ATOL,
+    steps: Steps = STEPS,
+    entries: int | None = None,
+    passing: Callable[[float, Array], None] | None = None,
 ) -> tuple[Array, Stop | None]:
     """Integrate dy/ds = field(s, y), y of shape=[N, k], over s in [0, 1] with one adaptive step size for all.
 
+    Tolerances are met in the mean over each of so many `entries`, by default N: N k for every component by itself.
+    `passing` is shown every step that is accepted.
     Returns the end and None, or the last state and a `Stop`; raises `ConvergenceError` after `MAX_STEPS` steps.
     """
     shape = start.shape
@@ -275,13 +289,16 @@ def integrate_batch(
     with np.errstate(all="ignore"):
         if not np.isfinite(rhs(0.0, start.ravel())).all():
             return start, _stop(field, 0.0, start)
-        method = batchwise_dop853(shape[0])
-        solver = method(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=atol, first_step=first_step)
-        steps, ended = 0, False
+        method = batchwise_dop853(shape[0] if entries is None else entries)
+        least = atol.ravel() if isinstance(atol, np.ndarray) else atol
+        solver = method(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=least, first_step=steps.first)
+        taken, ended = 0, False
         while solver.status == "running" and not ended:
             solver.step()
-            steps += 1
-            if steps > MAX_STEPS and not solver.h_abs < 1e-9:
+            taken += 1
+            if passing is not None and solver.status != "failed":
+                passing(float(solver.t), solver.y.reshape(shape))
+            if taken > MAX_STEPS and not solver.h_abs < 1e-9:
                 raise ConvergenceError(
                     "integration over s in [0, 1]",
                     got=f"{MAX_STEPS} steps to s = {solver.t:.6g}, the last of length {solver.h_abs:.1e}",
@@ -291,8 +308,8 @@ def integrate_batch(
                 )
             # a step far below the parameter's own resolution of the end means a finite end, not stiffness; after many
             # steps a short one means a finite end that is blurred by rounding
-            tiny = solver.status == "running" and solver.h_abs < min_step
-            ended = steps > MAX_STEPS or solver.status == "failed" or tiny
+            tiny = solver.status == "running" and solver.h_abs < steps.least
+            ended = taken > MAX_STEPS or solver.status == "failed" or tiny
         end = solver.y.reshape(shape)
         ended = ended or not np.isfinite(end).all()
         return end, _stop(field, float(solver.t), end) if ended else None
@@ -311,9 +328,15 @@ def unit_time_flow(field: Map, start: Array, rtol: float, atol: float, what: str
     `DomainError` when a flow ends before s = 1: carries `index` (the batch entry), `s` and `point`.
     """
     end, stop = integrate_batch(lambda s, x: field(x), start.reshape(-1, start.shape[-1]), rtol, atol)
+    require_arrival(stop, start.shape[:-1], what)
+    return end.reshape(start.shape)
+
+
+def require_arrival(stop: Stop | None, batch: tuple[int, ...], what: str, entries: Index | None = None) -> None:
+    """Raise `DomainError` where a flow of a batch ended early; `entries` are the places of what flowed in the batch."""
     if stop is None:
-        return end.reshape(start.shape)
-    index = stop.index(start.shape[:-1])
+        return
+    index = stop.index(batch, entries)
     entry = f" for batch entry {index}" if index else ""
     raise DomainError(
         f"{what} ends before the time asked for",

@@ -6,7 +6,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_points, require_type
-from geoflow.maps.lifts import Leaf
+from geoflow.maps.leaf import Leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
 from geoflow.numerics.batches import inverse_or_nan, solved_or_nan

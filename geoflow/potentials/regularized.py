@@ -10,10 +10,10 @@ import numpy as np
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite
 from geoflow.errors import ArgumentError, NotCommutingError, ShapeError
-from geoflow.maps.lifts import pushed
+from geoflow.maps.lifts import joint_motion
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
-from geoflow.numerics.integrate import integrate_batch
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL
 from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
 
 
@@ -103,8 +103,8 @@ class RegularizedLegendreFunction:
             goal = np.concatenate([mu, np.full((len(mu), 1), -a)], axis=1)
             if anchor is None:
                 anchor = np.zeros_like(goal), np.tile(self.parametrization.flatten(self.x0), (len(mu), 1))
-            way, push = goal - anchor[0], pushed(self.joint.kernel, goal - anchor[0])
-            x, stop = integrate_batch(lambda s, x: push(x), anchor[1], first_step=1.0)
+            way = goal - anchor[0]
+            x, stop = joint_motion(self.joint.kernel, anchor[1], way, FLOW_RTOL, FLOW_ATOL)
             if stop is not None:
                 return np.full_like(mu, np.nan)
             if np.abs(way).max() > 0.02 * (1 + np.abs(goal).max()):

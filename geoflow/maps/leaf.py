@@ -1,0 +1,317 @@
+"""The leaf of a commuting map through a point: points x(w) = psi(x0; mu) by lifting w, and by moving with mu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike, Index, Mask
+from geoflow._validate import describe, require_converged
+from geoflow.errors import DomainError, GeoflowError, NotCommutingError
+from geoflow.maps.kernel import MapKernel
+from geoflow.maps.lifts import Lifted, LogLike, joint_rate, lift_along, log_like
+from geoflow.numerics.batches import in_slices, inverse_or_nan
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, Stop, integrate_batch
+
+LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
+#: of a lift of blocks of one output, whose errors of mu are two digits smaller
+SEGMENT_RTOL = 1e-10
+
+
+class LeafPoints(NamedTuple):
+    """Points of a leaf: flat x of shape=[..., D], mu of shape=[..., d], and Q(mu) of shape=[...]."""
+
+    x: Array
+    mu: Array
+    Q: Array
+
+
+class Leaf:
+    """{psi(x0; mu)}: the points that joint flows reach from x0, lifted from w by x(w) = psi(x0; mu), G(x(w)) = w.
+
+    `start` is x0, flat; `watch` raises where G is not regular or does not commute, at flat points that a lift has
+    passed, shape=[N, D]; `point_shape` and `name` are for errors.
+    """
+
+    def __init__(
+        self, kernel: MapKernel, start: Array, watch: Callable[[Array], None], point_shape: tuple[int, ...], name: str
+    ):
+        self.kernel, self.start, self.watch, self.point_shape, self.name = kernel, start, watch, point_shape, name
+        self.w0 = kernel.value(start)
+        self._last: dict[bytes, LeafPoints] = {}
+
+    def lift(self, w: Array) -> LeafPoints:
+        """The points over w, shape=[..., d], in one solve; the last two batches are remembered.
+
+        Raises `DomainError` when w is out of reach from x0, with `s`, how far along the segment from G(x0) the lift
+        got, and `index`; what `watch` raises along the lift; `ConvergenceError` too close to the boundary of the range.
+        """
+        key = w.tobytes() + str(w.shape).encode()
+        if key not in self._last:
+            batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
+            size = 16 * (self.kernel.dim + self.kernel.codomain_dim)
+            x, mu, Q = in_slices(lambda w, n: self._solve(w, n, batch), size, flat, np.arange(len(flat)))
+            self._last[key] = LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
+            while len(self._last) > REMEMBERED:
+                del self._last[next(iter(self._last))]
+        return LeafPoints(*(part.copy() for part in self._last[key]))
+
+    def lift_or_nan(self, w: Array) -> LeafPoints:
+        """The same for a kernel: NaN at the entries that have no lift, and nothing raised."""
+        try:
+            with np.errstate(all="ignore"):
+                return self.lift(w)
+        except (GeoflowError, np.linalg.LinAlgError):
+            batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
+        if len(flat) > 1:
+            halves = [self.lift_or_nan(half) for half in np.array_split(flat, 2)]
+            x, mu, Q = (np.concatenate(part) for part in zip(*halves, strict=True))
+            return LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
+        return LeafPoints(*(np.full(shape, np.nan) for shape in ((*batch, self.kernel.dim), w.shape, batch)))
+
+    def reaches(self, w: ArrayLike) -> Mask:
+        """Which w, shape=[..., d], have a point over them; raises what `watch` raises on the way."""
+        w = np.asarray(w, dtype=float)
+        flat = w.reshape(-1, w.shape[-1])
+        inside = np.isfinite(flat).all(axis=-1)
+
+        def mark(index: Index) -> None:
+            if len(index) == 0:
+                return
+            try:
+                self.lift(flat[index] if len(index) < len(flat) else w)
+            except DomainError:
+                if len(index) == 1:
+                    inside[index] = False
+                else:
+                    for half in np.array_split(index, 2):
+                        mark(half)
+
+        mark(np.flatnonzero(inside))
+        return inside.reshape(w.shape[:-1])
+
+    def follower(self) -> Callable[[Array], Array]:
+        """w -> x(w) for an integrator, shape=[N, d] to [N, D]: each lift continues from the last; NaN where it ends."""
+        kernel = self.kernel
+        anchor: tuple[Array, Array] | None = None
+
+        def follow(w: Array) -> Array:
+            nonlocal anchor
+            if anchor is None:
+                found = self.lift_or_nan(w).x
+                if not np.isfinite(found).all():
+                    return np.full((len(w), kernel.dim), np.nan)
+                anchor = w.copy(), found
+            state, stop = lift_along(kernel, Lifted(anchor[1]), w - anchor[0], None, 1e-11, 1e-13, Steps(first=1.0))
+            if stop is not None or not np.isfinite(state.x).all():
+                return np.full((len(w), kernel.dim), np.nan)
+            x = state.x + kernel.horizontal_lift(state.x, w - kernel.value(state.x))[0]
+            anchor = w.copy(), x
+            return x
+
+        return follow
+
+    # one solve ------------------------------------------------------------------------------------------------------
+
+    def _solve(self, w: Array, index: Index, batch: tuple[int, ...]) -> LeafPoints:
+        """The points over w, shape=[N, d], which are the entries `index` of a batch.
+
+        Blocks of one output need no more than the lift: their leaves are curves. Elsewhere mu is polished, and the
+        point it gives compared with the one that the lift came to.
+        """
+        segment = _Segment(self.kernel, np.broadcast_to(self.start, (len(w), self.kernel.dim)), w)
+        found, visited, stop = segment.lift()
+        self.watch(np.concatenate(visited))
+        if stop is not None:
+            raise self._out_of_reach(w[stop.entry], stop.index(batch, index), segment.fraction(stop))
+        if self.kernel.blocks.width == 1:
+            return self._corrected(w, found)
+        polished = self._polish(w, found.mu)
+        size = np.abs(found.x).max(-1) + np.abs(found.x - self.start).max(-1) + 1e-300
+        gap = np.abs(polished.x - found.x).max(-1) / size
+        worst = int(np.argmax(gap))
+        if not gap[worst] <= PATH_TOL:
+            raise NotCommutingError(
+                f"lift of {self.name} depends on the path",
+                got=f"two lifts of w = {describe(w[worst])} that differ by {gap[worst]:.1e} relative",
+                wanted=f"one lift, to {PATH_TOL:.0e}",
+                remedy="G does not commute between x0 and there",
+                defect=float(gap[worst]),
+                point=found.x[worst].reshape(self.point_shape),
+                pair=None,
+            )
+        return polished
+
+    def _corrected(self, w: Array, found: LeafPoints) -> LeafPoints:
+        """One Newton step, along the leaf, for what G(x) misses of w; the error left is the square of its size."""
+        kernel, blocks = self.kernel, self.kernel.blocks
+        missing = w - kernel.value(found.x)
+        dx, dmu = kernel.horizontal_lift(found.x, missing)
+        x, mu = found.x + dx, found.mu + dmu
+        # what x resolves of w is |grad G_i| |x| times rounding
+        squared = blocks.sums(kernel.block_rows(x)[0][:, 0] ** 2)[:, blocks.of_output]
+        reach = np.sqrt(squared) * blocks.largest(x)[:, blocks.of_output]
+        scale = np.abs(w) + np.abs(w - self.w0) + 1e-5 * reach + 1e-300
+        defect = (np.abs(w - kernel.value(x)) / scale).max(initial=0.0)
+        moved = (np.abs(dmu) / (np.abs(mu) + 1e-9 * reach / squared + 1e-300)).max(initial=0.0)
+        if not max(defect, moved**2) <= LIFT_TOL:  # towards a boundary w resolves mu ill, and mu resolves w well
+            return self._polish(w, mu)
+        return LeafPoints(x, mu, found.Q + np.einsum("ni,ni->n", w, dmu))
+
+    def _polish(self, w: Array, mu: Array) -> LeafPoints:
+        """Newton on G(psi(x0; mu)) = w; also Q(mu) = int <G(psi(x0; s mu)), mu> ds."""
+        kernel, D = self.kernel, self.kernel.dim
+        start = np.tile(np.append(self.start, 0.0), (len(w), 1))
+        distance = np.abs(w - self.w0).max(-1)
+        scale = np.abs(w).max(-1) + distance + 1e-300
+        resolvable = distance > 1e-9 * scale  # at w0 itself mu is 0, and has no relative accuracy
+        error, missed, best = np.inf, np.inf, None
+        for _ in range(POLISH_STEPS):
+            end, stop = integrate_batch(joint_rate(kernel, mu), start, FLOW_RTOL, FLOW_ATOL)
+            if stop is not None:
+                break
+            x = end[:, :D]
+            missing = w - kernel.value(x)
+            # near the boundary a small error of w is a large one of mu: the Newton step tells
+            step = kernel.horizontal_lift(x, missing)[1]
+            now = float(np.where(resolvable, np.abs(step).max(-1) / (np.abs(mu).max(-1) + 1e-300), 0.0).max())
+            improves = now < 0.5 * error
+            if now < error:
+                error, missed = now, float((np.abs(missing).max(-1) / scale).max())
+                best = LeafPoints(x, mu, end[:, D])
+            if now <= 1e-14 or not improves:
+                break
+            mu = mu + step
+        remedy = "w is too close to the boundary of the range; move it inside"
+        what = f"lift of {self.name} to {self._described(w)}"
+        require_converged(max(error / 100, missed), LIFT_TOL, what, remedy)
+        assert best is not None
+        return best
+
+    def _described(self, w: Array) -> str:
+        return describe(w[0]) if len(w) == 1 else f"{len(w)} points"
+
+    def _out_of_reach(self, w: Array, index: tuple[int, ...], s: float) -> DomainError:
+        reached, place = self.w0 + s * (w - self.w0), f" at batch entry {index}" if index else ""
+        return DomainError(
+            f"w outside the range of {self.name} from x0",
+            got=f"w = {describe(w)}{place}; its lift ends at fraction s = {s:.6g} of the segment from G(x0), "
+            f"near w = {describe(reached)}",
+            wanted="w that gradient flows from x0 can reach",
+            remedy="choose w closer to G(x0), or another x0",
+            s=s,
+            index=index,
+            point=w,
+            reached=reached,
+        )
+
+
+class _Segment:
+    """The lift of the segments from G(x0) to w, by blocks each at a pace of its own, w(s) = w0 + tau(s) (w - w0).
+
+    tau(s) = sinh(r s) / sinh(r), where x0 changes by as much as itself over the part 1 / (2 sinh r) of the segment:
+    coordinates that are small at x0 grow exponentially in s, whatever their size, and stay smooth.
+    """
+
+    def __init__(self, kernel: MapKernel, start: Array, w: Array):
+        self.kernel, self.start, self.way = kernel, start, w - kernel.value(start)
+        blocks = kernel.blocks
+        with np.errstate(all="ignore"):
+            dx = kernel.horizontal_lift(start, self.way)[0]
+            size = blocks.at_inputs(blocks.largest(start))
+            change = blocks.largest(dx / np.where(size > 0, np.maximum(np.abs(start), 1e-3 * size), 1.0))
+        self.pace = np.arcsinh(np.clip(np.nan_to_num(2 * change, nan=0.0), 1e-3, 1e300))
+        self.chart: LogLike | None = log_like(kernel, start, self.pace)
+
+    def lift(self) -> tuple[LeafPoints, list[Array], Stop | None]:
+        """The ends of the lifts, flat points passed on the way, and where one ends before its w."""
+        kernel, blocks, chart = self.kernel, self.kernel.blocks, self.chart
+        D, d = kernel.dim, kernel.codomain_dim
+
+        def rate(s: float, y: Array) -> Array:
+            x, mu = self._point(y), y[:, D : D + d]
+            way = self.way * self._speed(s)
+            dx, dmu = kernel.horizontal_lift(x, way)
+            dR = np.einsum("ni,ni->n", mu, way)[:, None]
+            return np.concatenate([dx if chart is None else chart.rate(x, dx), dmu, dR], axis=1)
+
+        x = self.start
+        y = np.concatenate([x if chart is None else chart.of(x), np.zeros((len(x), d + 1))], axis=1)
+        simple = blocks.width == 1
+        rtol = SEGMENT_RTOL if simple else FLOW_RTOL
+        atol = rtol * self._sizes(rate(0.0, y)) if simple else FLOW_ATOL
+        visited = [x]
+
+        def passing(s: float, y: Array) -> None:
+            if len(visited) == 1 and s >= 0.5:
+                visited.append(self._point(y))
+
+        end, stop = integrate_batch(rate, y, rtol, atol, entries=y.size if simple else None, passing=passing)
+        x, mu = self._point(end), end[:, D : D + d]
+        if stop is None:
+            visited.append(x)
+        w = self.kernel.value(self.start) + self.way
+        return LeafPoints(x, mu, np.einsum("ni,ni->n", w, mu) - end[:, D + d]), visited, stop
+
+    def fraction(self, stop: Stop) -> float:
+        """How far along its segment the block that ends a lift has come."""
+        x = self._point(stop.state)[stop.entry][None]
+        way = (self.way * self._speed(stop.s))[stop.entry][None]
+        with np.errstate(all="ignore"):
+            speed = self.kernel.horizontal_lift(x, way)[0] / (np.abs(x) + 1e-300)
+        block = int(np.argmax(np.nan_to_num(self.kernel.blocks.largest(speed)[0], nan=np.inf)))
+        pace = self.pace[stop.entry, block]
+        return float(np.sinh(pace * stop.s) / np.sinh(pace))
+
+    def _point(self, y: Array) -> Array:
+        x = y[..., : self.kernel.dim]
+        return x if self.chart is None else self.chart.point(x)
+
+    def _speed(self, s: float) -> Array:
+        """tau'(s) at every output, shape=[N, d]."""
+        return (self.pace * np.cosh(self.pace * s) / np.sinh(self.pace))[..., self.kernel.blocks.of_output]
+
+    def _sizes(self, rate: Array) -> Array:
+        """What is small of every component of the state: beside x as it starts, and mu and R as they set out."""
+        D = self.kernel.dim
+        blocks = self.kernel.blocks
+        size = blocks.at_inputs(blocks.largest(self.start))
+        if self.chart is not None:
+            size = np.minimum(size / self.chart.width, 1.0)
+        dmu = np.abs(rate[:, D:-1])
+        dR = np.einsum("ni,ni->n", dmu, np.abs(self.way))[:, None]
+        return np.maximum(np.concatenate([1e-4 * size, 1e-2 * dmu, 1e-2 * dR], axis=1), 1e-290)
+
+
+class LeafKernel(MapKernel):
+    """The identity of the leaf's range, in the chart w: gradients are the rows of the cometric C(x(w))."""
+
+    def __init__(self, leaf: Leaf):
+        self.leaf, self.dim, self.codomain_dim = leaf, len(leaf.w0), len(leaf.w0)
+
+    def value(self, x: Array) -> Array:
+        return np.where(np.isfinite(self._over(x)[..., :1]), x, np.nan)
+
+    def jacobian(self, x: Array) -> Array:
+        return np.where(np.isfinite(self._over(x)[..., None, :1]), np.eye(self.dim), np.nan)
+
+    def gradients(self, x: Array) -> Array:
+        return self.leaf.kernel.cometric(self._over(x))
+
+    def gradients_and_cometric(self, x: Array) -> tuple[Array, Array]:
+        C = self.gradients(x)
+        return C, C
+
+    def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
+        points = self._over(x)
+        rows, C = self.leaf.kernel.gradients_and_cometric(points)
+        lifts = np.einsum("...aD,...ab,...mb->...mD", rows, inverse_or_nan(C), directions)
+        return self.leaf.kernel.derivative_of_cometric(points, lifts)
+
+    def _over(self, w: Array) -> Array:
+        """x(w), the point of the leaf over w, NaN where there is none; shape=[N, D]."""
+        return self.leaf.lift_or_nan(np.asarray(w, dtype=float)).x
+
+    derivative_of_cometric = derivative_of_gradients

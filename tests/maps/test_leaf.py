@@ -1,0 +1,150 @@
+"""Leaves of commuting maps: restriction to them, lifts of batches, and lifts from small starts."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+import geoflow as gf
+from geoflow.maps.leaf import LeafKernel
+from geoflow.theorems import laws
+
+CASE = gf.catalog.parametrizations["hyperbolic"](2)
+G, X0 = CASE.parametrization, CASE.x0
+W = CASE.reach(3, np.random.default_rng(0))
+SQUARE = gf.Parametrization(lambda x: x**2, 2, 2)
+
+
+def test_leaves_keep_the_function():
+    case = gf.catalog.parametrizations["hyperbolic"](1)
+    one, x0 = case.parametrization, case.x0
+    w = one(x0) + np.array([0.2])
+    defect, scale = laws.leaf_keeps_legendre(one, x0, w)
+    assert defect <= 1e-9 * scale
+    leaf = G.on_leaf(X0)
+    assert leaf.dim == 2 and leaf.check_commuting(W).defect < 1e-8
+    assert np.allclose(leaf.cometric(W), G.cometric(gf.mirror_map(G, X0).lift(W)), rtol=1e-9)
+    other = X0 * np.array([1.0, 1.0, 0.5, 1.0])  # on another leaf, another function at the same w
+    assert np.abs(G.on_leaf(other).cometric(W) - leaf.cometric(W)).max() > 1e-3
+
+
+def test_a_leaf_of_another_start_fails_the_law(monkeypatch):
+    case = gf.catalog.parametrizations["hyperbolic"](1)
+    moved = case.x0 * np.array([1.0, 0.5])
+    on_leaf = gf.Parametrization.on_leaf
+    monkeypatch.setattr(gf.Parametrization, "on_leaf", lambda G, x0: on_leaf(G, moved))
+    defect, scale = laws.leaf_keeps_legendre(case.parametrization, case.x0, case.parametrization(case.x0) + 0.1)
+    assert defect > 1e-2 * scale
+
+
+def test_lift_or_nan_is_nan_only_at_the_entries_out_of_reach():
+    leaf = SQUARE.leaf([1.0, 1.0])
+    w = np.array([[0.5, 2.0], [-1.0, 1.0], [2.0, 0.3], [1.0, -3.0]])
+    with pytest.raises(gf.DomainError):
+        leaf.lift(w)
+    for batch in (w, w.reshape(2, 2, 2)):
+        found = leaf.lift_or_nan(batch)
+        assert found.x.shape == batch.shape and found.Q.shape == batch.shape[:-1]
+        fine = (batch > 0).all(axis=-1)
+        for part in (found.x, found.mu, found.Q[..., None]):
+            assert np.array_equal(np.isfinite(part).all(axis=-1), fine) and np.array_equal(
+                np.isnan(part).any(-1), ~fine
+            )
+        assert np.allclose(found.x[fine], np.sqrt(batch[fine]), rtol=1e-10)
+        assert np.allclose(found.mu[fine], np.log(batch[fine]) / 4, rtol=1e-10)
+    assert np.isnan(leaf.lift_or_nan(w[1]).x).all() and leaf.lift_or_nan(w[1]).Q.shape == ()
+    assert np.allclose(leaf.lift_or_nan(w[0]).mu, np.log(w[0]) / 4, rtol=1e-10)
+
+
+def test_a_lift_is_remembered_and_what_is_given_out_can_be_changed(rng):
+    leaf, w = SQUARE.leaf([1.0, 1.0]), rng.uniform(0.5, 2, (3, 2))
+    first = leaf.lift(w)
+    first.x[:] = 0.0
+    assert np.allclose(leaf.lift(w).x, np.sqrt(w), rtol=1e-10)
+
+
+def test_a_follower_continues_from_its_last_point(rng):
+    follow = SQUARE.leaf([1.0, 1.0]).follower()
+    for w in np.linspace([[1.0, 1.0]], [[3.0, 0.2]], 8):
+        assert np.allclose(follow(w), np.sqrt(w), rtol=1e-9)
+    assert np.isnan(follow(np.array([[-1.0, 1.0]]))).all()
+    assert np.allclose(follow(np.array([[2.9, 0.3]])), np.sqrt([[2.9, 0.3]]), rtol=1e-9)
+
+
+def test_the_kernel_of_a_leaf_has_the_cometric_of_the_map(rng):
+    leaf = SQUARE.leaf([1.0, 1.0])
+    kernel, w, v = LeafKernel(leaf), rng.uniform(0.5, 2, (4, 2)), rng.standard_normal((4, 3, 2))
+    assert np.array_equal(kernel.value(w), w)
+    assert np.allclose(kernel.gradients(w), 4 * w[..., None] * np.eye(2), rtol=1e-9, atol=1e-12)
+    assert np.allclose(kernel.derivative_of_gradients(w, v), 4 * v[..., None] * np.eye(2), rtol=1e-8, atol=1e-9)
+    assert np.isnan(kernel.gradients(np.array([[-1.0, 1.0]]))).all()
+
+
+def test_a_leaf_in_its_coordinates_is_the_identity_and_nan_outside():
+    leaf = gf.Parametrization(lambda x: x**2, 2, 2).on_leaf([1.0, 1.0])
+    w = np.array([[1.0, 2.0], [0.5, 1.5]])
+    assert np.array_equal(leaf.jacobian(w), np.tile(np.eye(2), (2, 1, 1)))
+    assert np.array_equal(leaf.affine([[1.0, 1.0]]).jacobian(w[0]), [[1.0, 1.0]])
+    assert np.allclose(leaf.kernel.pushforward(w, leaf.gradients(w)[:, 0]), leaf.cometric(w)[:, 0], rtol=1e-14)
+    assert np.isnan(leaf.kernel.value(np.array([[-1.0, 2.0]]))).all()
+    with pytest.raises(gf.NotOnManifoldError, match="range of"):
+        leaf([-1.0, 2.0])
+
+
+def test_one_point_out_of_reach_leaves_its_neighbours_alone():
+    leaf = gf.Parametrization(lambda x: x**2, 2, 2).on_leaf([1.0, 1.0])
+    batch = np.array([[[1.0, 2.0], [-1.0, 2.0], [np.inf, 1.0], [np.nan, 1.0]]])
+    assert np.array_equal(leaf.space.belongs(batch), [[True, False, False, False]])
+    assert np.allclose(leaf.kernel.cometric(batch)[0, 0], np.diag([4.0, 8.0]), rtol=1e-10)
+    assert np.isnan(leaf.kernel.cometric(batch)[0, 1:]).all()
+
+
+def test_a_bracket_that_vanishes_at_x0_alone_is_seen_along_the_lift():
+    lucky = gf.Parametrization(lambda x: anp.stack([x[..., 0], x[..., 1] * (1 + x[..., 0] ** 2)], axis=-1), 2, 2)
+    leaf = lucky.on_leaf([0.0, 0.0])
+    with pytest.raises(gf.NotCommutingError):
+        leaf.cometric([0.5, 0.7])
+
+
+def powers(d, degree):
+    return gf.Parametrization(lambda x: x[..., :d] ** degree - x[..., d:] ** degree, 2 * d, d)
+
+
+@pytest.mark.parametrize("degree", [2, 3, 4])
+@pytest.mark.parametrize("alpha", [1e-6, 1e-3, 0.3])
+def test_lifts_from_small_starts_are_exact_and_cost_what_others_do(degree, alpha, monkeypatch):
+    """mu = (alpha^{2-L} - u^{2-L}) / (L (L - 2)), and log(u / alpha) / 2 for L = 2, at the lifted u."""
+    map_ = powers(3, degree)
+    leaf, calls = map_.leaf(np.full(6, alpha)), []
+    rows = map_.kernel.block_rows
+    monkeypatch.setattr(map_.kernel, "block_rows", lambda x: calls.append(1) or rows(x))
+    w = np.array([[1.0, -0.5, 1e-3], [2.0, 0.0, -1e-9]])
+    found = leaf.lift(w)
+    assert len(calls) < 800
+    u, v = found.x[:, :3], found.x[:, 3:]
+    assert np.allclose(u**degree - v**degree, w, rtol=1e-12, atol=1e-15)
+    if degree == 2:
+        wanted = np.arcsinh(w / (2 * alpha**2)) / 4
+    else:
+        wanted = (alpha ** (2.0 - degree) - np.maximum(u, v) ** (2.0 - degree)) / (degree * (degree - 2)) * np.sign(w)
+    assert np.allclose(found.mu, wanted, rtol=1e-10, atol=1e-13 * np.abs(wanted).max())
+
+
+def test_a_start_of_another_size_gives_the_same_lift_in_its_units():
+    """x -> 1000 x, w -> 10^6 w: mu stays, and Q is in units of w."""
+    small, large = (powers(2, 2).leaf(size * np.array([1e-3, 0.2, 2e-3, 0.1])) for size in (1.0, 1e3))
+    w = np.array([[0.3, -0.7]])
+    one, other = small.lift(w), large.lift(1e6 * w)
+    assert np.allclose(other.x, 1e3 * one.x, rtol=1e-11) and np.allclose(other.mu, one.mu, rtol=1e-11)
+    assert np.allclose(other.Q, 1e6 * one.Q, rtol=1e-10)
+
+
+def test_the_bracketing_of_a_batch_out_of_reach_is_by_halves(rng):
+    leaf = SQUARE.leaf(np.ones(2))
+    w = rng.uniform(0.5, 1.5, (40, 2))
+    w[[3, 17]] *= -1
+    assert leaf.reaches(w).tolist() == [k not in {3, 17} for k in range(40)]
+    assert leaf.reaches(np.full((2, 2), np.nan)).tolist() == [False, False]
+    with pytest.raises(gf.DomainError) as caught:
+        leaf.lift(w)
+    assert caught.value.index == (3,) or caught.value.index == (17,)
+    assert 0 < caught.value.s < 1
