@@ -36,12 +36,13 @@ class GradientFlow:
         self._linear, self._short = rows is not None, rows is not None and rows < d
         self._dual = rows if rows is not None and rows < d else d
         self._flow = CompiledFlow(self._rhs, self._observe)
-        self._force_at = Compiled(lambda w, t: force(w, t, ()), 1, 0)
+        self._loss_at = Compiled(lambda w, t: (value(w, t, ()), force(w, t, ())), 1, 0)
 
     def is_of(self, loss: PointwiseLoss, w: Array) -> bool:
-        """Whether a loss that was compiled has not changed since: its gradient at w, shape=[d], is the same."""
+        """Whether a loss that was compiled has not changed since: at w, shape=[d], it and its gradient are the same."""
         with np.errstate(all="ignore"):
-            return not engine.disagreement(self._force_at(w, 0.0), loss.gradient(w[None], 0.0)[0])
+            now = loss.value(w[None], 0.0)[0], loss.gradient(w[None], 0.0)[0]
+            return not any(engine.disagreement(a, b) for a, b in zip(self._loss_at(w, 0.0), now, strict=True))
 
     def run(
         self, loss: PointwiseLoss, x: Array, times: Array, alpha: float, solver: Solver
@@ -96,6 +97,8 @@ def compiled_trajectory(
     alpha, solver = how
     if not isinstance(kernel, CompiledKernel) or solver.method != "auto" or times[-1] == 0:
         return None, ""
+    if not engine.has_diffrax():
+        return None, "diffrax is not installed: pip install geoflow[jax]"
     if kernel.may_leave:
         return None, "a flow may leave the open manifold"
     if callable(alpha):

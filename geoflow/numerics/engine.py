@@ -6,6 +6,7 @@ is asked for: the base install has neither jax nor diffrax.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -87,6 +88,11 @@ def written_in_jax(f: Callable[[Array], Any], x: Array) -> bool:
 def loaded() -> bool:
     """Whether anything has imported jax: a function that uses it has."""
     return "jax" in sys.modules
+
+
+def has_diffrax() -> bool:
+    """Whether flows can be compiled too."""
+    return importlib.util.find_spec("diffrax") is not None
 
 
 def _double() -> Any:

@@ -62,11 +62,12 @@ def with_engine(formula: ClosedFormula, domain: ConvexDomain, name: str) -> Clos
     potential = formula.potential
     if name == "autograd" or (name == "auto" and not engine.loaded()):
         return formula
-    points = np.stack([domain.interior_point(), *np.reshape(domain.random_point(3, rng=0), (3, -1))])
-    if engine.written_in_jax(potential, points):
+    inside = domain.interior_point()
+    if engine.written_in_jax(potential, inside):
         return CompiledFormula(potential, engine.traceable(potential, 1), formula.closed)
     if name == "auto":
         return formula
+    points = np.stack([inside, *np.reshape(domain.random_point(3, rng=0), (3, -1))])
     point, formula.engine_note = engine.recorded_point(potential, points)
     if point is None:
         return formula

@@ -1,5 +1,7 @@
 """Gradient flow with a compiled kernel: the flow of scipy's integrators, and where it falls back to them."""
 
+import sys
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -91,10 +93,10 @@ def test_a_second_loss_of_the_kind_compiles_nothing_and_is_its_own(maps, rng):
 
 def test_a_loss_that_changed_after_it_was_compiled_is_compiled_again(maps, rng):
     class Target:
-        to = 0.5
+        to, offset = 0.5, 0.0
 
         def __call__(self, w):
-            return anp.sum((w - self.to) ** 2)
+            return anp.sum((w - self.to) ** 2) + self.offset
 
     (G, H), x0, loss = maps, starts(1, rng)[0], Target()
     first = gf.gradient_flow(loss, G, x0, [1.0])
@@ -102,6 +104,8 @@ def test_a_loss_that_changed_after_it_was_compiled_is_compiled_again(maps, rng):
     second, expected = (gf.gradient_flow(loss, g, x0, [1.0], rtol=1e-10) for g in (G, H))
     assert second.method == "Dopri8" and np.allclose(second.x, expected.x, rtol=1e-8)
     assert np.abs(second.x - first.x).max() > 1e-3
+    loss.offset = 1.0  # which no gradient shows
+    assert np.allclose(gf.gradient_flow(loss, G, x0, [1.0], rtol=1e-10).loss, expected.loss + 1, rtol=1e-8)
 
 
 def test_no_more_flows_are_remembered_than_said(maps, rng):
@@ -181,6 +185,12 @@ def test_a_method_of_scipy_a_loss_that_cannot_be_recorded_and_no_time(maps, rng)
     assert gf.gradient_flow(LOSSES["least squares"], G, x0, [0.0]).w.shape == (1, D)
     with pytest.raises(gf.ShapeError, match="value of the loss"):
         gf.gradient_flow(lambda w: w, G, x0, [0.2])
+
+
+def test_jax_without_diffrax(maps, rng, monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffrax", None)  # as if it were not installed
+    flow = gf.gradient_flow(LOSSES["least squares"], maps[0], starts(1, rng)[0], [0.2])
+    assert flow.method == "LSODA" and "pip install geoflow[jax]" in flow.message
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
