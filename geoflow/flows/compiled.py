@@ -51,8 +51,8 @@ class GradientFlow:
         model: Any = loss.loss
         data = (model.Z, model.y) if self._linear else ()
         data = (*data, np.full(self.kernel.codomain_dim - self.d, alpha))
-        # between the ends of steps diffrax interpolates with a digit less than they have
-        sharp = solver.sharper(1.0 if len(times) == 1 else 0.1)
+        # diffrax interpolates between the ends of steps, with an error some ten times theirs
+        sharp = solver.sharper(1.0 if len(times) == 1 else 0.3)
         end, tolerances = float(times[-1]), (max(sharp.rtol, 3e-14), sharp.atol)
         start = np.concatenate([x, np.zeros((len(x), self._dual))], axis=1)
         seen, evaluations, success = self._flow(start, times[:-1], end, data, tolerances)
