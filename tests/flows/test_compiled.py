@@ -46,7 +46,7 @@ LOSSES = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_flow_is_that_of_scipy(maps, name, rng):
     G, H = maps
-    loss, x0, t = LOSSES[name], starts(2, rng), np.array([0.0, 0.3, 0.9, 2.0])
+    loss, x0, t = LOSSES[name], starts(2, rng), np.array([0.0, 0.3, 0.9, 1.4, 2.0])
     found = gf.gradient_flow(loss, G, x0, t, rtol=1e-10, atol=1e-13)
     expected = gf.gradient_flow(loss, H, x0, t, rtol=1e-12, atol=1e-14)
     assert found.method == "Dopri8" and found.success and found.message == expected.message

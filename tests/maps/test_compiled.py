@@ -10,7 +10,7 @@ import geoflow as gf
 
 NAMES = [
     "square", "hyperbolic", "quadratic", "sphere_squares", "spd_affine", "spd_bures", "so_torus", "stiefel_diagonal",
-    "grassmannian_diagonal", "hyperboloid_gaussian", "ball_gaussian", "neuron", "stiefel_rows", "matrix_square",
+    "grassmannian_diagonal", "hyperboloid_gaussian", "spd_euclidean", "neuron", "stiefel_rows", "matrix_square",
 ]  # fmt: skip
 TOL = 1e-12
 
