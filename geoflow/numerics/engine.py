@@ -340,10 +340,8 @@ class CompiledFlow:
         with _double():
             seen, steps, ended_well = self._solve(rows, at, float(end), tuple(data), tolerances)
             values, steps, ended_well = [np.asarray(v) for v in seen], np.asarray(steps), np.asarray(ended_well)
-        # [block, time, entry, ...] to [time, point, ...]
-        wanted = [*range(n_times), len(at)]
-        flat = [v.swapaxes(0, 1).reshape(len(at) + 1, blocks * size, *v.shape[3:])[wanted, :N] for v in values]
-        return tuple(flat), 13 * int(steps.sum()), bool(ended_well.all())
+        told = tuple(_joined(v, n_times, N) for v in values)
+        return told, 13 * int(steps.sum()), bool(ended_well.all())
 
     def _solve_blocks(self, rows: Any, times: Any, end: Any, data: Any, tolerances: Any) -> Any:
         jax = load()
@@ -369,4 +367,16 @@ class CompiledFlow:
         at, states = jnp.append(times, end), jnp.concatenate(found.ys[::-1])
         seen = jax.vmap(jax.vmap(self._observe, (None, 0, None)), (0, 0, None))(at, states, data)
         bounded = jnp.all(jnp.abs(states) <= BLOW_UP * (1 + jnp.max(jnp.abs(start))))
-        return seen, found.stats["num_steps"], (found.result == diffrax.RESULTS.successful) & bounded
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in jax.tree.leaves(seen)]))
+        return seen, found.stats["num_steps"], (found.result == diffrax.RESULTS.successful) & bounded & finite
+
+
+def _joined(blocks: Array, n_times: int, N: int) -> Array:
+    """[block, time, entry, ...], padded in all three, to [time, point, ...], the end last."""
+    size = blocks.shape[2]
+    joined = np.empty((n_times + 1, N, *blocks.shape[3:]))
+    for b, start in enumerate(range(0, N, size)):
+        many = min(size, N - start)
+        joined[:-1, start : start + many] = blocks[b, :n_times, :many]
+        joined[-1, start : start + many] = blocks[b, -1, :many]
+    return joined
