@@ -21,7 +21,7 @@ from geoflow.maps.kernel import FunctionKernel, MapKernel
 from geoflow.maps.leaf import Leaf, LeafKernel
 from geoflow.maps.probes import probe_closed_forms
 from geoflow.numerics import autodiff
-from geoflow.numerics.engine import require_engine, written_in_jax
+from geoflow.numerics.engine import refuse_jax, require_engine, written_in_jax
 from geoflow.results import Check
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points
@@ -98,7 +98,9 @@ class Parametrization:
         flat, (J, product) = self._flat_value(function), self._flat_forms(jacobian, hessian_product)
         kernel = FunctionKernel(flat, self.space, self.codomain_dim, J, product)
         self.kernel: MapKernel = kernel
-        if engine == "auto" and points is not None and written_in_jax(flat, points):
+        if engine != "jax" and points is not None and written_in_jax(flat, points):
+            if engine == "autograd":
+                raise refuse_jax(name)
             engine = "jax"
         if engine == "jax":
             found, note = compiled_kernel(flat, self.space, self.codomain_dim, points)

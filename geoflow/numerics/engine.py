@@ -85,6 +85,11 @@ def written_in_jax(f: Callable[[Array], Any], x: Array) -> bool:
         return False
 
 
+def refuse_jax(what: str) -> ArgumentError:
+    """What a function of jax.numpy means to autograd."""
+    return ArgumentError(what, 'a function written in jax.numpy, and engine="autograd"', 'engine="auto" or "jax"')
+
+
 def loaded() -> bool:
     """Whether anything has imported jax: a function that uses it has."""
     return "jax" in sys.modules
@@ -235,7 +240,7 @@ def table() -> Mapping[Any, Callable[..., Any]]:
 
 def _power(x: Any, exponent: Any) -> Any:
     """x^p, by multiplication where p is a whole number."""
-    if not is_jax_array(exponent) and np.ndim(exponent) == 0 and float(exponent).is_integer():
+    if not is_jax_array(exponent) and np.ndim(exponent) == 0 and abs(exponent) <= 64 and exponent == int(exponent):
         exponent = int(exponent)
     return load().numpy.power(x, exponent)
 

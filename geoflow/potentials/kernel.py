@@ -60,12 +60,14 @@ class CompiledFormula(ClosedFormula):
 def with_engine(formula: ClosedFormula, domain: ConvexDomain, name: str) -> ClosedFormula:
     """The formula by the engine of that name, or as it is with a note where jax cannot have it."""
     potential = formula.potential
-    if name == "autograd" or (name == "auto" and not engine.loaded()):
+    if name != "jax" and not engine.loaded():
         return formula
     inside = domain.interior_point()
     if engine.written_in_jax(potential, inside):
+        if name == "autograd":
+            raise engine.refuse_jax("potential")
         return CompiledFormula(potential, engine.traceable(potential, 1), formula.closed)
-    if name == "auto":
+    if name != "jax":
         return formula
     points = np.stack([inside, *np.reshape(domain.random_point(3, rng=0), (3, -1))])
     point, formula.engine_note = engine.recorded_point(potential, points)

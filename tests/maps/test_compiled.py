@@ -92,6 +92,8 @@ def test_a_map_written_in_jax_numpy_is_taken_as_it_is(jnp, rng):
     G = gf.Parametrization(lambda x: jnp.stack([x[..., 0] ** 2, jnp.sin(x[..., 1])], axis=-1), 2, 2)
     H = gf.Parametrization(lambda x: anp.stack([x[..., 0] ** 2, anp.sin(x[..., 1])], axis=-1), 2, 2)
     assert (G.engine, H.engine) == ("jax", "autograd")
+    with pytest.raises(gf.ArgumentError, match=r"written in jax\.numpy"):
+        gf.Parametrization(lambda x: jnp.sin(x), 2, 2, engine="autograd")
     x = rng.uniform(0.2, 1.0, (3, 2))
     assert np.allclose(G(x), H(x), rtol=1e-15) and np.allclose(G.gradients(x), H.gradients(x), rtol=1e-14)
     assert np.allclose(G.brackets(x), H.brackets(x)) and G.check_commuting(x)

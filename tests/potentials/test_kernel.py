@@ -158,6 +158,8 @@ def test_a_potential_written_in_jax_numpy_is_taken_as_it_is(rng):
     S = gf.LegendreFunction(lambda w: anp.log(1 + anp.sum(anp.exp(w), axis=-1)), 2)
     w = rng.standard_normal((4, 2))
     assert (R.engine, S.engine) == ("jax", "autograd")
+    with pytest.raises(gf.ArgumentError, match=r"written in jax\.numpy"):
+        gf.LegendreFunction(lambda w: jnp.sum(w**2, axis=-1), 2, engine="autograd")
     assert np.allclose(R.third_derivative(w), S.third_derivative(w), rtol=1e-11, atol=1e-13)
     assert np.allclose(R.metric.dist(w[0], w[1]), S.metric.dist(w[0], w[1]), rtol=1e-9)
     moved = R.compose_affine(np.array([[1.0, 0.5], [0.0, 2.0]]))  # differentiated through by autograd where it must be
