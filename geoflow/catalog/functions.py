@@ -105,7 +105,9 @@ def _gaussian_log_partition(d: int) -> LegendreFunction:
         hessian=_gaussian_hessian,
         third_derivative=_gaussian_third,
         name="Gaussian log-partition",
-    ).set_structure(Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart))
+    ).set_structure(
+        Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart, (_half_plane_derivatives,))
+    )
 
 
 def _symmetric(a: Array, b: Array, c: Array) -> Array:
@@ -131,26 +133,62 @@ def _half_plane_chart(t: Array) -> Array:
     return anp.stack([anp.arcsinh(t1 / (2 * anp.sqrt(-t2))), v], axis=-1)
 
 
+def _half_plane_derivatives(t: Array) -> tuple[Array, Array]:
+    t1, t2 = t[..., 0], t[..., 1]
+    q = t1**2 - 4 * t2
+    root = anp.sqrt(q)
+    first = [anp.stack([1 / root, -t1 / (2 * t2 * root)], -1), anp.stack([t1 / q, -2 / q - 1 / t2], -1)]
+    u22, v22 = t1 / (2 * t2**2 * root) - t1 / (t2 * q * root), 1 / t2**2 - 8 / q**2
+    second = [
+        _symmetric(-t1 / (q * root), 2 / (q * root), u22),
+        _symmetric(1 / q - 2 * t1**2 / q**2, 4 * t1 / q**2, v22),
+    ]
+    return anp.stack(first, -2), anp.stack(second, -3)
+
+
 def _from_half_plane_chart(c: Array) -> Array:
     u, v = c[..., 0], c[..., 1]
     root = anp.cosh(u) * anp.exp(-v) / anp.sqrt(2.0)
     return anp.stack([2 * anp.sinh(u) * root, -(root**2)], axis=-1)
 
 
+def _determinant(w: Array) -> Array:
+    return w[..., 0] * w[..., 2] - w[..., 1] ** 2
+
+
+_BEND = np.array([[0.0, 0.0, 1.0], [0.0, -2.0, 0.0], [1.0, 0.0, 0.0]])  # second derivative of the determinant
+
+
+def _scale_derivatives(w: Array) -> tuple[Array, Array]:
+    slope = (w @ _BEND / _determinant(w)[..., None])[..., None, :]
+    second = _BEND / _determinant(w)[..., None, None, None] - slope[..., :, None] * slope[..., None, :]
+    return slope / np.sqrt(2.0), second / np.sqrt(2.0)
+
+
+def _shape_derivatives(w: Array) -> tuple[Array, Array]:
+    a, b, c = np.moveaxis(w, -1, 0)
+    det, zero, e = _determinant(w), 0 * a, np.eye(3)[1]
+    D, ac = w @ _BEND, a * c  # u = arcsinh(b / sqrt(det)), with 1 + sinh(u)^2 = a c / det
+    top = det[..., None] * e - (b / 2)[..., None] * D  # du = top / (det sqrt(a c))
+    dtop = e[:, None] * D[..., None, :] - D[..., :, None] * e / 2 - (b / 2)[..., None, None] * _BEND
+    rate = D / det[..., None] + np.stack([1 / (2 * a), zero, 1 / (2 * c)], -1)  # of log(det sqrt(a c))
+    size = (det * np.sqrt(ac))[..., None]
+    du, ddu = top / size, (dtop - top[..., :, None] * rate[..., None, :]) / size[..., None]
+    dv = np.stack([1 / (2 * a), zero, -1 / (2 * c)], -1)
+    ddv = np.stack([-1 / (2 * a**2), zero, 1 / (2 * c**2)], -1)[..., None] * np.eye(3)
+    return np.stack([du, dv], -2), np.stack([ddu, ddv], -3)
+
+
 def _log_det_spd(d: int) -> LegendreFunction:
     """-log det of [[a, b], [b, c]], w = (a, b, c)."""
-
-    def determinant(w: Array) -> Array:
-        return w[..., 0] * w[..., 2] - w[..., 1] ** 2
-
-    cone = ImplicitDomain(3, lambda w: (w[..., 0] > 0) & (determinant(w) > 0), [1.0, 0.0, 1.0], "SPD(2) as (a, b, c)")
+    cone = ImplicitDomain(3, lambda w: (w[..., 0] > 0) & (_determinant(w) > 0), [1.0, 0.0, 1.0], "SPD(2) as (a, b, c)")
 
     def scale_chart(w: Array) -> Array:
-        return anp.log(determinant(w))[..., None] / anp.sqrt(2.0)
+        return anp.log(_determinant(w))[..., None] / anp.sqrt(2.0)
 
     def shape_chart(w: Array) -> Array:
         # w / sqrt(det) is on the hyperboloid y0^2 - y1^2 - y2^2 = 1, a, c = y0 +- y1, b = y2
-        u = anp.arcsinh(w[..., 1] / anp.sqrt(determinant(w)))
+        u = anp.arcsinh(w[..., 1] / anp.sqrt(_determinant(w)))
         return anp.stack([u, anp.log(w[..., 0] / w[..., 2]) / 2], axis=-1)
 
     def from_charts(scale: Array, shape: Array) -> Array:
@@ -162,7 +200,7 @@ def _log_det_spd(d: int) -> LegendreFunction:
 
     def moved(w: Array) -> Array:
         """W^{-1} E_i, shape=[..., 3, 2, 2]."""
-        inverse = _symmetric(w[..., 2], -w[..., 1], w[..., 0]) / determinant(w)[..., None, None]
+        inverse = _symmetric(w[..., 2], -w[..., 1], w[..., 0]) / _determinant(w)[..., None, None]
         return anp.einsum("...ab,ibc->...iac", inverse, E)
 
     def third(w: Array) -> Array:
@@ -171,12 +209,18 @@ def _log_det_spd(d: int) -> LegendreFunction:
         return -(half + anp.einsum("...ijk->...ikj", half))
 
     return LegendreFunction(
-        lambda w: -anp.log(determinant(w)),
+        lambda w: -anp.log(_determinant(w)),
         cone,
         hessian=lambda w: anp.einsum("...iab,...jba->...ij", moved(w), moved(w)),
         third_derivative=third,
         name="-log det on SPD(2)",
-    ).set_structure(Pullback((("euclidean", scale_chart), ("hyperbolic plane", shape_chart)), from_charts))
+    ).set_structure(
+        Pullback(
+            (("euclidean", scale_chart), ("hyperbolic plane", shape_chart)),
+            from_charts,
+            (_scale_derivatives, _shape_derivatives),
+        )
+    )
 
 
 def _quartic(d: int) -> LegendreFunction:

@@ -11,7 +11,9 @@ from geoflow._typing import Array, ArrayLike, Bilinear, Map
 from geoflow._validate import as_finite, as_points, require_type
 from geoflow.errors import ArgumentError, GeoflowError
 from geoflow.flows.losses import Loss, PointwiseLoss
+from geoflow.flows.mirror import with_checked_end
 from geoflow.maps.parametrization import Parametrization
+from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.results import Status, Trajectory
 
@@ -56,7 +58,12 @@ def mirror_descent(
 ) -> Trajectory:
     """grad R(w_{k+1}) = grad R(w_k) - step (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
     require_type(R, LegendreFunction, "R")
-    mu = R.gradient(as_points(w0, R.dim, "w0"))
+    w = as_points(w0, R.dim, "w0")
+    mu = R.gradient(w)
+    if isinstance(R, InducedLegendreFunction) and w.ndim == 1:
+        points = R.moving_points(mu[None], w[None])
+        scheme = _Scheme("mirror descent", lambda m: points.move(m[None])[0], lambda m, force: m + step * force, mu0=mu)
+        return with_checked_end(R, _iterate(scheme, PointwiseLoss(loss, R.dim), mu, step, n_steps, noise))
     scheme = _Scheme("mirror descent", R.inverse_gradient, lambda m, force: m + step * force, mu0=mu)
     return _iterate(scheme, PointwiseLoss(loss, R.dim), mu, step, n_steps, noise)
 
@@ -66,11 +73,14 @@ def natural_gradient_descent(
 ) -> Trajectory:
     """w_{k+1} = w_k - step H(w_k)^{-1} (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
     require_type(R, LegendreFunction, "R")
-    w = R.domain.require(w0, "w0")
+    w, velocity = R.domain.require(w0, "w0"), R.kernel.velocity_along()
+    # a lift that does not arrive is the test of membership
+    require: Map = np.asarray if isinstance(R, InducedLegendreFunction) else R.domain.require
 
-    scheme = _Scheme(
-        "natural gradient descent", R.domain.require, lambda w, force: w + step * np.linalg.solve(R.hessian(w), force)
-    )
+    def advance(w: Array, force: Array) -> Array:
+        return w + step * velocity(w[None], force[None])[0]
+
+    scheme = _Scheme("natural gradient descent", require, advance)
     return _iterate(scheme, PointwiseLoss(loss, R.dim), w, step, n_steps, noise)
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
-from geoflow.numerics.integrate import Problem, Solver, SolverOptions
+from geoflow.maps.leaf import PATH_TOL
+from geoflow.numerics.integrate import LARGEST_IMPLICIT, Problem, Solver, SolverOptions
+from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.moving import MovingPoints
 from geoflow.potentials.regularized import RegularizedLegendreFunction
-from geoflow.results import Check, Trajectory
+from geoflow.results import Check, Status, Trajectory
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,7 +50,8 @@ def mirror_flow(
         As for `gradient_flow`.
     coordinates : str
         "w": w' = -H(w)^{-1} grad L. "mu": mu' = -grad L(grad Q(mu)). "nu": for L(w) = l(Zw), mu = mu0 - Z^T nu with
-        nu' = grad l(Z grad Q(mu)), n unknowns. "auto": "mu" where grad Q is known in closed form, else "w".
+        nu' = grad l(Z grad Q(mu)), n unknowns. "auto": "mu" where grad Q is known in closed form or R is induced by a
+        map, "nu" where moreover n < d and R is induced or d is large, else "w".
     schedule : callable or float, optional
         t to alpha(t) for a family R_a; 1 by default.
     rtol, atol, method : optional
@@ -71,9 +75,33 @@ def mirror_flow(
     run = _Run(pointwise, times, integrator, mu0)
     if isinstance(R, RegularizedLegendreFunction):
         return run.regularized(R, alpha)
-    if coordinates == "w" or (coordinates == "auto" and not R.has_closed_conjugate):
+    chosen = _best_coordinates(R, pointwise, len(run.flat)) if coordinates == "auto" else coordinates
+    if chosen == "w":
         return run.primal(R, w0)
-    return run.linear(R) if coordinates == "nu" else run.dual(R)
+    points = R.moving_points(run.flat, w0.reshape(-1, R.dim))
+    found = run.linear(points) if chosen == "nu" else run.dual(points)
+    return found if R.has_closed_conjugate else with_checked_end(R, found)
+
+
+def _best_coordinates(R: LegendreFunction, loss: PointwiseLoss, n: int) -> str:
+    """mu where grad Q is known or flows to it, nu where that leaves fewer unknowns of many, else w."""
+    induced = isinstance(R, InducedLegendreFunction)
+    if not (R.has_closed_conjugate or induced):
+        return "w"
+    few = isinstance(loss.loss, LinearModelLoss) and len(loss.loss.Z) < R.dim
+    return "nu" if few and (induced or n * R.dim > LARGEST_IMPLICIT) else "mu"
+
+
+def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
+    """The trajectory, its end compared with grad R at its w: where moves do not compose, mu does not give w."""
+    if found.success:
+        gap = np.abs(R.gradient(found.w[-1]) - found.mu[-1]).max() / (np.abs(found.mu[-1]).max() + 1e-300)
+        if not gap <= PATH_TOL:
+            message = (
+                f"grad R at the last w differs from the last mu by {gap:.1e} relative, where {PATH_TOL:.0e} is asked"
+            )
+            return replace(found, status=Status.FAILURE, message=message)
+    return found
 
 
 @dataclass(frozen=True)
@@ -96,14 +124,11 @@ class _Run:
 
     def primal(self, R: LegendreFunction, w0: Array) -> Trajectory:
         """w' = -H(w)^{-1} grad L."""
-        cometric, flat = R.kernel.cometric_along(), w0.reshape(-1, R.dim)
+        velocity, flat = R.kernel.velocity_along(), w0.reshape(-1, R.dim)
 
-        def rhs(s: float, y: Array) -> Array:
+        def rhs(s: float, y: Array) -> Array:  # NaN at a trial step outside the domain: the integrator shortens it
             w = y.reshape(flat.shape)
-            C = cometric(w)
-            if not np.isfinite(C).all():  # a trial step outside the domain: the integrator shortens it
-                return np.full(y.shape, np.nan)
-            return -np.einsum("nij,nj->ni", C, self.loss.gradient(w, s)).ravel()
+            return velocity(w, -self.loss.gradient(w, s)).ravel()
 
         solution = self.solver.integrate(Problem(rhs, flat.ravel(), len(flat)), self.times)
         w = self.like_start(solution.y)
@@ -115,46 +140,49 @@ class _Run:
             solution.message += f" ({error.what} at the last point)"
         return trajectory_of(solution, self.loss, self.like_start, mu)
 
-    def dual(self, R: LegendreFunction) -> Trajectory:
+    def dual(self, points: MovingPoints) -> Trajectory:
         """mu' = -grad L(grad Q(mu))."""
-        primal = R.conjugate.kernel.gradient
 
         def rhs(s: float, y: Array) -> Array:
-            return -self.loss.gradient(primal(y.reshape(self.flat.shape)), s).ravel()
-
-        def w_of(values: Array) -> Array:
-            return self.like_start(primal(values.reshape(-1, R.dim)).reshape(values.shape))
+            return -self.loss.gradient(points.move(y.reshape(self.flat.shape)), s).ravel()
 
         solution = self.solver.integrate(Problem(rhs, self.flat.ravel(), len(self.flat)), self.times)
-        return trajectory_of(solution, self.loss, w_of, self.like_start(solution.y))
+        return trajectory_of(solution, self.loss, self._w_of(points), self.like_start(solution.y))
 
-    def linear(self, R: LegendreFunction) -> Trajectory:
-        """mu = mu0 - Z^T nu, nu' = grad l(Z grad Q(mu)): n unknowns for each of the N flows."""
+    def linear(self, points: MovingPoints) -> Trajectory:
+        """mu = mu0 - Z^T nu, nu' = grad l(Z grad Q(mu))."""
         linear = self.loss.loss
         if not isinstance(linear, LinearModelLoss):
             got, wanted = f"a loss of type {type(linear).__name__}", "one of the form l(Zw), such as LeastSquares"
             raise ArgumentError("coordinates 'nu'", got, wanted, remedy="use coordinates='mu'")
-        Z, primal, flat = linear.Z, R.conjugate.kernel.gradient, self.flat
+        Z, flat = linear.Z, self.flat
 
-        def mu_of(values: Array) -> Array:
-            nu = values.reshape(*values.shape[:-1], len(flat), len(Z))
-            return (flat - nu @ Z).reshape(*values.shape[:-1], *self.mu0.shape)
+        def mu_of(y: Array) -> Array:
+            nu = y.reshape(*y.shape[:-1], len(flat), len(Z))
+            return (flat - nu @ Z).reshape(*y.shape[:-1], *self.mu0.shape)
 
         def rhs(s: float, y: Array) -> Array:
-            return linear.link_gradient(primal(mu_of(y).reshape(flat.shape)) @ Z.T).ravel()
+            return linear.link_gradient(points.move(mu_of(y).reshape(flat.shape)) @ Z.T).ravel()
 
         def jacobian(s: float, y: Array) -> Array:
-            mu = mu_of(y).reshape(1, -1)
-            C = R.conjugate.kernel.hessian(mu)[0]
-            return -linear.link_hessian(primal(mu)[0] @ Z.T)[:, None] * (Z @ C @ Z.T)
+            w = points.move(mu_of(y).reshape(1, -1))[0]
+            return -linear.link_hessian(w @ Z.T)[:, None] * points.gram(Z)
+
+        start, jac = np.zeros(len(flat) * len(Z)), jacobian if len(flat) == 1 else None
+        solution = self.solver.integrate(Problem(rhs, start, len(flat), jac), self.times)
+        w_of = self._w_of(points)
+        return trajectory_of(
+            solution, self.loss, lambda y: w_of(mu_of(y).reshape(*y.shape[:-1], -1)), mu_of(solution.y)
+        )
+
+    def _w_of(self, points: MovingPoints) -> Map:
+        """States mu, shape=[..., N d], to w, shape=[..., *batch, d], one time after the other."""
 
         def w_of(values: Array) -> Array:
-            mu = mu_of(values)
-            return primal(mu.reshape(-1, R.dim)).reshape(mu.shape)
+            found = points.along(values.reshape(-1, *self.flat.shape))
+            return found.reshape(*values.shape[:-1], *self.mu0.shape)
 
-        jac = jacobian if R.has_closed_conjugate and len(flat) == 1 else None
-        solution = self.solver.integrate(Problem(rhs, np.zeros(len(flat) * len(Z)), len(flat), jac), self.times)
-        return trajectory_of(solution, self.loss, w_of, mu_of(solution.y))
+        return w_of
 
     def regularized(self, R: RegularizedLegendreFunction, alpha: Callable[[float], float]) -> Trajectory:
         """(mu, a) moves by (-grad L, alpha)."""

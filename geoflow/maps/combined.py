@@ -10,7 +10,7 @@ import numpy as np
 
 from geoflow._typing import Array, Bilinear, Map
 from geoflow.maps.blocks import Blocks
-from geoflow.maps.kernel import MapKernel
+from geoflow.maps.kernel import MapKernel, solved_blocks
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import consecutive
 
@@ -38,9 +38,21 @@ class AffineKernel(MapKernel):
     def derivative_of_pullback(self, x: Array, mu: Array, v: Array) -> Array:
         return self.part.derivative_of_pullback(x, mu @ self.A, v)
 
+    def horizontal_lift(self, x: Array, dw: Array) -> tuple[Array, Array]:
+        """By A C A^T from the blocks, or from as many pullbacks as A has rows; n^2 d operations a point."""
+        if len(self.A) >= self.part.codomain_dim or not self.blocks.single:
+            return super().horizontal_lift(x, dw)
+        gram = np.stack([self.part.gram(point[None], self.A) for point in x])
+        dmu = solved_blocks(gram, np.broadcast_to(dw, (len(x), len(self.A))))
+        return self.part.pullback(x, dmu @ self.A), dmu
+
     @cached_property
     def blocks(self) -> Blocks:
         return self.part.blocks.coarser(self.A != 0) if self.flat else super().blocks
+
+    @property
+    def grows_alone(self) -> bool:
+        return self.part.grows_alone
 
     def jacobian(self, x: Array) -> Array:
         return np.einsum("ed,...dD->...eD", self.A, self.part.jacobian(x))

@@ -11,13 +11,16 @@ from geomstats.geometry.manifold import Manifold
 from geoflow._typing import Array, Bilinear, Map, Mask, Trilinear
 from geoflow.maps.blocks import Blocks
 from geoflow.numerics import autodiff
-from geoflow.numerics.batches import inverse_or_nan
+from geoflow.numerics.batches import in_slices, inverse_or_nan
 from geoflow.numerics.records import record
+from geoflow.numerics.replay import Replay
 from geoflow.numerics.structure import components
 from geoflow.spaces.gradients import is_flat, membership, riemannian_gradient
 
 #: outputs beyond which a given Jacobian with blocks of zeros is not formed
 LARGEST_JACOBIAN = 32
+#: pullbacks from which it pays to record a map
+OFTEN = 30
 
 
 class MapKernel(ABC):
@@ -104,6 +107,11 @@ class MapKernel(ABC):
         """Outputs that share no input; one block where nothing is known."""
         return Blocks.one(self.dim, self.codomain_dim)
 
+    @property
+    def grows_alone(self) -> bool:
+        """Whether inputs grow without turning: gradients mix no outputs, and M is R^D."""
+        return self.flat and self.blocks.width == 1
+
     def block_rows(self, x: Array) -> tuple[Array, Array]:
         """The k-th gradients of all blocks side by side, shape=[N, width, D], and C, shape=[N, count, width, width].
 
@@ -140,6 +148,24 @@ class MapKernel(ABC):
     def cometric_product(self, x: Array, mu: Array) -> Array:
         """C(x) mu, the velocity of w that a covector gives, by a pullback and a pushforward; shape=[N, d]."""
         return self.pushforward(x, self.pullback(x, mu))
+
+    def gram(self, x: Array, A: Array) -> Array:
+        """A C(x) A^T at one point, shape=[1, D], for rows of covectors, shape=[n, d]: by blocks, or by n pullbacks."""
+        blocks = self.blocks
+        if not blocks.single:
+            C = self.block_rows(x)[1][0]
+            if blocks.width == 1:
+                root = A * np.sqrt(C[blocks.of_output, 0, 0])
+                return root @ root.T
+            return blocks.join(np.einsum("bkl,nbl->nbk", C, blocks.split(A))) @ A.T
+        if len(A) >= self.codomain_dim:
+            return A @ self.cometric(x)[0] @ A.T
+
+        def pulled(rows: Array) -> tuple[Array, ...]:
+            return (self.pullback(np.repeat(x, len(rows), axis=0), rows),)
+
+        P = in_slices(pulled, self.dim, A)[0]
+        return P @ P.T if self.flat else self.pushforward(np.repeat(x, len(A), axis=0), P) @ A.T
 
     def field(self, i: int) -> tuple[Map, Bilinear | None]:
         """grad G_i as a function of flat points, and its derivative (x, v) -> D(grad G_i)(x).v where that is closed."""
@@ -195,7 +221,7 @@ class FunctionKernel(MapKernel):
         if jacobian is not None and hessian_product is not None:
             self.function = autodiff.with_closed_forms(function, jacobian, hessian_product)
         self._gradient, self._membership = riemannian_gradient(space), membership(space)
-        self.flat = is_flat(space)
+        self.flat, self._asked = is_flat(space), 0
 
     def value(self, x: Array) -> Array:
         if autodiff.is_traced(x):
@@ -226,7 +252,7 @@ class FunctionKernel(MapKernel):
         if self._uses_closed_form(x):
             return super().linearized(x)
         with np.errstate(all="ignore"):
-            value, vjp = autodiff.value_and_vjp(self.function, x)
+            value, vjp = self._differentiated(x)
         outside = None if autodiff.is_traced(x) else self._outside(x)
 
         def pull(mu: Array) -> Array:
@@ -234,6 +260,18 @@ class FunctionKernel(MapKernel):
             return rows if outside is None else np.where(outside[..., None], np.nan, rows)
 
         return value if outside is None else np.where(outside[..., None], np.nan, value), pull
+
+    def _differentiated(self, x: Array) -> tuple[Array, Map]:
+        """The value and the pullback of derivatives: by the record where a map is asked often, else by tracing it."""
+        if not autodiff.is_traced(x):
+            self._asked += 1
+            if self._asked > OFTEN and self._replay is not None:
+                return self._replay(x)
+        return autodiff.value_and_vjp(self.function, x)
+
+    @cached_property
+    def _replay(self) -> Replay | None:
+        return Replay.of(record(self.function, np.random.default_rng(1).uniform(0.5, 1.5, (2, self.dim)))[0])
 
     def pullback(self, x: Array, mu: Array) -> Array:
         if self._uses_closed_form(x):

@@ -11,7 +11,7 @@ from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe, require_converged
 from geoflow.errors import DomainError, GeoflowError, NotCommutingError
 from geoflow.maps.kernel import MapKernel
-from geoflow.maps.lifts import Lifted, LogLike, joint_rate, lift_along, log_like
+from geoflow.maps.lifts import Lifted, LogLike, first_growth, joint_motion, joint_rate, lift_along, log_like
 from geoflow.numerics.batches import in_slices, inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, Stop, integrate_batch
 
@@ -113,6 +113,10 @@ class Leaf:
 
         return follow
 
+    def mover(self, n: int) -> LeafMover:
+        """n points of the leaf that move with their dual coordinates, from x0."""
+        return LeafMover(self, n)
+
     # one solve ------------------------------------------------------------------------------------------------------
 
     def _solve(self, w: Array, index: Index, batch: tuple[int, ...]) -> LeafPoints:
@@ -121,7 +125,7 @@ class Leaf:
         Blocks of one output need no more than the lift: their leaves are curves. Elsewhere mu is polished, and the
         point it gives compared with the one that the lift came to.
         """
-        segment = _Segment(self.kernel, np.broadcast_to(self.start, (len(w), self.kernel.dim)), w)
+        segment = Segment(self.kernel, np.broadcast_to(self.start, (len(w), self.kernel.dim)), w)
         found, visited, stop = segment.lift()
         self.watch(np.concatenate(visited))
         if stop is not None:
@@ -208,9 +212,38 @@ class Leaf:
         )
 
 
-class _Segment:
-    """The lift of the segments from G(x0) to w, by blocks each at a pace of its own, w(s) = w0 + tau(s) (w - w0).
+class LeafMover:
+    """Points psi(x0; mu) of a leaf, moved by joint flows from where they are, or from x0 where that is nearer."""
 
+    def __init__(self, leaf: Leaf, n: int):
+        self._kernel = leaf.kernel
+        self._start: Array = np.tile(leaf.start, (n, 1))
+        self.x: Array = self._start
+        self.mu: Array = np.zeros((n, leaf.kernel.codomain_dim))
+
+    def move(self, mu: Array) -> Array:
+        """psi(x0; mu), shape=[N, d] to [N, D]; NaN, and nothing moves, where a flow ends before."""
+        way = mu - self.mu
+        if not way.any():
+            return self.x
+        back = np.abs(mu).max() < np.abs(way).max()
+        end, stop = joint_motion(
+            self._kernel, self._start if back else self.x, mu if back else way, FLOW_RTOL, FLOW_ATOL
+        )
+        if stop is not None or not np.isfinite(end).all():
+            return np.full(self.x.shape, np.nan)
+        self.x, self.mu = end, mu.copy()
+        return end
+
+    def growth(self, way: Array) -> float:
+        """How fast x grows, beside itself, as mu sets out on a way, shape=[N, d]."""
+        return float(first_growth(self._kernel, self.x, way).max())
+
+
+class Segment:
+    """The lift of the segments from G(x) to w, by blocks each at a pace of its own.
+
+    w(s) = w0 + tau(s) (w - w0), w and x of shape=[N, d] and [N, D], with
     tau(s) = sinh(r s) / sinh(r), where x0 changes by as much as itself over the part 1 / (2 sinh r) of the segment:
     coordinates that are small at x0 grow exponentially in s, whatever their size, and stay smooth.
     """
@@ -227,7 +260,7 @@ class _Segment:
 
     def lift(self) -> tuple[LeafPoints, list[Array], Stop | None]:
         """The ends of the lifts, flat points passed on the way, and where one ends before its w."""
-        kernel, blocks, chart = self.kernel, self.kernel.blocks, self.chart
+        kernel, chart = self.kernel, self.chart
         D, d = kernel.dim, kernel.codomain_dim
 
         def rate(s: float, y: Array) -> Array:
@@ -239,7 +272,7 @@ class _Segment:
 
         x = self.start
         y = np.concatenate([x if chart is None else chart.of(x), np.zeros((len(x), d + 1))], axis=1)
-        simple = blocks.width == 1
+        simple = kernel.grows_alone
         rtol = SEGMENT_RTOL if simple else FLOW_RTOL
         atol = rtol * self._sizes(rate(0.0, y)) if simple else FLOW_ATOL
         visited = [x]

@@ -13,6 +13,9 @@ from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Field, Steps
 
 #: growth by e^3 from which coordinates are logarithmic, and how far below their start they begin to be linear
 GROWS, LINEAR_BELOW = 3.0, 1e-5
+#: growth up to which a flow is one step, of order five and of order eight
+SHORT, MODERATE = 5e-3, 0.1
+ONE_SHORT, ONE = Steps(first=1.0, method="RK45"), Steps(first=1.0)
 
 
 class LogLike(NamedTuple):
@@ -41,7 +44,7 @@ def log_like(kernel: MapKernel, x: Array, growth: Array) -> LogLike | None:
     """
     blocks = kernel.blocks
     large = growth > GROWS
-    if not (kernel.flat and blocks.width == 1 and large.any()):
+    if not (kernel.grows_alone and large.any()):
         return None
     size = np.abs(x)
     others = blocks.at_inputs(blocks.largest(x))
@@ -49,20 +52,26 @@ def log_like(kernel: MapKernel, x: Array, growth: Array) -> LogLike | None:
     return LogLike(np.where(blocks.at_inputs(large.astype(float)) > 0, size, 100 * np.maximum(others, 1e-300)))
 
 
+def first_growth(kernel: MapKernel, x: Array, mu: Array) -> Array:
+    """|x'| / |x| of the largest coordinates of every block where mu pushes, shape=[N, count]."""
+    blocks = kernel.blocks
+    with np.errstate(all="ignore"):
+        return blocks.largest(kernel.pullback(x, mu)) / np.maximum(blocks.largest(x), 1e-300)
+
+
 def joint_motion(kernel: MapKernel, x: Array, mu: Array, rtol: float, atol: float) -> tuple[Array, Stop | None]:
     """psi(x; mu) for flat points and covectors, shape=[N, D] and [N, d], or the last points and where a flow ends.
 
     The accuracy is that of every coordinate where there are blocks, and of every point where there is one.
     """
-    speed = kernel.pullback(x, mu)
-    blocks = kernel.blocks
-    with np.errstate(all="ignore"):
-        growth = blocks.largest(speed) / np.maximum(blocks.largest(x), 1e-300)
+    growth, blocks = first_growth(kernel, x, mu), kernel.blocks
     chart = log_like(kernel, x, growth)
     entries = len(x) if blocks.single else x.size
-    steps = Steps(first=1.0 if np.nanmax(growth, initial=0.0) < 1e-2 else None)  # a short flow is one step
+    least = np.maximum(atol * np.minimum(blocks.at_inputs(blocks.largest(x)), 1.0), 1e-300)
+    largest = np.nanmax(growth, initial=0.0)
+    steps = ONE_SHORT if largest < SHORT else ONE if largest < MODERATE else STEPS
     if chart is None:
-        return integrate_batch(lambda s, y: kernel.pullback(y, mu), x, rtol, atol, steps, entries)
+        return integrate_batch(lambda s, y: kernel.pullback(y, mu), x, rtol, least, steps, entries)
 
     def rate(s: float, y: Array) -> Array:
         at = chart.point(y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -38,11 +38,10 @@ def pairs(d: int) -> list[tuple[int, int]]:
     return list(itertools.combinations_with_replacement(range(d), 2))
 
 
-def in_chunks(jet: Callable[[Array], tuple[Array, Array, Array]], w: Array, step: int) -> tuple[Array, Array, Array]:
-    """The jet at w, shape=[N, d], of `step` points at a time."""
-    jets = [jet(w[k : k + step]) for k in range(0, len(w), step)]
-    value, first, second = (np.concatenate(parts) for parts in zip(*jets, strict=True))
-    return value, first, second
+def in_chunks(arrays: Callable[[Array], Sequence[Array]], w: Array, step: int) -> list[Array]:
+    """The arrays of w, shape=[N, d], by `step` points at a time."""
+    parts = [arrays(w[k : k + step]) for k in range(0, max(1, len(w)), step)]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 class BoxMap:
@@ -99,11 +98,16 @@ class TensorSeries(BoxMap):
 
     def jet(self, w: Array) -> tuple[Array, Array, Array]:
         """Values, gradients and Hessians: shape=[N, K], [N, K, d], [N, K, d, d]."""
-        return in_chunks(self._jet, w, max(1, CHUNK * 8 // self.coefficients[0].size))
+        value, first, second = self.derivatives(w, 2)
+        return value, first, second
 
-    def _jet(self, w: Array) -> tuple[Array, Array, Array]:
+    def derivatives(self, w: Array, order: int) -> list[Array]:
+        """The first order + 1 parts of the jet."""
+        return in_chunks(lambda part: self._derivatives(part, order), w, max(1, CHUNK * 8 // self.coefficients[0].size))
+
+    def _derivatives(self, w: Array, order: int) -> list[Array]:
         t, d, n = self.to_unit(w), self.dim, len(w)
-        V = [vandermonde(t[:, i], self.degree, 2, self.scale[i]) for i in range(d)]
+        V = [vandermonde(t[:, i], self.degree, order, self.scale[i]) for i in range(d)]
         memo: dict[tuple[int, ...], Array] = {}
 
         def contract(orders: tuple[int, ...]) -> Array:
@@ -117,12 +121,15 @@ class TensorSeries(BoxMap):
             return memo[orders]
 
         K, unit = self.coefficients.shape[-1], np.eye(d, dtype=int)
-        value, first, second = contract((0,) * d), np.empty((n, K, d)), np.empty((n, K, d, d))
-        for i in range(d):
-            first[:, :, i] = contract(tuple(unit[i]))
-        for i, j in pairs(d):
-            second[:, :, i, j] = second[:, :, j, i] = contract(tuple(unit[i] + unit[j]))
-        return value, first, second
+        out = [contract((0,) * d)]
+        if order >= 1:
+            out.append(np.stack([contract(tuple(unit[i])) for i in range(d)], axis=-1))
+        if order >= 2:
+            second = np.empty((n, K, d, d))
+            for i, j in pairs(d):
+                second[:, :, i, j] = second[:, :, j, i] = contract(tuple(unit[i] + unit[j]))
+            out.append(second)
+        return out
 
 
 class TotalDegreeBasis(BoxMap):
@@ -157,6 +164,14 @@ class TotalDegreeBasis(BoxMap):
             out.append(np.stack([product(unit[i] + unit[j]) for i, j in pairs(d)], axis=1))
         return out
 
+    def value(self, w: Array, A: Array) -> Array:
+        """Values at w, shape=[N, K], of the functions with coefficients A of shape=[K, m]."""
+        return in_chunks(lambda part: [self.derivatives(part, 0)[0] @ A.T], w, self._step)[0]
+
+    def gradient(self, w: Array, A: Array) -> Array:
+        """Gradients at w, shape=[N, K, d], of the functions with coefficients A of shape=[K, m]."""
+        return np.swapaxes(in_chunks(lambda part: [self.derivatives(part, 1)[1] @ A.T], w, self._step)[0], 1, 2)
+
     def jet(self, w: Array, A: Array) -> tuple[Array, Array, Array]:
         """2-jet at w of the functions with coefficients A of shape=[K, m]."""
 
@@ -167,7 +182,12 @@ class TotalDegreeBasis(BoxMap):
                 full[:, :, i, j] = full[:, :, j, i] = column
             return values @ A.T, np.swapaxes(first @ A.T, 1, 2), full
 
-        return in_chunks(jet, w, max(1, CHUNK // len(self)))
+        value, first, second = in_chunks(jet, w, self._step)
+        return value, first, second
+
+    @property
+    def _step(self) -> int:
+        return max(1, CHUNK // len(self))
 
 
 class Antiderivative:

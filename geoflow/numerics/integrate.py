@@ -155,7 +155,7 @@ class _Attempt:
         blow_up.terminal = True  # type: ignore[attr-defined]
         method: Any = self._method
         if method == "DOP853":
-            method = batchwise_dop853(self._problem.entries)
+            method = batchwise("DOP853", self._problem.entries)
         if self._problem.jac is not None and self._method in ("Radau", "BDF", "LSODA"):
             options = {**options, "jac": self._problem.jac}
         return solve_ivp(
@@ -225,9 +225,9 @@ def _constant(y0: Array) -> Callable[[Any], Array]:
 
 
 @cache
-def batchwise_dop853(entries: int) -> Any:
-    """scipy's DOP853 with the error of the worst of so many entries of the state, instead of their root mean square."""
-    from scipy.integrate import DOP853
+def batchwise(method: str, entries: int) -> Any:
+    """scipy's DOP853 or RK45 with the error of the worst of so many entries of the state, and not their mean square."""
+    from scipy.integrate import DOP853, RK45
 
     class BatchwiseDOP853(DOP853):
         def _estimate_error_norm(self, K: Array, h: float, scale: Array) -> float:
@@ -238,14 +238,26 @@ def batchwise_dop853(entries: int) -> Any:
                 norms = np.where(both == 0, 0.0, square / np.sqrt(both * fifth.shape[1]))
             return float(np.abs(h) * norms.max())
 
+    class BatchwiseRK45(RK45):
+        def _estimate_error_norm(self, K: Array, h: float, scale: Array) -> float:
+            error = (K.T @ self.E * h / scale).reshape(entries, -1)
+            return float(np.sqrt(np.einsum("nk,nk->n", error, error).max() / error.shape[1]))
+
+    if method == "RK45":
+        return BatchwiseRK45
     return DOP853 if entries == 1 else BatchwiseDOP853
 
 
 class Steps(NamedTuple):
-    """The first step, None for a guess, and the least, of [0, 1]: one below it is taken for the end of a flow."""
+    """How to step through [0, 1].
+
+    The first step, None for a guess; the least, one below which is taken for the end of a flow; and scipy's method,
+    "RK45" where a flow is so short that one step of it will do.
+    """
 
     first: float | None = None
     least: float = 1e-13
+    method: str = "DOP853"
 
 
 STEPS = Steps()
@@ -289,7 +301,7 @@ def integrate_batch(
     with np.errstate(all="ignore"):
         if not np.isfinite(rhs(0.0, start.ravel())).all():
             return start, _stop(field, 0.0, start)
-        method = batchwise_dop853(shape[0] if entries is None else entries)
+        method = batchwise(steps.method, shape[0] if entries is None else entries)
         least = atol.ravel() if isinstance(atol, np.ndarray) else atol
         solver = method(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=least, first_step=steps.first)
         taken, ended = 0, False

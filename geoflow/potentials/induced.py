@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Map
+from geoflow._typing import Array, ArrayLike, Bilinear
 from geoflow._validate import as_points, require_type
 from geoflow.maps.leaf import Leaf
 from geoflow.maps.parametrization import Parametrization
@@ -12,6 +12,7 @@ from geoflow.maps.reach import joint_flow, points_of_leaf
 from geoflow.numerics.batches import inverse_or_nan, solved_or_nan
 from geoflow.potentials.kernel import SolvedKernel
 from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.moving import MovingLeafPoints, MovingPoints
 from geoflow.spaces.domains import ImplicitDomain
 
 
@@ -72,9 +73,9 @@ class LiftKernel(SolvedKernel):
     def cometric(self, w: Array) -> Array:
         return self.leaf.kernel.cometric(self.leaf.lift_or_nan(np.asarray(w, dtype=float)).x)
 
-    def cometric_along(self) -> Map:
+    def velocity_along(self) -> Bilinear:
         follow = self.leaf.follower()
-        return lambda w: self.leaf.kernel.cometric(follow(w))
+        return lambda w, force: self.leaf.kernel.cometric_product(follow(w), force)
 
 
 class InducedLegendreFunction(LegendreFunction):
@@ -105,6 +106,16 @@ class InducedLegendreFunction(LegendreFunction):
     def inverse_gradient(self, mu: ArrayLike, start: ArrayLike | None = None) -> Array:
         """grad Q(mu) = G(psi(x0; mu)), by the joint flow; shape=[..., d]."""
         return self.parametrization(joint_flow(self.parametrization, self.x0, mu))
+
+    def moving_points(self, mu: Array, w: Array) -> MovingPoints:
+        return MovingLeafPoints(self.leaf, mu)
+
+    def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
+        """D_R(w, v), by one lift of each."""
+        w, v = (as_points(point, self.dim, f"point of {self.name}") for point in (w, v))
+        at, base = self.leaf.lift(w), self.leaf.lift(v)
+        fenchel = np.einsum("...i,...i->...", w, at.mu) - at.Q - np.einsum("...i,...i->...", w, base.mu) + base.Q
+        return np.asarray(fenchel)
 
     def _evaluate(self, order: int, w: ArrayLike) -> Array:
         # a lift that does not arrive is the domain check, and says how far it got: no second lift to ask first

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from geoflow._typing import Array, Map, Mask
+from geoflow._typing import Array, Bilinear, Map, Mask
 from geoflow.errors import GeoflowError
 from geoflow.numerics import autodiff, engine
 from geoflow.numerics.batches import inverse_or_nan
@@ -117,9 +117,9 @@ class LegendreKernel:
             return autodiff.inv(H)
         return inverse_or_nan(H)
 
-    def cometric_along(self) -> Map:
-        """`cometric` for an integrator, whose points are close to one another; it may remember the last ones."""
-        return self.cometric
+    def velocity_along(self) -> Bilinear:
+        """(w, force) -> H(w)^{-1} force for an integrator, whose points are close: it may remember the last ones."""
+        return lambda w, force: np.einsum("nij,nj->ni", self.cometric(w), force)
 
     def inside(self, w: Array) -> Mask:
         """Which points are in the domain, shape=[N]; not those where the domain's own test fails."""

@@ -16,6 +16,7 @@ from geoflow.numerics import autodiff
 from geoflow.numerics.engine import EngineChoice, EngineOption
 from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
+from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
 from geoflow.spaces.domains import ImplicitDomain, as_domain
 
@@ -253,6 +254,10 @@ class LegendreFunction:
                 defect=float(residual[index]),
             )
         return w
+
+    def moving_points(self, mu: Array, w: Array) -> MovingPoints:
+        """The points w with grad R(w) = mu, shape=[N, d], to be moved with mu by a solver."""
+        return ClosedPoints(self.conjugate.kernel, mu) if self.has_closed_conjugate else SolvedPoints(self, mu, w)
 
     @property
     def metric(self) -> HessianMetric:

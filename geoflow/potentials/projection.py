@@ -6,11 +6,10 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_finite, require_converged, require_type
-from geoflow.errors import GeoflowError, InfeasibleError, ShapeError
+from geoflow.errors import InfeasibleError, ShapeError
 from geoflow.potentials.legendre import LegendreFunction
 
 DUAL_STEPS = 500
-PATIENCE = 12
 
 
 def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: ArrayLike, tol: float = 1e-10) -> Array:
@@ -93,20 +92,17 @@ def _require_feasible(R: LegendreFunction, A: Array, b: Array) -> None:
 def _dual_newton(R: LegendreFunction, A: Array, b: Array, w0: Array, mu0: Array) -> tuple[Array, float]:
     """Maximise <b, nu> - Q(mu0 + A^T nu) by damped Newton; returns w = grad Q(mu0 + A^T nu) and |Aw - b|."""
     nu: Array = np.zeros(len(b))
-    w = w0
+    w, points = w0, R.moving_points(mu0[None], w0[None])
 
-    def primal(trial: Array, near: Array) -> Array | None:
-        try:
-            with np.errstate(all="ignore"):
-                value = R.inverse_gradient(mu0 + A.T @ trial, start=near)
-            return value if np.isfinite(value).all() else None
-        except GeoflowError:
-            return None
+    def primal(trial: Array) -> Array | None:
+        with np.errstate(all="ignore"):
+            value = points.move((mu0 + A.T @ trial)[None])[0]
+        return value if np.isfinite(value).all() else None
 
-    def shortened(nu: Array, w: Array, step: Array, gain: float) -> tuple[Array, Array] | None:
+    def shortened(nu: Array, step: Array, gain: float) -> tuple[Array, Array] | None:
         """nu and w after the step, halved until the dual grows: as long as its slope along the step is positive."""
         for fraction in 0.5 ** np.arange(60):
-            trial = primal(nu + fraction * step, w)
+            trial = primal(nu + fraction * step)
             if trial is not None and float((b - A @ trial) @ step) >= -0.5 * gain:
                 return nu + fraction * step, trial
         return None
@@ -118,19 +114,18 @@ def _dual_newton(R: LegendreFunction, A: Array, b: Array, w0: Array, mu0: Array)
         if defect < best[1]:
             best = w, defect
         history.append(best[1])
-        if len(history) > PATIENCE and history[-1] > 0.9 * history[-PATIENCE]:
+        if len(history) > points.patience and history[-1] > 0.9 * history[-points.patience]:
             break  # an infeasible constraint: the dual grows for ever while its gradient stays away from zero
         if defect <= 4e-16 * (np.abs(b).max(initial=0.0) + np.abs(w).max()):
             break
-        try:
-            C = R.conjugate.hessian(mu0 + A.T @ nu) if R.has_closed_conjugate else R.cometric(w)
-        except GeoflowError:
+        points.move((mu0 + A.T @ nu)[None])
+        system = points.gram(A)
+        if not np.isfinite(system).all():
             break
-        step = np.linalg.lstsq(A @ C @ A.T, missing, rcond=1e-15)[0]
+        step = np.linalg.lstsq(system, missing, rcond=1e-15)[0]
         gain = float(missing @ step)
-        mu = mu0 + A.T @ nu
-        t = min(1.0, 10 * (1 + np.abs(mu).max()) / (np.abs(A.T @ step).max() + 1e-300))  # no step far beyond mu itself
-        moved = shortened(nu, w, t * step, gain)
+        t = min(1.0, points.reach((A.T @ step)[None]))
+        moved = shortened(nu, t * step, gain)
         if moved is None:
             break
         nu, w = moved

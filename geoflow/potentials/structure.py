@@ -193,11 +193,14 @@ class Pullback:
 
     Pieces are (model, chart): "euclidean", |dc|^2 for c = chart(w) of any length, or "hyperbolic plane",
     2 (du^2 + cosh(u)^2 dv^2) for (u, v) = chart(w), of curvature -1/2; charts in autograd.numpy. `inverse`, where it
-    is given, takes the values of all the charts to w; with it geodesics have a closed form.
+    is given, takes the values of all the charts to w; with it geodesics have a closed form. `derivatives`, where they
+    are given, are for each chart a function of points, shape=[N, d], to its first and second derivatives in closed
+    form, shape=[N, m, d] and [N, m, d, d].
     """
 
     pieces: tuple[tuple[str, Callable[[Array], Array]], ...]
     inverse: Callable[..., Array] | None = None
+    derivatives: tuple[Callable[[Array], tuple[Array, Array]], ...] = ()
 
 
 @singledispatch

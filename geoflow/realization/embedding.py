@@ -151,13 +151,16 @@ def dual_chart(R: LegendreFunction) -> Callable[[Array], Jet]:
     return chart
 
 
-def smooth_chart(function: Map) -> Callable[[Array], Jet]:
-    """A change of coordinates written in autograd.numpy."""
+def smooth_chart(
+    function: Map, derivatives: Callable[[Array], tuple[Array, Array]] | None = None
+) -> Callable[[Array], Jet]:
+    """A change of coordinates in autograd.numpy; its two derivatives in closed form where they are given."""
     first, second = autodiff.jacobian(function), autodiff.hessian(function)
 
     def chart(w: Array) -> Jet:
         with np.errstate(all="ignore"):
-            value, slope, bend = (np.asarray(f(w), dtype=float) for f in (function, first, second))
+            slope, bend = (first(w), second(w)) if derivatives is None else derivatives(w)
+            value, slope, bend = (np.asarray(part, dtype=float) for part in (function(w), slope, bend))
         return value, slope, bend
 
     return chart

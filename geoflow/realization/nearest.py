@@ -17,6 +17,7 @@ SAMPLES = 8000
 NEWTON_STEPS = 60
 HALVINGS = 20
 CANDIDATES = 6
+ROUNDING = 1e-6  # a relative step below this that no longer shrinks is rounding
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,11 @@ class Foot:
     def distance(self) -> Array:
         return np.linalg.norm(self.offset, axis=1)
 
-    def nearer(self, other: Foot) -> Foot:
-        """The nearer of two at each point."""
-        mine = np.nan_to_num(self.distance, nan=np.inf) < np.nan_to_num(other.distance, nan=np.inf)
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Foot(*(np.where(mine.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
+    def take_nearer(self, index: Index, other: Foot) -> None:
+        """The points of an index go to those of another Foot where these are nearer."""
+        nearer = np.nan_to_num(other.distance, nan=np.inf) < np.nan_to_num(self.distance[index], nan=np.inf)
+        for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True):
+            mine[index[nearer]] = theirs[nearer]
 
 
 class NearestPoint:
@@ -87,58 +88,56 @@ class NearestPoint:
     def _from_samples(self, x: Array) -> Foot:
         if not np.isfinite(x).all():
             return self._newton(x, np.broadcast_to(self._sample(1), (len(x), self._F.dim)))
-        guess, best = self._F.guess(x), None
-        for k in range(CANDIDATES):
-            if k == 0 and guess is not None:
-                start = np.where(self._inside(guess)[:, None], guess, self._nearest_samples(x, 1)[0])
-            else:
-                start = self._nearest_samples(x, CANDIDATES)[k]
-            foot = self._newton(x, start)
-            best = foot if best is None else foot.nearer(best)
-            if (best.distance <= 1e-9 * (1 + np.linalg.norm(x, axis=1))).all():
+        starts, guess = self._nearest_samples(x), self._F.guess(x)
+        if guess is not None:
+            starts[0] = np.where(self._inside(guess)[:, None], guess, starts[0])
+        foot, size = self._newton(x, starts[0]), 1 + np.linalg.norm(x, axis=1)
+        for start in starts[1:]:
+            todo = np.flatnonzero(~(foot.distance <= 1e-9 * size))
+            if len(todo) == 0:
                 break
-        assert best is not None
-        return best
+            foot.take_nearer(todo, self._newton(x[todo], start[todo]))
+        return foot
 
-    def _nearest_samples(self, x: Array, k: int) -> Array:
-        """Coordinates of the k samples nearest to each x, shape=[k, N, d]."""
+    def _nearest_samples(self, x: Array) -> Array:
+        """Coordinates of the samples nearest to each x, shape=[CANDIDATES, N, d]."""
         if self._tree is None:
             w = self._sample(SAMPLES)
             values = np.concatenate([self._F.value(w[i : i + 1000]) for i in range(0, len(w), 1000)])
             fine = np.isfinite(values).all(axis=1)
             self._tree = cKDTree(values[fine]), w[fine]
         tree, w = self._tree
-        index = tree.query(x, k=k)[1].reshape(len(x), k)
+        index = tree.query(x, k=CANDIDATES)[1].reshape(len(x), CANDIDATES)
         return np.moveaxis(w[index], 1, 0)
 
     def _newton(self, x: Array, w: Array) -> Foot:
         w = np.array(w, dtype=float)
-        value, J, S = self._F.jet(w)
+        value, J, S = (np.array(part) for part in self._F.jet(w))
+        moving, before = np.ones(len(w), dtype=bool), np.full(len(w), np.inf)
         for _ in range(NEWTON_STEPS):
-            step = _newton_step(J, S, x - value)[0]
-            size = np.abs(step).max(axis=1) / (1e-300 + np.abs(w).max(axis=1) + 1e-3)
-            moving = size > 1e-13
+            step, A = _newton_step(J, S, x - value)
+            size = _relative(step, w)
+            moving &= (size > 1e-13) & ~((size < ROUNDING) & (size > 0.9 * before))
             if not moving.any():
                 break
-            w, value, J, S, moved = self._advance(x, w, step, moving, (value, J, S))
-            if not moved:
-                break
+            before = size
+            moving[self._advance(x, w, step, np.flatnonzero(moving), (value, J, S))] = False
+        else:
+            step, A = _newton_step(J, S, x - value)
         r = x - value
-        # a point held back by the edge of K still wants to leave: what is nearest to x is not in F(K)
+        # a point held back by the edge of K still wants to leave, by more than rounding: what is nearest is not in F(K)
         with np.errstate(all="ignore"):
-            step, A = _newton_step(J, S, r)
-            wanted = w + step
-        outside = ~self._inside(w) | ~np.isfinite(r).all(axis=1) | ~self._inside(wanted)
+            leaving = ~self._inside(w + step) & ~(_relative(step, w) <= 1e-12)
+        outside = ~self._inside(w) | ~np.isfinite(r).all(axis=1) | leaving
         w[outside] = np.nan
         return Foot(x.copy(), w, r, J, S, A)
 
-    def _advance(
-        self, x: Array, w: Array, step: Array, moving: Array, jet: Jet
-    ) -> tuple[Array, Array, Array, Array, bool]:
-        """Halve each step until it stays inside and does not take x further away; False where nothing moves."""
-        value, J, S = (a.copy() for a in jet)
-        base = ((x - value) ** 2).sum(axis=1)
-        start, w = w, w.copy()
+    def _advance(self, x: Array, w: Array, step: Array, moving: Index, jet: Jet) -> Index:
+        """Move w and its jet, in place, by steps halved until they stay inside and take x no further away.
+
+        Returns those of `moving` that no step is left for.
+        """
+        base, start = ((x - jet[0]) ** 2).sum(axis=1), w.copy()
 
         def accept(todo: Index, t: float) -> Mask:
             trial = start[todo] + t * step[todo]
@@ -148,14 +147,19 @@ class NearestPoint:
                 new = self._F.jet(trial[taken])
                 distance = ((x[index] - new[0]) ** 2).sum(axis=1)
                 better = distance <= base[index] * (1 + 1e-12) + 1e-30 * (1 + (x[index] ** 2).sum(axis=1))
-                w[index[better]] = trial[taken][better]
-                value[index[better]], J[index[better]], S[index[better]] = (a[better] for a in new)
+                for old, part in zip((w, *jet), (trial[taken], *new), strict=True):
+                    old[index[better]] = part[better]
                 taken[taken] = better
             return taken
 
-        todo = np.flatnonzero(np.logical_and(moving, np.isfinite(step).all(axis=1)))
-        stuck = halve(accept, todo, tries=HALVINGS)
-        return w, value, J, S, len(stuck) < len(todo)
+        finite = np.isfinite(step[moving]).all(axis=1)
+        stuck = halve(accept, moving[finite], tries=HALVINGS)
+        return np.concatenate([stuck, moving[~finite]])
+
+
+def _relative(step: Array, w: Array) -> Array:
+    """The size of steps for that of w, shape=[N]."""
+    return np.asarray(np.abs(step).max(axis=1) / (np.abs(w).max(axis=1) + 1e-3))
 
 
 def _newton_step(J: Array, S: Array, r: Array) -> tuple[Array, Array]:

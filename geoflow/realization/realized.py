@@ -112,7 +112,7 @@ class Realization:
     def _evaluate(self, w: ArrayLike, order: int) -> Array:
         w = self._require(w)
         flat = w.reshape(-1, self.dim)
-        value = self.map.value(flat) if order == 0 else self.map.jet(flat)[order]
+        value = self.map.value(flat) if order == 0 else self.map.jacobian(flat)
         if not np.isfinite(value).all():
             point = flat[int(np.argwhere(~np.isfinite(value))[0][0])]
             wanted = f"a point of {self.region}"

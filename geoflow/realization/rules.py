@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial, singledispatch
 
 import autograd.numpy as anp
 import numpy as np
 
 from geoflow._typing import Array, Map
+from geoflow.errors import ArgumentError
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
 from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Sum, Tilted
 from geoflow.realization.embedding import (
     Composite,
     Embedding,
+    Jet,
     Multiple,
     RidgeMap,
     Stack,
@@ -24,6 +27,9 @@ from geoflow.realization.embedding import (
 )
 from geoflow.realization.hyperbolic import BlanusaPlane
 
+#: a change of coordinates with its 2-jet; two derivatives of one
+Chart = Callable[[Array], Jet]
+Derivatives = Callable[[Array], tuple[Array, Array]]
 #: an embedding, and the rule it comes from in words
 Exact = tuple[Embedding, str]
 
@@ -61,7 +67,8 @@ def _(structure: Separable, R: LegendreFunction) -> Exact | None:
 
 @embedding_of.register
 def _(structure: Pullback, R: LegendreFunction) -> Exact | None:
-    maps = [_piece(model, chart, R) for model, chart in structure.pieces]
+    closed = structure.derivatives or (None,) * len(structure.pieces)
+    maps = [_piece(model, _chart(chart, d, R), R) for (model, chart), d in zip(structure.pieces, closed, strict=True)]
     return Stack(maps) if len(maps) > 1 else maps[0], " x ".join(model for model, _ in structure.pieces)
 
 
@@ -119,9 +126,21 @@ def _line(R: LegendreFunction) -> RidgeMap:
     return RidgeMap(np.eye(1), np.zeros(1), [Profile(value, (-np.inf, np.inf), tuple(derivatives), name=R.name)])
 
 
-def _piece(model: str, chart: Map, R: LegendreFunction) -> Embedding:
+def _chart(function: Map, derivatives: Derivatives | None, R: LegendreFunction) -> Chart:
+    """The chart with its closed derivatives, which are compared with automatic ones at three points."""
+    chart, automatic = smooth_chart(function, derivatives), smooth_chart(function)
+    if derivatives is not None:
+        w = R.domain.random_point(3, rng=0)
+        for order, (closed, wanted) in enumerate(zip(chart(w), automatic(w), strict=True)):
+            if closed.shape != wanted.shape or not np.abs(closed - wanted).max() <= 1e-8 * (1 + np.abs(wanted).max()):
+                got = f"derivatives of order {order} in closed form that differ from those of the chart"
+                raise ArgumentError(f"chart of {R.name}", got, "the derivatives of the chart")
+    return chart
+
+
+def _piece(model: str, chart: Chart, R: LegendreFunction) -> Embedding:
     if model == "hyperbolic plane":
-        return Composite(Multiple(np.sqrt(2.0), BlanusaPlane()), smooth_chart(chart), R.dim)
-    m = int(np.shape(chart(R.domain.interior_point()))[-1])
+        return Composite(Multiple(np.sqrt(2.0), BlanusaPlane()), chart, R.dim)
+    m = chart(R.domain.interior_point()[None])[0].shape[-1]
     flat = RidgeMap(np.eye(m), np.zeros(m), [PROFILES["quadratic"]] * m)
-    return Composite(flat, smooth_chart(chart), R.dim)
+    return Composite(flat, chart, R.dim)

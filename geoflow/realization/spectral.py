@@ -1,13 +1,19 @@
 """Spectral Gauss-Newton: an isometric embedding in few ambient dimensions, by Chebyshev coefficients.
 
 F = sum_k A_k T_k(w), total degree at most p. The whitened residual L^{-1} dF^T dF L^{-T} - I, H = L L^T, is driven to
-zero at Chebyshev-distributed Sobol points by Levenberg-Marquardt, degree after degree.
+zero at Chebyshev-distributed Sobol points by Levenberg-Marquardt, degree after degree. A degree is left as soon as the
+error at fresh points stops falling: what is fitted after that is the truncation.
+
+Flops of a step at P points, m = C(d+p, d): (d D(D+1)/2 + D^2) P m^2 for the normal matrix, (D m)^3 / 3 for its Cholesky
+factor.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from math import comb
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -19,12 +25,14 @@ from geoflow.realization.embedding import Embedding, Jet
 from geoflow.realization.methods import NumericalMethod, Solved, Stage, Task, register
 
 OVERSAMPLING = {1: 2.0, 2: 2.0, 3: 1.7, 4: 1.6}
-DEGREES = {
-    1: tuple(range(6, 63, 8)), 2: (6, 10, 14, 18, 22, 26, 30, 32, 34), 3: (4, 6, 8, 10, 12, 13), 4: (3, 4, 5, 6, 7, 8),
-}  # fmt: skip
+DEGREES = {1: tuple(range(6, 63, 8)), 2: tuple(range(6, 49, 6)), 3: (4, 7, 10, 12, 14), 4: (3, 5, 7, 8, 9, 10)}
+FIRST_DAMPING, DAMPING = 1e-3, {1: 1e-9, 2: 1e-9, 3: 1e-9, 4: 3e-8}  # at the first degree, and at the start of others
 DECAY = 0.15  # coefficient weights exp(-DECAY |k|): high degrees move last
 STEPS = 40
+TRIES = 12
 FLOOR = 2e-15
+FALL = 0.7  # a step that leaves more than this of the error at fresh points is a lost one
+DEARER = 4.0  # a second lost step is waited for where one at the next degree costs more than this, or there is none
 
 
 class SpectralMap(Embedding):
@@ -37,6 +45,12 @@ class SpectralMap(Embedding):
     def jet(self, w: Array) -> Jet:
         return self.basis.jet(w, self.coefficients)
 
+    def value(self, w: Array) -> Array:
+        return self.basis.value(w, self.coefficients)
+
+    def jacobian(self, w: Array) -> Array:
+        return self.basis.gradient(w, self.coefficients)
+
 
 def solve(task: Task) -> Solved:
     """Continuation in degree until the error at fresh points meets tol; the best map found, and every stage."""
@@ -45,7 +59,8 @@ def solve(task: Task) -> Solved:
     stages: list[Stage] = []
     best: tuple[float, SpectralMap | None] = (np.inf, None)
     basis, A, misses = None, None, 0
-    for p in degrees_up_to(d, task.budget.max_degree):
+    degrees = degrees_up_to(d, task.budget.max_degree)
+    for p, next_p in zip(degrees, (*degrees[1:], degrees[-1]), strict=True):
         new = TotalDegreeBasis(task.lower, task.upper, p)
         if basis is None or A is None:
             A = _start(task.metric, new, D)
@@ -53,10 +68,12 @@ def solve(task: Task) -> Solved:
             A, old = np.zeros((D, len(new))), A
             A[:, [new.place[tuple(k)] for k in basis.index]] = old
         w = _points(new, int(OVERSAMPLING[d] * len(new)) + 8, seed=p)
-        A, fitted = _levenberg_marquardt(task.metric(w), new, w, A, 1e-3 if basis is None else 1e-9)
-        basis = new
-        candidate = SpectralMap(basis, A)
-        error = task.fresh_error(candidate)
+        points = Collocation(task.metric(w), new, w)
+        damping = FIRST_DAMPING if basis is None else DAMPING[d]
+        ratio = comb(d + next_p, d) / len(new)
+        patience = 1 if 1 < ratio**3 <= DEARER else 2
+        candidate, fitted, error = _levenberg_marquardt(points, A, damping, task, patience)
+        basis, A = new, candidate.coefficients
         stages.append(Stage(p, len(w), fitted, error, time.perf_counter() - start))
         task.advance(stages[-1])
         misses = 0 if error < 0.7 * best[0] else misses + 1
@@ -69,10 +86,11 @@ def solve(task: Task) -> Solved:
 
 
 def degrees_up_to(d: int, max_degree: int | None) -> tuple[int, ...]:
-    """The degrees of the continuation; those of the default and, beyond it, steps of the same size up to max_degree."""
+    """The degrees of the continuation; those of the default and, beyond it, steps of the last size up to max_degree."""
     if max_degree is None:
         return DEGREES[d]
-    known, step = DEGREES[d], 4 if d <= 2 else 1
+    known = DEGREES[d]
+    step = known[-1] - known[-2]
     degrees = [p for p in known if p < max_degree] + list(range(known[-1] + step, max_degree, step))
     return (*degrees, max_degree)
 
@@ -104,67 +122,114 @@ def _start(metric: Map, basis: TotalDegreeBasis, ambient_dim: int) -> Array:
     return A
 
 
-def _levenberg_marquardt(H: Array, basis: TotalDegreeBasis, w: Array, A: Array, damping: float) -> tuple[Array, float]:
-    """Better coefficients at one degree, and the largest whitened residual left at the points."""
-    D, d, m = len(A), basis.dim, len(basis)
-    white = np.linalg.inv(np.linalg.cholesky(H))
-    E = white @ basis.derivatives(w, 1)[1]  # whitened gradients of the basis, [P, d, m]
-    weight = np.exp(-DECAY * basis.index.sum(1))
-    ij = pairs(d)
-    i_, j_ = np.array(ij).T
-    norm = np.where(i_ == j_, 1.0, np.sqrt(2))
+class Collocation:
+    """The whitened residual K K^T - I of a metric at points, K = L^{-1} dF^T, H = L L^T, and its normal equations.
 
-    def residual(A: Array) -> tuple[Array, Array]:
-        J = E @ A.T  # [P, d, D]
-        return J, ((J @ np.swapaxes(J, 1, 2)) - np.eye(d))[:, i_, j_] * norm
+    The unknowns are the rows of A over the weights of the basis, D m of them.
+    """
 
-    J, r = residual(A)
-    cost, slow, growth = float((r**2).sum()), 0, 2.0
+    def __init__(self, H: Array, basis: TotalDegreeBasis, w: Array):
+        self.basis, self.weight = basis, np.exp(-DECAY * basis.index.sum(1))
+        self.E = np.linalg.inv(np.linalg.cholesky(H)) @ basis.derivatives(w, 1)[1]  # [P, d, m]
+        self.E *= self.weight
+        self._flat = self.E.reshape(-1, len(basis))
+
+    def state(self, x: Array) -> _State:
+        """K, shape=[P, d, D], and K K^T - I at unknowns x of shape=[D, m]."""
+        K = (self._flat @ x.T).reshape(*self.E.shape[:2], len(x))
+        return _State(x, K, K @ np.swapaxes(K, 1, 2) - np.eye(K.shape[1]))
+
+    def gradient(self, state: _State) -> Array:
+        """M^T r of the linearised residual M x = K V^T + V K^T, V = E x; shape=[D, m]."""
+        return (2 * (state.r @ state.K)).reshape(len(self._flat), -1).T @ self._flat
+
+    def normal_matrix(self, K: Array) -> Array:
+        """The upper triangle of M^T M, shape=[D m, D m]: block (a, b) is 2 sum <K_a, K_b> E^T E + 2 (K_b E)^T (K_a E).
+
+        M never exists. The first sum is symmetric: by polarisation a product X^T X, half of a full one.
+        """
+        (P, d, m), D = self.E.shape, K.shape[2]
+        N, mixed = np.empty((D * m, D * m)), np.moveaxis(np.swapaxes(K, 1, 2) @ self.E, 1, 0).copy()
+        own, both, scaled = np.empty((D, m, m)), np.empty((m, m)), np.empty((P, d, m))
+
+        def gram(v: Array, out: Array) -> Array:
+            np.multiply(np.linalg.norm(v, axis=1)[:, None, None], self.E, out=scaled)
+            X = scaled.reshape(P * d, m)
+            return np.matmul(X.T, X, out=out)
+
+        for a in range(D):
+            gram(K[:, :, a], own[a])
+        for a in range(D):
+            twice = 2 * mixed[a]
+            for b in range(a, D):
+                block = np.matmul(mixed[b].T, twice, out=N[a * m : (a + 1) * m, b * m : (b + 1) * m])
+                if a == b:
+                    block += own[a]
+                    block += own[a]
+                else:
+                    block += gram(K[:, :, a] + K[:, :, b], both)
+                    block -= own[a]
+                    block -= own[b]
+        return N
+
+
+class _State(NamedTuple):
+    """Unknowns x, K = L^{-1} dF^T, and K K^T - I."""
+
+    x: Array
+    K: Array
+    r: Array
+
+    @property
+    def cost(self) -> float:
+        return float((self.r**2).sum())
+
+
+def _levenberg_marquardt(
+    points: Collocation, A: Array, damping: float, task: Task, patience: int
+) -> tuple[SpectralMap, float, float]:
+    """The map with the least error at fresh points, its largest residual at `points`, and that error."""
+    state = points.state(A / points.weight)
+    best, fit, least, before, lost = SpectralMap(points.basis, A), float(np.abs(state.r).max()), np.inf, np.inf, 0
     for _ in range(STEPS):
-        N, gradient = _normal_equations(E * weight, J, r, ij, norm)
-        trace = np.trace(N) / len(N)
-        improved = False
-        for _ in range(12):
-            step = _damped_solve(N, gradient, damping * trace)
-            if step is not None:
-                A2 = A - step.reshape(D, m) * weight
-                J2, r2 = residual(A2)
-                new_cost = float((r2**2).sum())
-                if new_cost < cost:
-                    improved = True
-                    break
-            damping, growth = max(damping * growth, 1e-17), min(2 * growth, 32.0)
-        if not improved:
+        taken = _step(points, state, damping)
+        if taken is None:
             break
-        assert step is not None
-        predicted = float(step @ gradient + damping * trace * (step @ step))
-        gain, ratio = (cost - new_cost) / max(predicted, 1e-300), new_cost / cost
-        A, J, r, cost = A2, J2, r2, new_cost
-        damping, growth = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), 1e-18), 2.0
-        slow = slow + 1 if ratio > 0.8 else 0
-        if np.abs(r).max() < FLOOR or slow >= 4:
+        state, damping = taken
+        candidate, fitted = SpectralMap(points.basis, state.x * points.weight), float(np.abs(state.r).max())
+        error = task.fresh_error(candidate)
+        if error < least:
+            best, fit, least = candidate, fitted, error
+        # points fitted worse than the fresh ones: still on the way
+        lost = lost + 1 if error > FALL * before and fitted < error else 0
+        before = error
+        if error <= task.tol or fitted < FLOOR or lost >= patience:
             break
-    return A, float(np.abs(r).max())
+    return best, fit, task.fresh_error(best) if np.isinf(least) else least
 
 
-def _normal_equations(E: Array, J: Array, r: Array, ij: list[tuple[int, int]], norm: Array) -> tuple[Array, Array]:
-    """M^T M and M^T r of the linearised residual M; one index pair at a time, so that M never exists as a whole."""
-    D, m = J.shape[2], E.shape[2]
-    N, gradient = np.zeros((D * m, D * m), order="F"), np.zeros(D * m)
-    for k, (i, j) in enumerate(ij):
-        M = J[:, i, :, None] * E[:, None, j] + J[:, j, :, None] * E[:, None, i]
-        M = (norm[k] * M).reshape(len(E), D * m)
-        N = scipy.linalg.blas.dsyrk(1.0, M.T, beta=1.0, c=N, overwrite_c=1)
-        gradient += M.T @ r[:, k]
-    return N, gradient
+def _step(points: Collocation, state: _State, damping: float) -> tuple[_State, float] | None:
+    """The state after a damped step that lowers the cost, and the damping of the next; None where no step does."""
+    N, gradient = points.normal_matrix(state.K), points.gradient(state)
+    trace, growth, cost = np.trace(N) / len(N), 2.0, state.cost
+    for _ in range(TRIES):
+        step = damped_solve(N, gradient.ravel(), damping * trace)
+        if step is not None:
+            new = points.state(state.x - step.reshape(state.x.shape))
+            if new.cost < cost:
+                predicted = float(step @ gradient.ravel() + damping * trace * (step @ step))
+                gain = (cost - new.cost) / max(predicted, 1e-300)
+                return new, max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), 1e-18)
+        damping, growth = max(damping * growth, 1e-17), min(2 * growth, 32.0)
+    return None
 
 
-def _damped_solve(N: Array, gradient: Array, damping: float) -> Array | None:
+def damped_solve(N: Array, gradient: Array, damping: float) -> Array | None:
     """(N + damping I)^{-1} gradient from the upper triangle of N; None where rounding makes it indefinite."""
-    K = N.copy(order="F")
+    K = N.copy()
     K[np.diag_indices_from(K)] += damping
     try:
-        factor = scipy.linalg.cho_factor(K, lower=False, overwrite_a=True, check_finite=False)
+        factor = scipy.linalg.cho_factor(K.T, lower=True, overwrite_a=True, check_finite=False)
     except scipy.linalg.LinAlgError:
         return None
     step: Array = scipy.linalg.cho_solve(factor, gradient, check_finite=False)

@@ -39,7 +39,7 @@ class TwistMap(Embedding):
     def jet(self, w: Array) -> Jet:
         lam, lines = self.frequency, self.directions
         a, da, dda = self.amplitudes.jet(w)
-        phase = lam * ((w - self.amplitudes.lower) @ lines.T)
+        phase = self._phase(w)
         outer = lines[:, :, None] * lines[:, None, :]
         mixed = da[..., :, None] * lines[:, None, :]
         mixed = mixed + np.swapaxes(mixed, -1, -2)
@@ -52,6 +52,21 @@ class TwistMap(Embedding):
                 (dda / lam - lam * a[..., None, None] * outer) * wave[..., None, None] + mixed * other[..., None, None]
             )
         return np.concatenate(values, 1), np.concatenate(firsts, 1), np.concatenate(seconds, 1)
+
+    def value(self, w: Array) -> Array:
+        a, phase = self.amplitudes.derivatives(w, 0)[0] / self.frequency, self._phase(w)
+        return np.concatenate([w @ self.front.T, a * np.cos(phase), a * np.sin(phase)], axis=1)
+
+    def jacobian(self, w: Array) -> Array:
+        a, da = self.amplitudes.derivatives(w, 1)
+        c, s = np.cos(self._phase(w))[..., None], np.sin(self._phase(w))[..., None]
+        slope, turn = da / self.frequency, a[..., None] * self.directions
+        front = np.broadcast_to(self.front, (len(w), *self.front.shape))
+        return np.concatenate([front, slope * c - turn * s, slope * s + turn * c], axis=1)
+
+    def _phase(self, w: Array) -> Array:
+        phase: Array = self.frequency * ((w - self.amplitudes.lower) @ self.directions.T)
+        return phase
 
     def guess(self, x: Array) -> Array | None:
         return np.linalg.solve(self.front, x[:, : len(self.front)].T).T

@@ -1,6 +1,7 @@
 """Chebyshev series: interpolation on boxes, and antiderivatives by panels."""
 
 import numpy as np
+import pytest
 from numpy.polynomial import chebyshev
 
 from geoflow.numerics.chebyshev import (
@@ -44,6 +45,16 @@ def test_series_agree_with_the_functions_they_interpolate():
     up, down = SpectralMap(basis, A).jet(w + e), SpectralMap(basis, A).jet(w - e)
     assert np.allclose((up[0] - down[0]) / 2e-4, first[:, :, 0], rtol=1e-4, atol=1e-4)
     assert np.allclose((up[1] - down[1]) / 2e-4, second[:, :, :, 0], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_values_and_gradients_alone_are_those_of_the_jet(n, rng):
+    basis = TotalDegreeBasis([-1.0, 0.0, 2.0], [1.0, 3.0, 2.5], 4)
+    A, w = rng.standard_normal((2, len(basis))), rng.uniform([-1, 0, 2], [1, 3, 2.5], (n, 3))
+    value, first, _ = basis.jet(w, A)
+    assert value.shape == (n, 2) and first.shape == (n, 2, 3)
+    assert np.allclose(basis.value(w, A), value, rtol=1e-13, atol=1e-13)
+    assert np.allclose(basis.gradient(w, A), first, rtol=1e-13, atol=1e-13)
 
 
 def test_columns_of_the_derivative_matrix_are_derivatives(rng):

@@ -57,6 +57,40 @@ def test_the_last_answer_is_followed_and_a_jump_starts_again():
     assert nearest(x) is nearest(x.copy())
 
 
+class Counted(Circle):
+    """The circle, with the number of points at which its jet was asked for."""
+
+    points = 0
+
+    def jet(self, w):
+        self.points += len(w)
+        return super().jet(w)
+
+
+def test_a_point_that_is_held_back_is_tried_once_and_the_others_are_not_solved_again():
+    def solved(angles):
+        F = Counted()
+        nearest = NearestPoint(F, lambda w: np.abs(w[:, 0]) <= 1.0, lambda n: np.linspace(-1, 1, n)[:, None])
+        nearest(F.value(np.zeros((1, 1))))  # the samples are taken
+        F.points = 0
+        foot = nearest(Circle().value(np.array(angles)[:, None]))
+        return foot.w[:, 0], F.points
+
+    w, held = solved([1.3])
+    assert np.isnan(w).all() and held <= 6 * 61  # six starts, each at most sixty halvings towards the edge
+    inside = np.linspace(-0.9, 0.9, 100)
+    w, alone = solved(inside)
+    assert np.allclose(w, inside, atol=1e-9) and alone <= 6 * 100
+    w, together = solved([1.3, *inside])
+    assert np.isnan(w[0]) and np.allclose(w[1:], inside, atol=1e-9) and together <= held + alone + 6
+
+
+def test_the_very_edge_is_on_the_arc():
+    edge = np.array([[1.0], [1.0 + 1e-15], [1.0 + 1e-9]])
+    foot = arc(-1.0, 1.0)(Circle().value(edge))
+    assert np.allclose(foot.w[:2], 1.0, atol=1e-12) and np.isnan(foot.w[2]).all()
+
+
 def test_singular_systems_are_nan_only_where_they_are_not_finite():
     A, b = np.array([np.eye(2), np.diag([np.nan, 1.0]), 2 * np.eye(2)]), np.ones((3, 2))
     found = solve_or_nan(A, b)

@@ -6,6 +6,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import geoflow as gf
+from geoflow.potentials.structure import Pullback
 from geoflow.realization.rules import exact_embedding
 from geoflow.theorems import laws
 
@@ -84,3 +85,29 @@ def test_one_variable_needs_no_structure(rng):
     F, w = exact_embedding(R)[0], rng.uniform(-1, 1, (5, 1))
     assert np.allclose(F.jacobian(w)[:, 0, 0] ** 2, R.hessian(w)[:, 0, 0], rtol=1e-13)
     assert F.ambient_dim == 1
+
+
+@pytest.mark.parametrize("name, d", [("gaussian_log_partition", 2), ("log_det_spd", 3)])
+def test_closed_derivatives_of_charts_are_those_of_the_charts(name, d):
+    R = P[name](d)
+    w = R.domain.random_point(50, rng=3)
+    for (_, chart), derivatives in zip(R.structure.pieces, R.structure.derivatives, strict=True):
+        wanted = gf.autodiff.jacobian(chart)(w), gf.autodiff.hessian(chart)(w)
+        for closed, automatic in zip(derivatives(w), wanted, strict=True):
+            assert closed.shape == automatic.shape
+            assert np.abs(closed - automatic).max() <= 1e-11 * np.abs(automatic).max()
+
+
+def test_wrong_closed_derivatives_of_a_chart_are_refused():
+    R = P["gaussian_log_partition"](2)
+    ((model, chart),), (derivatives,) = R.structure.pieces, R.structure.derivatives
+
+    def wrong(w):
+        first, second = derivatives(w)
+        return first, 1.001 * second
+
+    S = gf.LegendreFunction(R.potential, R.domain, name="mine").set_structure(
+        Pullback(((model, chart),), None, (wrong,))
+    )
+    with pytest.raises(gf.ArgumentError, match="chart of mine; got derivatives of order 2"):
+        gf.realize(S, Box([-1, -2], [1, -0.5]))

@@ -7,7 +7,7 @@ import geoflow as gf
 from geoflow.numerics.chebyshev import TotalDegreeBasis
 from geoflow.realization.certificate import relative_metric_error
 from geoflow.realization.methods import Budget, Task
-from geoflow.realization.spectral import SpectralMap, degrees_up_to, solve
+from geoflow.realization.spectral import Collocation, SpectralMap, damped_solve, degrees_up_to, solve
 
 
 def task_of(metric, lower, upper, tol=1e-9, **budget):
@@ -52,3 +52,47 @@ def test_a_curved_surface_does_not_fit_in_the_plane():
     metric = gf.catalog.potentials["gaussian_log_partition"](2).kernel.hessian
     found = solve(task_of(metric, [-1.0, -2.0], [1.0, -0.5], ambient_dim=2, max_degree=10))
     assert found.embedding.ambient_dim == 2 and min(stage.fresh for stage in found.stages) > 1e-3
+
+
+@pytest.mark.parametrize("d, D", [(1, 2), (2, 2), (2, 5), (3, 7)])
+def test_the_normal_equations_are_those_of_the_derivative_of_the_residual(d, D, rng):
+    basis = TotalDegreeBasis(-np.ones(d), np.ones(d), 3)
+    R, w = gf.catalog.potentials["log_sum_exp"](d), rng.uniform(-1, 1, (30, d))
+    points, m = Collocation(R.kernel.derivative(2, w), basis, w), len(basis)
+    x = rng.standard_normal((D, m))
+    state = points.state(x)
+    columns = []  # the residual is quadratic: a central difference of any length is its derivative
+    for e in np.eye(D * m).reshape(-1, D, m):
+        columns.append((points.state(x + e).r - points.state(x - e).r).ravel() / 2)
+    M = np.array(columns).T
+    N, gradient = points.normal_matrix(state.K), points.gradient(state).ravel()
+    upper = np.triu_indices(D * m)
+    assert np.abs(N - M.T @ M)[upper].max() <= 1e-13 * np.abs(M.T @ M).max()
+    assert np.abs(gradient - M.T @ state.r.ravel()).max() <= 1e-13 * np.abs(gradient).max()
+    damping = 1e-2 * float(np.trace(N)) / len(N)
+    wanted = np.linalg.solve(M.T @ M + damping * np.eye(D * m), gradient)
+    assert np.allclose(damped_solve(N, gradient, damping), wanted, rtol=1e-9, atol=1e-12 * np.abs(wanted).max())
+    assert damped_solve(-N, gradient, 0.0) is None
+
+
+def test_a_degree_is_left_when_fresh_points_gain_no_more():
+    asked = []
+
+    def fresh_error(F):
+        asked.append(F.basis.degree)
+        return 1.0
+
+    metric = gf.catalog.potentials["log_sum_exp"](2).kernel.hessian
+    task = Task(metric, -np.ones(2), np.ones(2), 1e-9, fresh_error, Budget(max_degree=30))
+    solve(task)
+    # converged at the points long before forty steps; three degrees without gain end the search
+    assert sorted(set(asked)) == [6, 12, 18, 24] and max(asked.count(p) for p in set(asked)) < 12
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_box_and_a_metric_of_any_scale_are_met_as_well(scale):
+    def metric(w):
+        return scale * gf.catalog.potentials["log_sum_exp"](2).kernel.hessian(w / scale)
+
+    found = solve(task_of(metric, [-scale, -scale], [scale, scale], tol=1e-8))
+    assert found.stages[-1].fresh <= 1e-8

@@ -43,3 +43,13 @@ def test_higher_frequencies_make_smaller_errors():
             F = error.realization
         errors.append(F.certificate.metric_error)
     assert errors[1] < 0.1 * errors[0]
+
+
+@pytest.mark.parametrize("n", [0, 1, 9])
+def test_the_value_and_the_jacobian_alone_are_those_of_the_jet(realized, n):
+    F = realized("twist, Gaussian")
+    w = np.random.default_rng(2).uniform(F.region.lower, F.region.upper, (n, 2))
+    value, J, _ = F.map.jet(w)
+    assert value.shape == (n, F.ambient_dim) and J.shape == (n, F.ambient_dim, 2)
+    assert np.allclose(F.map.value(w), value, rtol=1e-12, atol=1e-14)
+    assert np.allclose(F.map.jacobian(w), J, rtol=1e-12, atol=1e-12)

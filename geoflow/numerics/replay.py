@@ -1,0 +1,120 @@
+"""A recorded map and its pullback on plain numpy arrays: autograd's derivative rules without its tracing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from autograd.core import primitive_vjps
+
+from geoflow._typing import Array
+from geoflow.numerics.records import Record, Step
+
+#: derivatives g d(value)/d(argument k) of primitives between arrays of one shape, (g, a, b, k) to that of argument k
+ENTRYWISE: dict[str, Callable[[Any, Any, Any, int], Any]] = {
+    "add": lambda g, a, b, k: g,
+    "subtract": lambda g, a, b, k: g if k == 0 else -g,
+    "multiply": lambda g, a, b, k: g * (b if k == 0 else a),
+    "power": lambda g, a, p, k: g * (p * (a if p == 2 else a ** (p - 1))),
+}
+#: entries of x that are replayed at once
+IN_CACHE = 2**14
+
+
+class Replay:
+    """x to f(x) and its pullback, from the record of f at a batch.
+
+    It runs what autograd would run, call by call, but for a few rules of its own: the derivative of a part taken
+    by slices is added in place, sums and products of arrays of one shape are not looked at for broadcasting, and the
+    derivative of a constant power is not a power with an array of exponents.
+    """
+
+    def __init__(self, record: Record):
+        self._steps = record.steps[1:]
+        self._output = record.output
+        self._raw = [getattr(step.primitive, "fun", step.primitive) for step in self._steps]
+        self._sliced = [_is_slice(step) for step in self._steps]
+        self._entrywise = [_entrywise_rule(step) for step in self._steps]
+
+    @staticmethod
+    def of(record: Record | None) -> Replay | None:
+        """The replay of a record, None where a primitive has no derivative."""
+        if record is None or any(step.primitive not in primitive_vjps for step in record.steps[1:]):
+            return None
+        return Replay(record)
+
+    def __call__(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """f(x) and u -> sum_a u_a df_a(x), for x of shape=[..., D]; a large batch in parts that stay in the cache."""
+        if x.ndim != 2 or x.size <= IN_CACHE or len(x) == 1:
+            return self._once(x)
+        step = max(1, IN_CACHE // x.shape[1])
+        parts = [(slice(k, k + step), *self._once(x[k : k + step])) for k in range(0, len(x), step)]
+
+        def pull(u: Array) -> Array:
+            out = np.empty(x.shape)
+            for rows, _, one in parts:
+                out[rows] = one(u[rows])
+            return out
+
+        return np.concatenate([value for _, value, _ in parts]), pull
+
+    def _once(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
+        values: list[Any] = [x]
+        calls = []
+        for step, raw in zip(self._steps, self._raw, strict=True):
+            args = list(step.args)
+            for position, parent in zip(step.argnums, step.parents, strict=True):
+                args[position] = values[parent]
+            values.append(raw(*args, **step.kwargs))
+            calls.append(args)
+
+        def pull(u: Array) -> Array:
+            gradients: list[Any] = [None] * len(values)
+            owned = [False] * len(values)
+            gradients[self._output] = u
+            for k in range(self._output, 0, -1):
+                g, step = gradients[k], self._steps[k - 1]
+                if g is None:
+                    continue
+                if self._sliced[k - 1]:
+                    parent = step.parents[0]
+                    if gradients[parent] is None:
+                        gradients[parent] = np.zeros(np.shape(values[parent]))
+                    elif not owned[parent]:
+                        gradients[parent] = np.array(gradients[parent], dtype=float)
+                    owned[parent] = True
+                    gradients[parent][calls[k - 1][1]] += g
+                else:
+                    for parent, part in zip(step.parents, self._parts(k, g, values[k], calls[k - 1]), strict=True):
+                        gradients[parent] = part if gradients[parent] is None else gradients[parent] + part
+                        owned[parent] = False
+                gradients[k] = None
+            found = gradients[0]
+            return np.zeros(np.shape(x)) if found is None else np.asarray(found)
+
+        return values[self._output], pull
+
+    def _parts(self, k: int, g: Any, value: Any, args: list[Any]) -> Iterable[Any]:
+        """The derivatives of step k, one for each of its parents."""
+        step, rule = self._steps[k - 1], self._entrywise[k - 1]
+        if rule is not None and all(np.shape(args[n]) == np.shape(value) for n in step.argnums):
+            return [rule(g, args[0], args[1], n) for n in step.argnums]
+        return primitive_vjps[step.primitive](step.argnums, value, args, step.kwargs)(g)
+
+
+def _is_slice(step: Step) -> bool:
+    """Whether a step takes a part by slices and numbers alone, each entry once."""
+    if step.name != "__getitem__" or step.argnums != (0,):
+        return False
+    index = step.args[1] if isinstance(step.args[1], tuple) else (step.args[1],)
+    return all(part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)) for part in index)
+
+
+def _entrywise_rule(step: Step) -> Callable[[Any, Any, Any, int], Any] | None:
+    """Our own rule of a step, of powers for exponents that are numbers other than 0."""
+    if step.name == "power":
+        numbers = (int, float, np.integer, np.floating)
+        if step.argnums != (0,) or not isinstance(step.args[1], numbers) or step.args[1] == 0:
+            return None
+    return ENTRYWISE.get(step.name)

@@ -1,0 +1,58 @@
+"""Recorded maps replayed with their pullbacks, against autograd's own."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+from geoflow.numerics import autodiff, replay
+from geoflow.numerics.records import record
+from geoflow.numerics.replay import Replay
+
+A = np.array([[1.0, 2.0, 0.5], [0.0, 1.0, -1.0]])
+MAPS = {
+    "differences of powers": (lambda x: x[..., :2] ** 3 - x[..., 2:] ** 2, 4),
+    "products": (lambda x: anp.stack([x[..., 0] * x[..., 1], x[..., 1] / x[..., 2]], -1), 3),
+    "broadcasting": (lambda x: x[..., :1] * x + anp.sum(x, axis=-1, keepdims=True), 3),
+    "a part used twice": (lambda x: x[..., :2] * x[..., :2] + x[..., 1:] + x[..., ::2], 3),
+    "gathered": (lambda x: x[..., np.array([0, 0, 1])] ** 2, 2),
+    "matrix": (lambda x: anp.matmul(anp.sin(x), A.T), 3),
+    "einsum": (lambda x: anp.einsum("ij,...i,...j->...j", A, x[..., :2], x), 3),
+    "powers 0, 1, negative, of x": (lambda x: anp.stack([x[..., 0] ** 0, x[..., 0] ** 1, x[..., 1] ** -1.5], -1), 2),
+    "power of two variables": (lambda x: x[..., :1] ** x[..., 1:], 2),
+    "where": (lambda x: anp.where(x > 1, x**2, anp.exp(x)), 3),
+    "scalar": (lambda x: anp.log(anp.sum(anp.exp(x), axis=-1)), 3),
+    "identity of its argument": (lambda x: x + 0.0, 2),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("batch", [(), (1,), (5,), (2, 3)])
+def test_values_and_pullbacks_are_those_of_autograd(name, batch, rng):
+    f, D = MAPS[name]
+    recorded, note = record(f, rng.uniform(0.5, 1.5, (2, D)))
+    assert recorded is not None, note
+    run = Replay.of(recorded)
+    x = rng.uniform(0.5, 1.5, (*batch, D))
+    wanted, vjp = autodiff.value_and_vjp(f, x)
+    value, pull = run(x)
+    assert np.array_equal(value, wanted)
+    for _ in range(2):  # a pullback may be used again, and does not change what it is given
+        u = rng.standard_normal(wanted.shape)
+        kept = u.copy()
+        assert np.allclose(pull(u), vjp(u), rtol=1e-14, atol=1e-15) and np.array_equal(u, kept)
+
+
+def test_a_large_batch_is_replayed_in_parts(rng, monkeypatch):
+    f, D = MAPS["products"]
+    run = Replay.of(record(f, rng.uniform(0.5, 1.5, (2, D)))[0])
+    x, u = rng.uniform(0.5, 1.5, (100, D)), rng.standard_normal((100, 2))
+    value, pull = run(x)
+    monkeypatch.setattr(replay, "IN_CACHE", 10)
+    parts, pull_parts = run(x)
+    assert np.array_equal(parts, value) and np.array_equal(pull_parts(u), pull(u))
+
+
+def test_there_is_no_replay_without_a_record_or_a_derivative():
+    assert Replay.of(None) is None
+    rounded = record(lambda x: anp.fft.fftshift(x, axes=-1) + x, np.ones((2, 3)))[0]
+    assert rounded is None or Replay.of(rounded) is not None
