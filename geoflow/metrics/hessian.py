@@ -54,7 +54,6 @@ class HessianMetric(RiemannianMetric):
         super().__init__(space=space)
         self.potential, self.domain = potential, space
         self.isometry: Isometry | None = isometry(potential) if closed_forms else None
-        self._compiled: dict[Any, Compiled | None] = {}
         self.exp_solver: ExpSolver = ExpODESolver(space, BatchedIVP())
         self.log_solver: LogSolver = ShootingLog(self)
         if self.isometry is not None:
@@ -198,13 +197,13 @@ class HessianMetric(RiemannianMetric):
         formula = self.potential.formula
         if autodiff.is_traced(base_point) or not isinstance(formula, CompiledFormula):
             return None
-        if tensor not in self._compiled:
-            H, T = formula.points[2:]
-            point = None if H is None or T is None else (lambda w: tensor(H(w), T(w)))
-            self._compiled[tensor] = None if point is None else Compiled(point, 1)
-        compiled = self._compiled[tensor]
-        found = None if compiled is None else compiled(self.potential.domain.require(base_point, "base_point"))
-        return found if found is not None and np.isfinite(found).all() else None
+        H, T = formula.points[2:]
+        if H is None or T is None:
+            return None
+        if tensor not in formula.remembered:  # a metric is made anew for every call of `R.metric`
+            formula.remembered[tensor] = Compiled(lambda w: tensor(H(w), T(w)), 1)
+        found: Array = formula.remembered[tensor](self.potential.domain.require(base_point, "base_point"))
+        return found if np.isfinite(found).all() else None
 
     def _raise(self, T: Any, base_point: Any) -> Array:
         """H^{kl} T_lij, k first."""

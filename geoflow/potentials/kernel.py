@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class CompiledFormula(ClosedFormula):
         #: R and its derivatives at one point in jax; None where there is a closed form, in numpy
         self.points = (point, *(None if f else make(point) for f, make in zip(closed, makers, strict=True)))
         self._compiled = [None if f is None else engine.Compiled(f, 1) for f in self.points]
+        #: what was compiled of R by whoever uses it
+        self.remembered: dict[Any, Any] = {}
 
     def derivative(self, order: int, w: Array) -> Array:
         fast = None if autodiff.is_traced(w) else self._compiled[order]

@@ -208,3 +208,18 @@ def test_a_singular_metric_is_the_same_error_with_the_engine():
     for metric in metrics:
         with pytest.raises(np.linalg.LinAlgError):
             metric.christoffels([0.0, 1.0])
+
+
+def test_tensors_are_compiled_once_for_all_metrics_of_a_potential():
+    jnp, traces = pytest.importorskip("jax").numpy, []
+
+    def potential(w):
+        traces.append(w.shape)
+        return jnp.sum(jnp.cosh(w), axis=-1)
+
+    R, w = gf.LegendreFunction(potential, 2), np.ones((4, 2))
+    for _ in range(2):
+        R.metric.christoffels(w), R.metric.riemann_tensor(w)
+    before = len(traces)
+    R.metric.christoffels(2 * w), R.metric.riemann_tensor(2 * w)
+    assert len(traces) == before
