@@ -55,7 +55,8 @@ def jacobian(f: Map, outputs: int | None = None) -> Map:
 
     def df(x: ArrayLike) -> Array:
         x = as_float(x)
-        if outputs is not None and 1 < outputs <= ONE_PASS / anp.size(x):
+        single = anp.ndim(x) == 1  # f may be a function of one point alone: it is never given a batch of its copies
+        if outputs is not None and not single and 1 < outputs <= ONE_PASS / anp.size(x):
             return _all_rows(f, x, outputs)
         value, vjp = value_and_vjp(f, x)
         shape = anp.shape(value)
@@ -63,7 +64,7 @@ def jacobian(f: Map, outputs: int | None = None) -> Map:
             return vjp(anp.ones(shape))
         if shape[-1] == 1:
             return vjp(anp.ones(shape))[..., None, :]
-        if shape[-1] <= ONE_PASS / anp.size(x):
+        if not single and shape[-1] <= ONE_PASS / anp.size(x):
             return _all_rows(f, x, shape[-1])
         return anp.stack([vjp(anp.broadcast_to(unit, shape)) for unit in anp.eye(shape[-1])], axis=-2)
 
@@ -97,6 +98,8 @@ def _nested(f: Map, order: int) -> Map:
 
         def along_units(g: Map) -> Map:
             def derivative(y: Array) -> Array:
+                if anp.ndim(y) == 1:
+                    return anp.stack([jvp(g, y, unit)[1] for unit in np.eye(D)])
                 return directional_jacobian(g, y, anp.broadcast_to(anp.eye(D), (*anp.shape(y), D)))
 
             return derivative

@@ -74,8 +74,8 @@ class Record:
     def replay(self, x: Any, table: Table | None = None) -> Any:
         """The value at x, by the functions of a table or by the primitives themselves.
 
-        x has shape=[D] for a record at one point and any shape=[..., D] for one of a batch; raises `KeyError` where a
-        primitive is not in the table.
+        x has shape=[D] for a record at one point, and as many axes as the example for one of a batch; raises `KeyError`
+        where a primitive is not in the table.
         """
         values = [x]
         for step in self.steps[1:]:
@@ -96,9 +96,9 @@ def record(f: Map, example: Array, points: Array | None = None) -> tuple[Record 
 
     f is written in autograd.numpy and takes x of shape=[..., D] to shape=[..., d] or shape=[...]. The example is one
     point, shape=[D], whose record is replayed a point at a time, or a batch, shape=[..., D], whose record is replayed
-    at batches of any shape. A record is returned only where it agrees with f at fresh points of both signs and of
-    several sizes, at `points`, shape=[N, D], and at batches of other shapes. Python's control flow must not depend on
-    x, since a record follows one branch. Nothing is raised.
+    at batches of any size with as many axes. A record is returned only where it agrees with f at fresh points of both
+    signs and of several sizes, at `points`, shape=[N, D], and at batches of other shapes. Python's control flow must
+    not depend on x, since a record follows one branch. Nothing is raised.
 
     Reference
     ---------
@@ -204,11 +204,13 @@ def _disagreement(f: Map, recorded: Record, points: Array | None) -> str:
     rng, example = np.random.default_rng(0), recorded.steps[0].value
     D, form, compared = example.shape[-1], _form(recorded), 0
     # at one point, then batches: a record at one point is compared with the rows of a batch
-    shapes = [(), (), (), (3,), (2, 3), ()]
+    axes = example.ndim - 1
+    shapes = [(), (), (), (3,), (2, 3), ()] if axes == 0 else [(1,) * axes, (3,) * axes, (1,) * (axes - 1) + (7,)]
     trials = [scale * rng.standard_normal((*shape, D)) for scale in SCALES for shape in shapes]
     near = example.reshape(-1, D)[:1]
     trials += [np.reshape(near * rng.uniform(0.5, 1.5, (int(np.prod(s)), D)), (*s, D)) for s in shapes]
-    trials += [] if points is None else [np.array(points, dtype=float), *np.array(points, dtype=float)]
+    if points is not None and axes <= 1:
+        trials += [np.array(points, dtype=float), *(np.array(points, dtype=float) if axes == 0 else ())]
     for x in trials:
         try:
             wanted = np.asarray(f(x), dtype=float)

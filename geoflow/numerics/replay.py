@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from autograd.core import primitive_vjps
+from autograd.core import SparseObject, VJPNode, primitive_vjps
+from autograd.tracer import notrace_primitives
 
 from geoflow._typing import Array
 from geoflow.numerics.records import Record, Step
@@ -31,8 +32,8 @@ class Replay:
     """
 
     def __init__(self, record: Record):
-        self._steps = record.steps[1:]
-        self._output = record.output
+        self._steps, self._output = record.steps[1:], record.output
+        self._argnums = _differentiated(record)
         self._raw = [getattr(step.primitive, "fun", step.primitive) for step in self._steps]
         self._sliced = [_is_slice(step) for step in self._steps]
         self._entrywise = [_entrywise_rule(step) for step in self._steps]
@@ -40,13 +41,22 @@ class Replay:
     @staticmethod
     def of(record: Record | None) -> Replay | None:
         """The replay of a record, None where a primitive has no derivative."""
-        if record is None or any(step.primitive not in primitive_vjps for step in record.steps[1:]):
+        if record is None or record.pointwise:
             return None
-        return Replay(record)
+        needed = zip(record.steps[1:], _differentiated(record), strict=True)
+        return (
+            None
+            if any(argnums and step.primitive not in primitive_vjps for step, argnums in needed)
+            else Replay(record)
+        )
 
     def __call__(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
         """f(x) and u -> sum_a u_a df_a(x), for x of shape=[..., D]; a large batch in parts that stay in the cache."""
-        if x.ndim != 2 or x.size <= IN_CACHE or len(x) == 1:
+        if x.ndim != 2:
+            batch = x.shape[:-1]
+            value, vjp = self(x.reshape(-1, x.shape[-1]))
+            return value.reshape((*batch, *value.shape[1:])), lambda u: vjp(np.reshape(u, value.shape)).reshape(x.shape)
+        if x.size <= IN_CACHE or len(x) == 1:
             return self._once(x)
         step = max(1, IN_CACHE // x.shape[1])
         parts = [(slice(k, k + step), *self._once(x[k : k + step])) for k in range(0, len(x), step)]
@@ -66,41 +76,61 @@ class Replay:
             args = list(step.args)
             for position, parent in zip(step.argnums, step.parents, strict=True):
                 args[position] = values[parent]
-            values.append(raw(*args, **step.kwargs))
-            calls.append(args)
+            calls.append(tuple(args))
+            values.append(raw(*calls[-1], **step.kwargs))
 
         def pull(u: Array) -> Array:
             gradients: list[Any] = [None] * len(values)
             owned = [False] * len(values)
+
+            def add(parent: int, part: Any, place: Any = None) -> None:
+                """Add a part to a gradient, in place where it is an array of ours: at a place, or where it says."""
+                sparse = isinstance(part, SparseObject)
+                if gradients[parent] is None and not sparse and place is None:
+                    gradients[parent] = part
+                    return
+                if not owned[parent]:
+                    kept = gradients[parent]
+                    gradients[parent] = np.zeros(np.shape(values[parent])) if kept is None else np.array(kept, float)
+                    owned[parent] = True
+                if sparse:
+                    gradients[parent] = part.mut_add(gradients[parent])
+                else:
+                    gradients[parent][... if place is None else place] += part
+
             gradients[self._output] = u
             for k in range(self._output, 0, -1):
-                g, step = gradients[k], self._steps[k - 1]
-                if g is None:
+                g, step, argnums = gradients[k], self._steps[k - 1], self._argnums[k - 1]
+                if g is None or not argnums:
                     continue
                 if self._sliced[k - 1]:
-                    parent = step.parents[0]
-                    if gradients[parent] is None:
-                        gradients[parent] = np.zeros(np.shape(values[parent]))
-                    elif not owned[parent]:
-                        gradients[parent] = np.array(gradients[parent], dtype=float)
-                    owned[parent] = True
-                    gradients[parent][calls[k - 1][1]] += g
-                else:
-                    for parent, part in zip(step.parents, self._parts(k, g, values[k], calls[k - 1]), strict=True):
-                        gradients[parent] = part if gradients[parent] is None else gradients[parent] + part
-                        owned[parent] = False
-                gradients[k] = None
+                    add(step.parents[0], g, calls[k - 1][1])
+                    continue
+                parents = [parent for n, parent in zip(step.argnums, step.parents, strict=True) if n in argnums]
+                for parent, part in zip(parents, self._parts(k, g, values[k], calls[k - 1]), strict=True):
+                    add(parent, part)
             found = gradients[0]
             return np.zeros(np.shape(x)) if found is None else np.asarray(found)
 
         return values[self._output], pull
 
-    def _parts(self, k: int, g: Any, value: Any, args: list[Any]) -> Iterable[Any]:
+    def _parts(self, k: int, g: Any, value: Any, args: tuple[Any, ...]) -> Iterable[Any]:
         """The derivatives of step k, one for each of its parents."""
-        step, rule = self._steps[k - 1], self._entrywise[k - 1]
-        if rule is not None and all(np.shape(args[n]) == np.shape(value) for n in step.argnums):
-            return [rule(g, args[0], args[1], n) for n in step.argnums]
-        return primitive_vjps[step.primitive](step.argnums, value, args, step.kwargs)(g)
+        step, rule, argnums = self._steps[k - 1], self._entrywise[k - 1], self._argnums[k - 1]
+        if rule is not None and all(np.shape(args[n]) == np.shape(value) for n in argnums):
+            return [rule(g, args[0], args[1], n) for n in argnums]
+        return primitive_vjps[step.primitive](argnums, value, args, step.kwargs)(g)
+
+
+def _differentiated(record: Record) -> list[tuple[int, ...]]:
+    """The arguments of every step through which a derivative passes: not through comparisons and the like."""
+    passes, found = [True], []
+    for step in record.steps[1:]:
+        constant = step.primitive in notrace_primitives[VJPNode]
+        pairs = () if constant else zip(step.argnums, step.parents, strict=True)
+        found.append(tuple(n for n, parent in pairs if passes[parent]))
+        passes.append(bool(found[-1]))
+    return found
 
 
 def _is_slice(step: Step) -> bool:

@@ -138,3 +138,16 @@ def test_traced_values_and_the_arrays_behind_them():
     autodiff.jacobian(f)(np.array([1.0, 2.0]))
     assert seen == [(True, np.ndarray, [1.0, 2.0])]
     assert not autodiff.is_traced(np.ones(2))
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_function_of_one_point_alone_is_given_that_point(order):
+    """Indices and branches that would mean something else for a batch of copies."""
+
+    def f(x):
+        return anp.array([x[0] ** 3 * x[1], x[1] ** 2]) if x[0] > x[1] else x
+
+    derivative = [autodiff.jacobian, autodiff.hessian, autodiff.third_derivative][order - 1]
+    batched = derivative(lambda x: anp.stack([x[..., 0] ** 3 * x[..., 1], x[..., 1] ** 2], -1))
+    x = np.array([2.0, 1.5])
+    assert np.allclose(derivative(f)(x), batched(x[None])[0], rtol=1e-13)

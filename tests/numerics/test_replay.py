@@ -52,7 +52,6 @@ def test_a_large_batch_is_replayed_in_parts(rng, monkeypatch):
     assert np.array_equal(parts, value) and np.array_equal(pull_parts(u), pull(u))
 
 
-def test_there_is_no_replay_without_a_record_or_a_derivative():
+def test_there_is_no_replay_of_one_point_nor_without_a_record():
     assert Replay.of(None) is None
-    rounded = record(lambda x: anp.fft.fftshift(x, axes=-1) + x, np.ones((2, 3)))[0]
-    assert rounded is None or Replay.of(rounded) is not None
+    assert Replay.of(record(lambda x: x**2, np.ones(3))[0]) is None
