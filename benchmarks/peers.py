@@ -21,7 +21,7 @@ def engines(build: Callable[..., Any], of: Callable[..., Any] = gf.Parametrizati
 
     Where `of` has no argument `engine`, the second way is reported as absent.
     """
-    there = "engine" in inspect.signature(of).parameters
+    there = bool({"engine", "options"} & set(inspect.signature(of).parameters))
     plain = {"engine": "autograd"} if there else {}
     absent = "" if there else f"absent: {of.__name__} takes no engine"
     return (

@@ -18,7 +18,9 @@ Mask = NDArray[np.bool_]
 Map = Callable[[Array], Array]
 #: points and one direction or one covector each, to values
 Bilinear = Callable[[Array, Array], Array]
+#: points, a covector and a direction each, to values
+Trilinear = Callable[[Array, Array, Array], Array]
 #: figures of an error, or of a result, by name
 Evidence = dict[str, Any]
 
-__all__ = ["Array", "ArrayLike", "Bilinear", "Evidence", "Index", "Map", "Mask"]
+__all__ = ["Array", "ArrayLike", "Bilinear", "Evidence", "Index", "Map", "Mask", "Trilinear"]

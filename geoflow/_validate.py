@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -73,9 +74,14 @@ def require_converged(defect: float, tol: float, what: str, remedy: str) -> None
         raise ConvergenceError(what, f"defect {defect:.1e}", f"at most {tol:.0e}", remedy, defect=defect)
 
 
+@cache
+def _parameters(kind: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(kind).parameters)
+
+
 def as_options(kind: Callable[..., T], given: Mapping[str, Any], what: str) -> T:
     """kind(**given) for a dataclass of options; `TypeError` in the name of the function that took an unknown one."""
-    allowed = list(inspect.signature(kind).parameters)
+    allowed = _parameters(kind)
     unknown = sorted(set(given) - set(allowed))
     if unknown:
         raise TypeError(f"{what}() got an unexpected keyword {unknown[0]!r}; the options are {', '.join(allowed)}")

@@ -1,17 +1,19 @@
-"""Gradient flow through a parametrization, by scipy's integrators."""
+"""Gradient flow through a parametrization, by scipy's integrators, or diffrax's where the kernel is compiled."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_options, as_times, require_type
+from geoflow.flows.compiled import compiled_trajectory, joint_map
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.integrate import Problem, Solver, SolverOptions
-from geoflow.potentials.regularized import with_regularizer
 from geoflow.results import Trajectory
 
 if TYPE_CHECKING:
@@ -54,23 +56,48 @@ def gradient_flow(
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, times, integrator = G.require_points(x0, "x0"), as_times(t), as_options(Solver, solver, "gradient_flow")
-    w0, x0, d, D = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0), G.codomain_dim, G.dim
-    pointwise = PointwiseLoss(loss, d)
+    # nothing but the integrator's own accuracy keeps a flow on a curved M: two more digits there
+    integrator = integrator.sharper(1.0 if G.is_euclidean else 1e-2)
+    w0, x0, pointwise = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0), PointwiseLoss(loss, G.codomain_dim)
     pointwise.require_scalar(w0[0], 0.0)
-    alpha, n, batch = as_schedule(schedule, regularizer is not None), len(w0), x0.shape[:-1]
-    fields = G if regularizer is None else with_regularizer(G, regularizer, G.unflatten(x0.reshape(-1, D)[0]))
+    alpha, batch = as_schedule(schedule, regularizer is not None), x0.shape[:-1]
+    fields = G if regularizer is None else joint_map(G, regularizer, x0.reshape(-1, G.dim)[:1])
+    start = np.concatenate([x0.reshape(len(w0), -1), np.zeros_like(w0)], axis=1)
+    flow, note = compiled_trajectory(fields.kernel, pointwise, start, times, (schedule, integrator))
+    if flow is None:
+        problem = _problem(fields, pointwise, start, alpha)
+
+        def states(y: Array) -> Array:
+            return y.reshape(*y.shape[:-1], *start.shape)
+
+        solution = integrator.integrate(problem, times)
+        x, mu = states(solution.y)[..., : G.dim], states(solution.y)[..., G.dim :]
+        flow = trajectory_of(solution, pointwise, lambda y: G.kernel.value(states(y)[..., : G.dim]), mu, x)
+    return _of_batch(flow, G, batch, note)
+
+
+def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, alpha: Callable[[float], float]) -> Problem:
+    """The flow of the states (x, mu), shape=[N, D + d], where the map may have an output more, the regularizer."""
+    n, D, d = len(start), G.dim, loss.dim
 
     def rhs(s: float, y: Array) -> Array:
-        value, pull = fields.kernel.linearized(y.reshape(n, D + d)[:, :D])
-        force = -pointwise.gradient(value[:, :d], s)
-        push = force if fields is G else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
+        value, pull = G.kernel.linearized(y.reshape(n, D + d)[:, :D])
+        force = -loss.gradient(value[:, :d], s)
+        push = force if G.codomain_dim == d else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
         return np.concatenate([pull(push), force], axis=1).ravel()
 
-    def states(y: Array) -> Array:
-        return y.reshape(*y.shape[:-1], *batch, D + d)
+    return Problem(rhs, start.ravel(), n)
 
-    y0 = np.concatenate([x0.reshape(n, D), np.zeros((n, d))], axis=1).ravel()
-    # nothing but the integrator's own accuracy keeps a flow on a curved M: two more digits there
-    solution = integrator.sharper(1.0 if G.is_euclidean else 1e-2).integrate(Problem(rhs, y0, n), times)
-    x, mu = states(solution.y)[..., :D], states(solution.y)[..., D:]
-    return trajectory_of(solution, pointwise, lambda y: G.kernel.value(states(y)[..., :D]), mu, G.unflatten(x))
+
+def _of_batch(flow: Trajectory, G: Parametrization, batch: tuple[int, ...], note: str) -> Trajectory:
+    """A flow of flat points, shape=[N, D], as one of the points of a batch; the note is on the compiled loop."""
+
+    def shaped(v: Array, axes: int = 1) -> Array:
+        return v.reshape(*v.shape[:axes], *batch, *v.shape[axes + 1 :])
+
+    assert flow.x is not None
+    return replace(
+        flow, w=shaped(flow.w), x=G.unflatten(shaped(flow.x)), mu=shaped(flow.mu), loss=shaped(flow.loss),
+        sol=lambda t: shaped(flow.sol(t), np.ndim(t)),
+        message=f"{flow.message}; not by the compiled loop: {note}" if note else flow.message,
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite, as_points
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
+from geoflow.numerics.engine import traceable, written_in_jax
 from geoflow.numerics.integrate import Solution
 from geoflow.results import Trajectory
 
@@ -103,19 +104,22 @@ class PointwiseLoss:
     def __init__(self, loss: Loss, dim: int):
         if not callable(loss):
             raise ArgumentError("loss", got=type(loss).__name__, wanted="a callable loss(w) or loss(w, t)")
-        self.loss, self.dim, self.time_dependent = loss, dim, _takes_time(loss)
+        linear = isinstance(loss, LinearModelLoss) and type(loss).gradient is LinearModelLoss.gradient
+        self.loss, self.dim, self.time_dependent = loss, dim, not linear and _takes_time(loss)
         own: Callable[..., ArrayLike] | None = getattr(loss, "gradient", None)
-        if isinstance(loss, LinearModelLoss) and type(loss).gradient is LinearModelLoss.gradient:
-            own = self._of_linear_model
-        self._value = _Batchwise(self._loss_at)
-        self._gradient = _Batchwise(_at_time(own) if own is not None else self._automatic)
+        self._value = _Batchwise(self.at)
+        #: (w, t) to the gradient, where the loss has one of its own
+        self.own_gradient = self._of_linear_model if linear else None if own is None else _at_time(own)
+        self._gradient = _Batchwise(self.own_gradient or self._automatic)
         if isinstance(loss, LinearModelLoss) and loss.dim != dim:
             raise ShapeError("loss", got=f"Z with {loss.dim} columns", wanted=f"{dim}, the dimension of w")
 
     def require_scalar(self, w: Array, t: float) -> None:
-        """Refuse a loss that is no finite scalar at the starting point w, shape=[d]."""
+        """Refuse a loss that is no finite scalar at the starting point w, shape=[d]; take one written in jax.numpy."""
+        if written_in_jax(lambda point: self.at(point, t), w):
+            self.loss = traceable(self.loss, 1, 0) if self.time_dependent else traceable(self.loss, 1)
         with np.errstate(all="ignore"):
-            value = self._loss_at(w, t)
+            value = self.at(w, t)
         if np.shape(value) != ():
             got, remedy = f"shape {np.shape(value)} at one point w of shape {w.shape}", "sum over the last axis"
             raise ShapeError("value of the loss", got, "a scalar", f"{remedy}, for example np.sum(..., axis=-1)")
@@ -130,14 +134,15 @@ class PointwiseLoss:
         """grad L_t(w), shape=[N, d]."""
         return self._gradient(w, t)
 
-    def _loss_at(self, w: Array, t: float) -> Array:
+    def at(self, w: Array, t: float) -> Array:
+        """The loss as the user gave it, at one point."""
         return self.loss(w, t) if self.time_dependent else self.loss(w)
 
     def _automatic(self, w: Array, t: float) -> Array:
-        value, pull = autodiff.value_and_vjp(lambda p: self._loss_at(p, t), w)
+        value, pull = autodiff.value_and_vjp(lambda p: self.at(p, t), w)
         return pull(np.ones(np.shape(value)))
 
-    def _of_linear_model(self, w: Array) -> Array:
+    def _of_linear_model(self, w: Array, t: float) -> Array:
         """As the loss's own `gradient`, its argument not checked at every step of an integrator."""
         return self.loss.link_gradient(w @ self.loss.Z.T) @ self.loss.Z  # type: ignore[attr-defined]
 

@@ -11,6 +11,7 @@ from geoflow._typing import Array
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.maps.kernel import MapKernel
+from geoflow.numerics.engine import not_installed
 
 
 def gradient_brackets(kernel: MapKernel, x: Array) -> Array:
@@ -41,6 +42,8 @@ def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, p
     except ShapeError:
         raise
     except Exception as error:
+        if isinstance(error, ImportError) and (error.name or "").startswith("jax"):
+            raise not_installed(error) from error
         raise ShapeError(
             f"{name} cannot be evaluated at points of shape {(len(points), *point_shape)}",
             got=f"{type(error).__name__}: {error}",

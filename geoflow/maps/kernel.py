@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
-from geoflow._typing import Array, Bilinear, Map, Mask
+from geoflow._typing import Array, Bilinear, Map, Mask, Trilinear
 from geoflow.maps.blocks import Blocks
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import in_slices, inverse_or_nan
@@ -32,6 +32,9 @@ class MapKernel(ABC):
 
     dim: int
     codomain_dim: int
+    #: what differentiates it, and why it is not the engine that was asked for
+    engine: str = "autograd"
+    engine_note: str = ""
     #: whether gradients are the Euclidean derivatives of G
     flat: bool = False
 
@@ -201,12 +204,22 @@ def solved_blocks(gram: Array, right: Array) -> Array:
 class FunctionKernel(MapKernel):
     """A map given by a function of flat points, differentiated automatically, on a manifold with its own metric.
 
-    `jacobian` is the closed form of the Euclidean derivative, shape=[..., D] to shape=[..., d, D], where there is one.
+    `jacobian` is the closed form of the Euclidean derivative, shape=[..., D] to shape=[..., d, D], where there is one,
+    and `hessian_product` that of (x, u, v) -> sum_i u_i hess G_i.v; with both the function is never traced.
     """
 
-    def __init__(self, function: Map, space: Manifold, codomain_dim: int, jacobian: Map | None = None):
+    def __init__(
+        self,
+        function: Map,
+        space: Manifold,
+        codomain_dim: int,
+        jacobian: Map | None = None,
+        hessian_product: Trilinear | None = None,
+    ):
         self.dim, self.codomain_dim, self._shape = int(np.prod(space.shape)), codomain_dim, tuple(space.shape)
-        self.function, self._closed_jacobian = function, jacobian
+        self.function, self._closed_jacobian, self._closed_product = function, jacobian, hessian_product
+        if jacobian is not None and hessian_product is not None:
+            self.function = autodiff.with_closed_forms(function, jacobian, hessian_product)
         self._gradient, self._membership = riemannian_gradient(space), membership(space)
         self.flat, self._asked = is_flat(space), 0
 
@@ -271,6 +284,9 @@ class FunctionKernel(MapKernel):
         return autodiff.jvp(self.function, x, v)[1]
 
     def derivative_of_pullback(self, x: Array, mu: Array, v: Array) -> Array:
+        if self._closed_product is not None and not any(autodiff.is_traced(a) for a in (x, mu, v)):
+            return self._derivatives_in_closed_form(x, mu, v)
+
         def pulled(y: Array) -> Array:
             e = autodiff.value_and_vjp(self.function, y)[1](mu)
             return self._gradient(e[..., None, :], y)[..., 0, :]
@@ -280,10 +296,19 @@ class FunctionKernel(MapKernel):
         return autodiff.jvp(pulled, x, v)[1]
 
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
+        if self._closed_product is not None and not (autodiff.is_traced(x) or autodiff.is_traced(directions)):
+            return self._derivatives_in_closed_form(*self._every_row(x, directions))
         df = autodiff.jacobian(self.function, self.codomain_dim)
         return autodiff.directional_jacobian(lambda y: self._gradient(df(y), y), x, directions)
 
     def derivative_of_cometric(self, x: Array, directions: Array) -> Array:
+        if self._closed_product is not None and not (autodiff.is_traced(x) or autodiff.is_traced(directions)):
+            rows, e = np.asarray(self.gradients(x), dtype=float), np.asarray(self.jacobian(x), dtype=float)
+            along = self.derivative_of_gradients(x, directions)
+            product = np.asarray(self._closed_product(*self._every_row(x, directions)), dtype=float)
+            C = np.einsum("...kiD,...jD->...kij", product, rows) + np.einsum("...iD,...kjD->...kij", e, along)
+            return (C + np.swapaxes(C, -1, -2)) / 2
+
         def cometric(y: Array) -> Array:
             e = autodiff.jacobian(self.function, self.codomain_dim)(y)
             return autodiff.einsum("...iD,...jD->...ij", e, self._gradient(e, y))
@@ -291,12 +316,35 @@ class FunctionKernel(MapKernel):
         C = autodiff.directional_jacobian(cometric, x, directions)
         return (C + np.swapaxes(C, -1, -2)) / 2
 
+    def _every_row(self, x: Array, directions: Array) -> tuple[Array, Array, Array]:
+        """Points, unit covectors and directions, shape=[..., m, d, .], for the rows of the derivatives along all."""
+        rows = (*np.shape(directions)[:-1], self.codomain_dim)
+        units = np.broadcast_to(np.eye(self.codomain_dim), (*rows, self.codomain_dim))
+        at, along = (np.broadcast_to(a, (*rows, self.dim)) for a in (x[..., None, None, :], directions[..., None, :]))
+        return at, units, along
+
+    def _derivatives_in_closed_form(self, x: Array, mu: Array, v: Array) -> Array:
+        """D(sum_i mu_i grad G_i)(x).v by the closed form, and by the metric's derivative where M is curved."""
+        assert self._closed_product is not None
+        product = np.asarray(self._closed_product(x, mu, v), dtype=float)
+        if self.flat:
+            return product
+        rows = np.asarray(self.jacobian(x), dtype=float)
+        e, product = np.einsum("...iD,...i->...D", rows, mu)[..., None, :], product[..., None, :]
+        along = autodiff.jvp(lambda y: self._gradient(e, y), np.array(x), v)[1]
+        return (self._gradient(product, x) + along)[..., 0, :]
+
     def field(self, i: int) -> tuple[Map, Bilinear | None]:
         def gradient(x: Array) -> Array:
             rows = autodiff.jacobian(lambda y: self.function(y)[..., i])(x)
             return self._gradient(rows[..., None, :], x)[..., 0, :]
 
         return gradient, None
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether M is open in a vector space, so that a flow may reach its boundary."""
+        return self._membership is not None
 
     @cached_property
     def blocks(self) -> Blocks:

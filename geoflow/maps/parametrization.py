@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from geomstats.geometry.base import ImmersedSet
 from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.manifold import Manifold
 
-from geoflow._typing import Array, ArrayLike, Map
+from geoflow._typing import Array, ArrayLike, Map, Trilinear
 from geoflow._validate import as_finite, as_points, describe
 from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
 from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
 from geoflow.maps.combined import AffineKernel
 from geoflow.maps.commuting import commuting_check, regular_check
+from geoflow.maps.compiled import CompiledKernel, compiled_kernel
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
 from geoflow.maps.leaf import Leaf, LeafKernel
+from geoflow.maps.probes import probe_closed_forms
 from geoflow.numerics import autodiff
+from geoflow.numerics.engine import refuse_jax, require_engine, written_in_jax
 from geoflow.results import Check
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points
@@ -47,17 +51,25 @@ class Parametrization:
     jacobian : callable, optional
         Closed form of the Euclidean derivative of `function`, shape=[..., d, D].
     name : str
+    hessian_product : callable, optional
+        Closed form of (x, u, v) to sum_i u_i hess G_i(x).v, u of shape=[..., d], to shape=[..., D]. With `jacobian` it
+        makes a map that nothing can differentiate, in plain numpy: no function is then traced.
+    engine : str
+        "autograd"; "jax", which records the map and compiles its kernel, and stays with autograd where it cannot be
+        recorded; "auto", autograd unless the map is written in jax.numpy. "jax" is an extra: pip install geoflow[jax].
 
     Attributes
     ----------
     kernel : MapKernel
         The map on flat points, unchecked: what integrators and solvers call.
+    engine, engine_note : str
+        What differentiates the map, and why it is not what was asked for.
 
     Raises
     ------
     ArgumentError, ShapeError
-        When the map mixes batch entries, its values do not have `codomain_dim` components, or the manifold's metric
-        cannot be differentiated.
+        When the map mixes batch entries, its values do not have `codomain_dim` components, a closed form is not its
+        derivative (`defect`), the manifold's metric cannot be differentiated, or jax is asked for and not installed.
 
     Reference
     ---------
@@ -67,19 +79,39 @@ class Parametrization:
     commuting_tol = COMMUTING_TOL
 
     def __init__(
-        self, function: Map, space: int | Manifold, codomain_dim: int, jacobian: Map | None = None, name: str = "G"
+        self,
+        function: Map,
+        space: int | Manifold,
+        codomain_dim: int,
+        jacobian: Map | None = None,
+        name: str = "G",
+        hessian_product: Trilinear | None = None,
+        engine: str = "auto",
     ):
         if not callable(function):
             raise ArgumentError("parametrization", got=type(function).__name__, wanted="a callable x -> G(x)")
         if isinstance(codomain_dim, bool) or not isinstance(codomain_dim, (int, np.integer)) or codomain_dim < 1:
             raise ArgumentError("codomain_dim", got=repr(codomain_dim), wanted="an integer, at least 1")
+        require_engine(engine)
         self._place(as_space(space), name)
-        closed = None if jacobian is None else self._flat_jacobian(jacobian)
-        self.kernel: MapKernel = FunctionKernel(self._flat_value(function), self.space, int(codomain_dim), closed)
-        self.codomain_dim = int(codomain_dim)
-        points = self.generic_points()
-        finite = points is not None and probe_values(self._evaluate, points, name, self.point_shape)
-        if points is not None and finite and not self.is_euclidean:
+        self.codomain_dim, points = int(codomain_dim), self.generic_points()
+        flat, (J, product) = self._flat_value(function), self._flat_forms(jacobian, hessian_product)
+        kernel = FunctionKernel(flat, self.space, self.codomain_dim, J, product)
+        self.kernel: MapKernel = kernel
+        if engine != "jax" and points is not None and written_in_jax(flat, points):
+            if engine == "autograd":
+                raise refuse_jax(name)
+            engine = "jax"
+        if engine == "jax":
+            found, note = compiled_kernel(flat, self.space, self.codomain_dim, points)
+            kernel.engine_note = note
+            self.kernel = found or kernel
+        if points is None or not probe_values(self._evaluate, points, name, self.point_shape):
+            return
+        if J is not None or product is not None:
+            native = isinstance(self.kernel, CompiledKernel)
+            probe_closed_forms(self.kernel.function if native else flat, J, product, self._tangent_at(points), name)
+        if not self.is_euclidean:
             probe_metric(self.kernel, self.space, points)
 
     @classmethod
@@ -137,6 +169,16 @@ class Parametrization:
         self.gradients(x)  # a typed error where they are not finite
         return self.unflatten(self._finite(gradient_brackets(self.kernel, self.flatten(x)), x, "brackets"))
 
+    @property
+    def engine(self) -> str:
+        """What differentiates the map, "autograd" or "jax"."""
+        return self.kernel.engine
+
+    @property
+    def engine_note(self) -> str:
+        """Why the engine is not the one that was asked for; empty where it is."""
+        return self.kernel.engine_note
+
     # maps from this one ---------------------------------------------------------------------------------------------
 
     def affine(self, A: ArrayLike, b: ArrayLike = 0.0) -> Parametrization:
@@ -168,7 +210,7 @@ class Parametrization:
             return self.kernel.value(self.flatten(isometry(y)))
 
         domain, name = self.space if space is None else space, f"{self.name} of an isometry"
-        return Parametrization(composed, domain, self.codomain_dim, name=name)
+        return Parametrization(composed, domain, self.codomain_dim, name=name, engine=self.engine)
 
     def leaf(self, x0: ArrayLike) -> Leaf:
         """The leaf through x0, to which w is lifted; regular and commuting are checked along every lift."""
@@ -273,10 +315,21 @@ class Parametrization:
         """A user's function of points, shape=[..., *point_shape] to shape=[..., d], as one of flat points."""
         return function if len(self.point_shape) == 1 else lambda x: function(self.unflatten(x))
 
-    def _flat_jacobian(self, jacobian: Map) -> Map:
-        """A user's Jacobian, shape=[..., *point_shape] to shape=[..., d, *point_shape], as one of flat points."""
-        value = self._flat_value(jacobian)
-        return value if len(self.point_shape) == 1 else lambda x: self.flatten(value(x))
+    def _flat_forms(self, J: Map | None, product: Trilinear | None) -> tuple[Map | None, Trilinear | None]:
+        """A user's closed forms, to shape=[..., d, *point_shape] and shape=[..., *point_shape], of flat points."""
+        if len(self.point_shape) == 1:
+            return J, product
+        raised = self.unflatten
+        return (
+            None if J is None else lambda x: self.flatten(J(raised(x))),
+            None if product is None else lambda x, u, v: self.flatten(product(raised(x), u, raised(v))),
+        )
+
+    def _tangent_at(self, x: Array) -> tuple[Array, Map]:
+        """Flat points, and the projection of flat vectors there to the tangent spaces."""
+        if self.is_euclidean or isinstance(self.space, ImmersedSet):
+            return x, lambda v: v
+        return x, lambda v: self.flatten(np.asarray(self.space.to_tangent(self.unflatten(v), self.unflatten(x))))
 
     def _as_points(self, x: ArrayLike, what: str = "point") -> Array:
         return as_points(x, self.point_shape, f"{what} of {self.name}")

@@ -19,7 +19,9 @@ from geoflow.metrics.geodesics import BatchedIVP, ShootingLog, geodesic_ends
 from geoflow.metrics.isometries import isometry
 from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
+from geoflow.numerics.engine import Compiled, einsum, solve
 from geoflow.numerics.integrate import STEPS, Steps, Stop, integrate_batch
+from geoflow.potentials.kernel import CompiledFormula
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.spaces.domains import ConvexDomain
 
@@ -75,6 +77,8 @@ class HessianMetric(RiemannianMetric):
 
     def christoffels(self, base_point: Any = None) -> Array:
         """Gamma^k_ij = H^{kl} T_lij / 2; the contravariant index k is first, shape=[..., d, d, d]."""
+        if (found := self._by_engine(_christoffels_at, base_point)) is not None:
+            return found
         return self._raise(self.potential.third_derivative(base_point), base_point) / 2
 
     def christoffels_first_kind(self, base_point: Any = None) -> Array:
@@ -85,8 +89,9 @@ class HessianMetric(RiemannianMetric):
 
     def riemann_tensor(self, base_point: Any = None) -> Array:
         """R_ijk^l with R(e_j, e_k) e_i = R_ijk^l e_l: geomstats' index order, l last; shape=[..., d, d, d, d]."""
-        T = self.potential.third_derivative(base_point)
-        S = self._raise(T, base_point)
+        if (found := self._by_engine(_riemann_at, base_point)) is not None:
+            return found
+        S = self._raise(self.potential.third_derivative(base_point), base_point)
         first = anp.einsum("...ljp,...pki->...ijkl", S, S)
         return (anp.einsum("...ijkl->...ikjl", first) - first) / 4
 
@@ -187,6 +192,19 @@ class HessianMetric(RiemannianMetric):
 
     # inside ---------------------------------------------------------------------------------------------------------
 
+    def _by_engine(self, tensor: Callable[[Any, Any], Any], base_point: Any) -> Array | None:
+        """A tensor made of H and T at one point, compiled; None where R is not, or where it is not finite."""
+        formula = self.potential.formula
+        if autodiff.is_traced(base_point) or not isinstance(formula, CompiledFormula):
+            return None
+        H, T = formula.points[2:]
+        if H is None or T is None:
+            return None
+        if tensor not in formula.remembered:  # a metric is made anew for every call of `R.metric`
+            formula.remembered[tensor] = Compiled(lambda w: tensor(H(w), T(w)), 1)
+        found: Array = formula.remembered[tensor](self.potential.domain.require(base_point, "base_point"))
+        return found if np.isfinite(found).all() else None
+
     def _raise(self, T: Any, base_point: Any) -> Array:
         """H^{kl} T_lij, k first."""
         d = self.potential.dim
@@ -254,6 +272,20 @@ class HessianMetric(RiemannianMetric):
             return -2 * at_a, -2 * at_b
 
         return autodiff.with_derivative(self.squared_dist, derivatives)
+
+
+def _raised_at(H: Any, T: Any) -> Any:
+    return solve(H, T.reshape(len(H), -1)).reshape(T.shape)
+
+
+def _christoffels_at(H: Any, T: Any) -> Any:
+    return _raised_at(H, T) / 2
+
+
+def _riemann_at(H: Any, T: Any) -> Any:
+    S = _raised_at(H, T)
+    first = einsum("ljp,pki->ijkl", S, S)
+    return (first.transpose(0, 2, 1, 3) - first) / 4
 
 
 def metric_of(R: LegendreFunction) -> HessianMetric:

@@ -16,7 +16,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.core import make_vjp as _make_vjp
 from autograd.differential_operators import make_jvp as _make_jvp
-from autograd.extend import defvjp, primitive
+from autograd.extend import JVPNode, VJPNode, defvjp, defvjp_argnum, primitive, register_notrace
 from autograd.tracer import Box
 
 from geoflow._typing import Array, ArrayLike, Map
@@ -155,6 +155,34 @@ def with_derivative(f: Callable[..., Array], derivatives: Callable[..., tuple[Ar
     return traced
 
 
+def with_pullback(f: Callable[..., Array], pull: Callable[..., Array]) -> Callable[..., Array]:
+    """f with its derivatives given as pullbacks, (argnum, value, arguments, u) to u^T df in that argument.
+
+    They are differentiated further where what they call can be.
+    """
+    traced = primitive(f)
+
+    def rule(argnum: int, value: Array, arguments: tuple[Array, ...], keywords: Any) -> Map:
+        return lambda u: pull(argnum, value, arguments, u)
+
+    defvjp_argnum(traced, rule)
+    return traced
+
+
+def with_closed_forms(f: Map, jacobian: Map, hessian_product: Callable[..., Array]) -> Map:
+    """f that is differentiated twice by closed forms, and further where these can be.
+
+    jacobian takes x of shape=[..., D] to shape=[..., d, D], hessian_product (x, u, v) to sum_i u_i hess f_i.v.
+    """
+
+    def twice(argnum: int, value: Array, arguments: tuple[Array, ...], v: Array) -> Array:
+        x, u = arguments
+        return hessian_product(x, u, v) if argnum == 0 else anp.einsum("...iD,...D->...i", jacobian(x), v)
+
+    pulled = with_pullback(lambda x, u: np.einsum("...iD,...i->...D", jacobian(x), u), twice)
+    return with_pullback(f, lambda argnum, value, arguments, u: pulled(arguments[0], u))
+
+
 @contextmanager
 def _seam() -> Iterator[None]:
     """Silence autograd on constant maps, whose derivative is zero, and say what a failure to trace means."""
@@ -171,6 +199,17 @@ def _seam() -> Iterator[None]:
                 wanted="a function of real arrays written with autograd.numpy",
                 remedy="use `import autograd.numpy as np` where it is defined, or give its derivative in closed form",
             ) from error
+
+
+def _largest(x: Array) -> Array:
+    """The largest entry on the last axis, which stays with one entry, as a constant: a shift that cancels."""
+    return np.max(x, axis=-1, keepdims=True)
+
+
+largest: Map = primitive(_largest)
+
+for _node in (VJPNode, JVPNode):
+    register_notrace(_node, largest)
 
 
 # of arrays that may be being differentiated

@@ -11,6 +11,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
+from autograd.extend import register_notrace
 from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Node, trace
 
@@ -156,6 +157,9 @@ class _Recorder(Node):
 
     def initialize_root(self, x: Array) -> None:
         self.value, self.call, self.parents, self.tape, self.place = x, (None, (), {}, ()), (), [self], 0
+
+
+register_notrace(_Recorder, anp.size)  # a number, as a shape is
 
 
 class _IndependentError(Exception):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from geoflow._typing import Array, Bilinear, Map, Mask
 from geoflow.errors import GeoflowError
-from geoflow.numerics import autodiff
+from geoflow.numerics import autodiff, engine
 from geoflow.numerics.batches import inverse_or_nan
+from geoflow.numerics.engine import Point
 from geoflow.spaces.domains import ConvexDomain
 
 
@@ -25,12 +26,61 @@ class Formula(Protocol):
 class ClosedFormula:
     """R by its value, and by closed forms of its three derivatives where they are given; the rest is automatic."""
 
+    engine, engine_note = "autograd", ""
+
     def __init__(self, potential: Map, closed: Sequence[Map | None]):
+        self.potential, self.closed = potential, tuple(closed)
         automatic = (autodiff.jacobian, autodiff.hessian, autodiff.third_derivative)
         self._levels = (potential, *(f or make(potential) for f, make in zip(closed, automatic, strict=True)))
 
     def derivative(self, order: int, w: Array) -> Array:
         return self._levels[order](w)
+
+
+class CompiledFormula(ClosedFormula):
+    """The same with what is automatic compiled, from R at one point in jax, unless it is being differentiated.
+
+    `potential` is R in autograd.
+    """
+
+    engine = "jax"
+
+    def __init__(self, point: Point, potential: Map, closed: Sequence[Map | None]):
+        super().__init__(potential, closed)
+        makers = (engine.jacobian, engine.hessian, engine.third_derivative)
+        #: R and its derivatives at one point in jax; None where there is a closed form, in numpy
+        self.points = (point, *(None if f else make(point) for f, make in zip(closed, makers, strict=True)))
+        self._compiled = [None if f is None else engine.Compiled(f, 1) for f in self.points]
+        #: what was compiled of R by whoever uses it
+        self.remembered: dict[Any, Any] = {}
+
+    def derivative(self, order: int, w: Array) -> Array:
+        fast = None if autodiff.is_traced(w) else self._compiled[order]
+        return super().derivative(order, w) if fast is None else fast(w)
+
+
+def with_engine(formula: ClosedFormula, domain: ConvexDomain, name: str) -> ClosedFormula:
+    """The formula by the engine of that name, or as it is with a note where jax cannot have it."""
+    potential = formula.potential
+    if name != "jax" and not engine.loaded():
+        return formula
+    inside = domain.interior_point()
+    if engine.written_in_jax(potential, inside):
+        if name == "autograd":
+            raise engine.refuse_jax("potential")
+        return CompiledFormula(potential, engine.traceable(potential, 1), formula.closed)
+    if name != "jax":
+        return formula
+    points = np.stack([inside, *np.reshape(domain.random_point(3, rng=0), (3, -1))])
+    point, formula.engine_note = engine.recorded_point(potential, points)
+    if point is None:
+        return formula
+    fast = CompiledFormula(point, potential, formula.closed)
+    for order in range(3):
+        if gap := engine.disagreement(fast.derivative(order, points), formula.derivative(order, points)):
+            formula.engine_note = f"the compiled derivative of order {order} differs from autograd's by {gap:.1e}"
+            return formula
+    return fast
 
 
 class LegendreKernel:

@@ -10,17 +10,18 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
-from geoflow._validate import as_finite, as_points, describe
+from geoflow._validate import as_finite, as_options, as_points, describe
 from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
+from geoflow.numerics.engine import EngineChoice, EngineOption
 from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
-from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel
+from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
 from geoflow.spaces.domains import ImplicitDomain, as_domain
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
     from geoflow.metrics.hessian import HessianMetric
 
@@ -39,9 +40,13 @@ class LegendreFunction:
     conjugate : LegendreFunction or callable, optional
         Closed form of Q = R*, mu of shape=[..., d] to shape=[...].
     name : str
+    engine : str
+        "autograd", "jax" or "auto", as for `Parametrization`: what is not given in closed form is compiled.
 
     Attributes
     ----------
+    engine, engine_note : str
+        What differentiates R, and why it is not what was asked for.
     kernel : LegendreKernel
         R and its derivatives, unchecked: what integrators and solvers call.
     formula : Formula
@@ -70,11 +75,13 @@ class LegendreFunction:
         third_derivative: Map | None = None,
         conjugate: LegendreFunction | Map | None = None,
         name: str = "R",
+        **options: Unpack[EngineOption],
     ):
         if not callable(potential):
             raise ArgumentError("potential", got=type(potential).__name__, wanted="a callable w -> R(w)")
+        chosen, region = as_options(EngineChoice, options, "LegendreFunction").engine, as_domain(domain)
         formula = ClosedFormula(potential, (gradient, hessian, third_derivative))
-        self._adopt(LegendreKernel(formula, as_domain(domain)), name, conjugate)
+        self._adopt(LegendreKernel(with_engine(formula, region, chosen), region), name, conjugate)
 
     @classmethod
     def from_kernel(cls, kernel: LegendreKernel, name: str = "R") -> LegendreFunction:
@@ -121,6 +128,16 @@ class LegendreFunction:
         """D_R(w, v) = R(w) - R(v) - <grad R(v), w - v>, shape=[...]."""
         w, v = self.domain.require(w, "w"), self.domain.require(v, "v")
         return self(w) - self(v) - np.einsum("...i,...i->...", self.gradient(v), w - v)
+
+    @property
+    def engine(self) -> str:
+        """What differentiates R, "autograd" or "jax"."""
+        return str(getattr(self.formula, "engine", "autograd"))
+
+    @property
+    def engine_note(self) -> str:
+        """Why the engine is not the one that was asked for; empty where it is."""
+        return str(getattr(self.formula, "engine_note", ""))
 
     @property
     def potential(self) -> Map:

@@ -33,7 +33,7 @@ def with_regularizer(G: Parametrization, h: Map, x0: Array) -> Parametrization:
     def both(x: Array) -> Array:
         return anp.concatenate([G.kernel.value(G.flatten(x)), h(x)[..., None]], axis=-1)
 
-    joint = Parametrization(both, G.space, G.codomain_dim + 1, name=f"({G.name}, h)")
+    joint = Parametrization(both, G.space, G.codomain_dim + 1, name=f"({G.name}, h)", engine=G.engine)
     joint.commuting_tol = G.commuting_tol
     return joint
 

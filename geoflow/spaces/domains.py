@@ -86,6 +86,11 @@ class WholeSpace(ConvexDomain):
     def slack(self, point: Any) -> Any:
         return anp.ones((*anp.shape(point)[:-1], 0))
 
+    def belongs(self, point: Any, atol: float = 0.0) -> Any:
+        """Where a point is finite, shape=[..., d] to shape=[...]."""
+        point = np.asarray(point, dtype=float)
+        return np.isfinite(point).all(axis=-1) & (point.shape[-1:] == (self.dim,))
+
     def interior_point(self) -> np.ndarray:
         return np.zeros(self.dim)
 

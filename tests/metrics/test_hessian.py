@@ -186,3 +186,40 @@ def test_geomstats_learning_runs_unchanged_on_a_hessian_manifold(rng):
     X = rng.uniform(0.5, 2.0, (6, 2))
     estimate = ExponentialBarycenter(entropy.translations).fit(X).estimate_
     assert np.allclose(estimate, np.exp(np.log(X).mean(axis=0)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["log_sum_exp", "gaussian_log_partition", "log_det_spd"])
+def test_compiled_tensors_are_those_of_numpy(name):
+    pytest.importorskip("jax")
+    R = gf.catalog.potentials[name]()
+    fast, plain = (gf.LegendreFunction(R.potential, R.domain, engine=engine).metric for engine in ("jax", "autograd"))
+    w = R.domain.random_point(5, rng=0)
+    for tensor in ("christoffels", "riemann_tensor"):
+        for at in (w, w[0]):
+            a, b = getattr(fast, tensor)(at), getattr(plain, tensor)(at)
+            assert a.shape == b.shape and np.abs(a - b).max() <= 1e-11 * np.abs(b).max()
+    with pytest.raises(gf.DomainError if name != "log_sum_exp" else gf.NotFiniteError):
+        fast.christoffels(np.full(R.dim, np.nan) if name == "log_sum_exp" else -R.domain.interior_point())
+
+
+def test_a_singular_metric_is_the_same_error_with_the_engine():
+    pytest.importorskip("jax")
+    metrics = [gf.LegendreFunction(lambda w: anp.sum(w**4, -1), 2, engine=e).metric for e in ("jax", "autograd")]
+    for metric in metrics:
+        with pytest.raises(np.linalg.LinAlgError):
+            metric.christoffels([0.0, 1.0])
+
+
+def test_tensors_are_compiled_once_for_all_metrics_of_a_potential():
+    jnp, traces = pytest.importorskip("jax").numpy, []
+
+    def potential(w):
+        traces.append(w.shape)
+        return jnp.sum(jnp.cosh(w), axis=-1)
+
+    R, w = gf.LegendreFunction(potential, 2), np.ones((4, 2))
+    for _ in range(2):
+        R.metric.christoffels(w), R.metric.riemann_tensor(w)
+    before = len(traces)
+    R.metric.christoffels(2 * w), R.metric.riemann_tensor(2 * w)
+    assert len(traces) == before

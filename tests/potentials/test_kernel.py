@@ -107,3 +107,69 @@ def test_one_bad_entry_leaves_its_neighbours_alone():
             both = f.kernel.gradient(np.array([[0.3, 0.2], bad]))
             assert np.allclose(both[0], f.gradient([0.3, 0.2]), rtol=1e-12) and np.isnan(both[1]).all()
             assert np.array_equal(f.kernel.inside(np.array([[0.3, 0.2], bad])), [True, False])
+
+
+# the jax engine ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["negative_entropy", "log_sum_exp", "log_det_spd", "gaussian_log_partition", "quartic"]
+)
+def test_compiled_derivatives_are_those_of_autograd(name, rng):
+    pytest.importorskip("jax")
+    R = gf.catalog.potentials[name]()
+    plain, fast = (gf.LegendreFunction(R.potential, R.domain, engine=engine) for engine in ("autograd", "jax"))
+    assert (plain.engine, fast.engine, fast.engine_note) == ("autograd", "jax", "")
+    w = R.domain.random_point(6, rng=rng)
+    for order in range(4):
+        a, b = fast.kernel.derivative(order, w), plain.kernel.derivative(order, w)
+        assert a.shape == b.shape and np.abs(a - b).max() <= 1e-12 * np.abs(b).max()
+        assert np.allclose(fast.kernel.derivative(order, w[0]), b[0], rtol=1e-12, atol=1e-13)
+    mu = plain.gradient(w)
+    assert np.allclose(fast.inverse_gradient(mu), w, rtol=1e-8, atol=1e-9)
+    assert np.allclose((2 * fast + fast).hessian(w), 3 * plain.hessian(w), rtol=1e-12)
+    a, b = fast.metric.christoffels(w), plain.metric.christoffels(w)
+    assert np.abs(a - b).max() <= 1e-11 * np.abs(b).max()
+
+
+def test_the_laws_of_potentials_hold_with_the_engine():
+    pytest.importorskip("jax")
+    R = gf.catalog.potentials["negative_entropy"](2)
+    fast, w = gf.LegendreFunction(R.potential, R.domain, engine="jax"), np.array([[0.5, 1.0], [1.5, 0.2]])
+    for law in (gf.laws.gradient_is_derivative, gf.laws.hessian_is_derivative, gf.laws.third_derivative_is_derivative):
+        defect, scale = law(fast, w)
+        assert defect <= 1e-12 * scale
+
+
+def test_closed_forms_stay_what_they_are_with_the_engine():
+    pytest.importorskip("jax")
+    seen = []
+
+    def gradient(w):
+        seen.append(w.shape)
+        return 4 * w**3
+
+    R = gf.LegendreFunction(lambda w: anp.sum(w**4, axis=-1), 2, gradient=gradient, engine="jax")
+    assert R.gradient([1.0, 2.0]).tolist() == [4.0, 32.0] and (2,) in seen and R.engine == "jax"
+    assert R.hessian([1.0, 2.0]).tolist() == [[12.0, 0.0], [0.0, 48.0]]
+
+
+def test_a_potential_written_in_jax_numpy_is_taken_as_it_is(rng):
+    jnp = pytest.importorskip("jax").numpy
+    R = gf.LegendreFunction(lambda w: jnp.log(1 + jnp.sum(jnp.exp(w), axis=-1)), 2)
+    S = gf.LegendreFunction(lambda w: anp.log(1 + anp.sum(anp.exp(w), axis=-1)), 2)
+    w = rng.standard_normal((4, 2))
+    assert (R.engine, S.engine) == ("jax", "autograd")
+    with pytest.raises(gf.ArgumentError, match=r"written in jax\.numpy"):
+        gf.LegendreFunction(lambda w: jnp.sum(w**2, axis=-1), 2, engine="autograd")
+    assert np.allclose(R.third_derivative(w), S.third_derivative(w), rtol=1e-11, atol=1e-13)
+    assert np.allclose(R.metric.dist(w[0], w[1]), S.metric.dist(w[0], w[1]), rtol=1e-9)
+    moved = R.compose_affine(np.array([[1.0, 0.5], [0.0, 2.0]]))  # differentiated through by autograd where it must be
+    assert np.allclose(moved.hessian(w), S.compose_affine(np.array([[1.0, 0.5], [0.0, 2.0]])).hessian(w), rtol=1e-12)
+
+
+def test_a_potential_that_cannot_be_recorded_has_a_note():
+    pytest.importorskip("jax")
+    R = gf.LegendreFunction(lambda w: anp.sum(w**2, axis=-1) if np.all(w > -9) else anp.sum(w**4, -1), 2, engine="jax")
+    assert R.engine == "autograd" and "truth of a value" in R.engine_note
+    assert R.hessian([1.0, 2.0]).tolist() == [[2.0, 0.0], [0.0, 2.0]]

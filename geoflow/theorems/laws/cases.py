@@ -61,7 +61,7 @@ class FalseKernel(MapKernel):
         return self.factors.get("value", 1.0) * self.part.value(x)
 
     def jacobian(self, x: Array) -> Array:
-        return self.part.jacobian(x)
+        return self.factors.get("jacobian", 1.0) * self.part.jacobian(x)
 
     def gradients(self, x: Array) -> Array:
         return self.factors.get("gradients", 1.0) * self.part.gradients(x)

@@ -1,0 +1,387 @@
+"""The jax engine: functions of one point, compiled for batches of float64. The only file that imports jax and diffrax.
+
+A function of one point is written in jax.numpy, or made by `replayed` from a record. Nothing here is imported before it
+is asked for: the base install has neither jax nor diffrax.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import SimpleNamespace
+from typing import Any, TypedDict
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, ArrayLike
+from geoflow.errors import ArgumentError
+from geoflow.numerics import autodiff
+from geoflow.numerics.integrate import BLOW_UP
+from geoflow.numerics.records import Record, record
+
+ENGINES = ("auto", "autograd", "jax")
+#: relative difference up to which compiled values and autograd's are the same
+AGREE = 1e-9
+
+
+class EngineOption(TypedDict, total=False):
+    """The keyword that chooses an engine, as functions with many others take it."""
+
+    engine: str
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine by name; `ArgumentError` where there is none of that name, or "jax" is not installed."""
+
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_engine(self.engine)
+
+
+#: arrays of jax at one point to an array, or to several
+Point = Callable[..., Any]
+
+
+def require_engine(engine: Any) -> None:
+    """Refuse a name that is no engine, and "jax" where the extra is not installed."""
+    if engine not in ENGINES:
+        raise ArgumentError("engine", got=repr(engine), wanted=f"one of {', '.join(map(repr, ENGINES))}")
+    if engine == "jax":
+        load()
+
+
+def load(name: str = "jax") -> Any:
+    """The module jax or diffrax, or what to do where it is not installed."""
+    try:
+        return __import__(name)
+    except ImportError as error:
+        raise not_installed(error) from error
+
+
+def not_installed(error: ImportError) -> ArgumentError:
+    """What a missing jax means."""
+    return ArgumentError('engine "jax"', str(error), "jax and diffrax", "install the extra: pip install geoflow[jax]")
+
+
+def is_jax_array(value: Any) -> bool:
+    """Whether a value comes from jax, told without importing it."""
+    return type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
+
+
+def written_in_jax(f: Callable[[Array], Any], x: Array) -> bool:
+    """Whether f computes with jax.numpy, seen at a point or a batch; it is not called where jax was never imported."""
+    if not loaded():
+        return False
+    try:
+        with _double():
+            return is_jax_array(f(np.asarray(x, dtype=float)))
+    except Exception:  # what is wrong with it is said where it is used
+        return False
+
+
+def refuse_jax(what: str) -> ArgumentError:
+    """What a function of jax.numpy means to autograd."""
+    return ArgumentError(what, 'a function written in jax.numpy, and engine="autograd"', 'engine="auto" or "jax"')
+
+
+def loaded() -> bool:
+    """Whether anything has imported jax: a function that uses it has."""
+    return "jax" in sys.modules
+
+
+def has_diffrax() -> bool:
+    """Whether flows can be compiled too."""
+    return importlib.util.find_spec("diffrax") is not None
+
+
+def _double() -> Any:
+    """float64, whatever the rest of the program has chosen."""
+    return load().enable_x64(True)
+
+
+# functions of one point ---------------------------------------------------------------------------------------------
+
+
+def jacobian(f: Point) -> Point:
+    """The derivative of f, index last, by whichever mode takes fewer passes."""
+    jax = load()
+
+    def df(x: Any) -> Any:
+        value = jax.eval_shape(f, x)
+        mode = jax.grad if value.shape == () else jax.jacfwd if value.size > x.size else jax.jacrev
+        return mode(f)(x)
+
+    return df
+
+
+def hessian(f: Point) -> Point:
+    """The second derivative of f, indices last."""
+    return load().jacfwd(jacobian(f))
+
+
+def third_derivative(f: Point) -> Point:
+    """The third derivative of f, indices last."""
+    return load().jacfwd(hessian(f))
+
+
+def pullback(f: Point, argnum: int = 0) -> Point:
+    """(*arguments, u) to u^T df, the derivative in one argument."""
+    jax = load()
+
+    def pull(*arguments: Any) -> Any:
+        *at, u = arguments
+        return jax.vjp(lambda x: f(*at[:argnum], x, *at[argnum + 1 :]), at[argnum])[1](u)[0]
+
+    return pull
+
+
+def pushforward(f: Point) -> Point:
+    """(x, v) to df(x).v; f may give several arrays."""
+    jax = load()
+    return lambda x, v: jax.jvp(f, (x,), (v,))[1]
+
+
+def over(f: Point, *axes: int | None) -> Point:
+    """f for several of the arguments whose axis is named, one a row."""
+    return load().vmap(f, axes)
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """numpy's, of jax arrays."""
+    return load().numpy.einsum(subscripts, *operands)
+
+
+def solve(matrix: Any, right: Any) -> Any:
+    """numpy's, of jax arrays; what is not finite where the matrix is singular."""
+    return load().numpy.linalg.solve(matrix, right)
+
+
+def concatenate(parts: Any) -> Any:
+    """Vectors of jax, end to end."""
+    return load().numpy.concatenate(parts)
+
+
+def recorded_point(function: Callable[[Array], Any], points: Array) -> tuple[Point | None, str]:
+    """A function in autograd.numpy as one of jax, recorded at the first of these points and compared at all of them."""
+    table()  # what scipy has is recorded once autograd knows it
+    found, note = record(function, points[0], points)
+    return (None, note) if found is None else replayed(found)
+
+
+def disagreement(compiled: Array, plain: Array) -> float:
+    """The largest relative difference where the plain values are finite; 0 where it is within `AGREE`."""
+    both = np.isfinite(plain)
+    gap = np.abs(np.where(both, compiled - plain, 0.0)).max() / (np.abs(np.where(both, plain, 0.0)).max() + 1e-300)
+    return 0.0 if gap <= AGREE else float(gap)
+
+
+def replayed(recorded: Record) -> tuple[Point | None, str]:
+    """A record of one point on jax arrays, and an empty note; or None and the primitives that jax does not have."""
+    functions = {step.primitive: getattr(step.primitive, "point", None) for step in recorded.steps}
+    known = {**table(), **{primitive: point for primitive, point in functions.items() if point is not None}}
+    if missing := recorded.missing(known):
+        return None, f"no function of jax is known for {', '.join(missing)}"
+    return lambda x: recorded.replay(x, known), ""
+
+
+@cache
+def table() -> Mapping[Any, Callable[..., Any]]:
+    """autograd's primitives to the functions of jax with the same name in the same place."""
+    import autograd.builtins
+    import autograd.core
+    import autograd.numpy.numpy_boxes
+    import autograd.numpy.numpy_vjps
+    import autograd.scipy.linalg
+    import autograd.scipy.special
+    import jax.scipy.linalg
+    import jax.scipy.special
+
+    own: Any = vars(anp)["numpy_wrapper"]
+    jnp, vectors = load().numpy, autograd.core.VSpace
+
+    def untake(x: Any, index: Any, space: Any) -> Any:
+        return jnp.zeros(space.shape, space.dtype).at[index].add(x)
+
+    def add(space: Any, x: Any, y: Any) -> Any:
+        return y if x is None else x + y
+
+    array = SimpleNamespace(
+        power=_power,
+        concatenate_args=lambda axis, *parts: jnp.concatenate(parts, axis),
+        array_from_args=lambda args, kwargs, *parts: jnp.array(parts, *args, **kwargs),
+        _array_from_scalar_or_array=lambda args, kwargs, x: jnp.array(x, *args, **kwargs),
+    )
+    places = [
+        (autograd.scipy.linalg, jax.scipy.linalg), (autograd.scipy.special, jax.scipy.special),
+        (anp.linalg, jnp.linalg), (anp, jnp), (own, jnp), (own, array),
+    ]  # fmt: skip
+    found = {
+        f: getattr(theirs, f.__name__)
+        for ours, theirs in places
+        for f in vars(ours).values()
+        if getattr(f, "_is_autograd_primitive", False) and hasattr(theirs, f.__name__)
+    }
+    return found | {
+        anp.numpy_boxes.ArrayBox.__getitem__: lambda x, index: x[index],
+        autodiff.largest: lambda x: jax.lax.stop_gradient(jnp.max(x, axis=-1, keepdims=True)),
+        autograd.builtins.container_take: lambda x, index: x[index],
+        autograd.numpy.numpy_vjps.untake: untake,
+        autograd.core.sparse_add: add, vectors.add: add, vectors.mut_add: add,
+        vectors.scalar_mul: lambda space, x, a: x * a,
+        vectors.covector: lambda space, x: x,
+    }  # fmt: skip
+
+
+def _power(x: Any, exponent: Any) -> Any:
+    """x^p, by multiplication where p is a whole number."""
+    if not is_jax_array(exponent) and np.ndim(exponent) == 0 and abs(exponent) <= 64 and exponent == int(exponent):
+        exponent = int(exponent)
+    return load().numpy.power(x, exponent)
+
+
+# batches ------------------------------------------------------------------------------------------------------------
+
+
+class Compiled:
+    """A function of one point, compiled: numpy arrays of any batch in, numpy arrays out.
+
+    The arguments have `ranks` axes at one point, and batches that broadcast. It is compiled once for a few sizes of
+    batch, of four an octave, up to which a batch is filled by its last point.
+    """
+
+    def __init__(self, point: Point, *ranks: int):
+        jax = load()
+        self._ranks, self._batched = ranks, jax.jit(jax.vmap(point))
+
+    def __call__(self, *arguments: ArrayLike) -> Any:
+        arrays = [np.asarray(a, dtype=float) for a in arguments]
+        batches = [a.shape[: a.ndim - rank] for a, rank in zip(arrays, self._ranks, strict=True)]
+        batch = batches[0] if batches.count(batches[0]) == len(batches) else np.broadcast_shapes(*batches)
+        points = [a.shape[a.ndim - rank :] for a, rank in zip(arrays, self._ranks, strict=True)]
+        n = int(np.prod(batch))
+        size = padded_size(n)
+        flat = [
+            a.reshape(n, *p) if a.shape == batch + p else np.broadcast_to(a, batch + p).reshape(n, *p)
+            for a, p in zip(arrays, points, strict=True)
+        ]
+        rows = [_padded(a, size) for a in flat]
+        with _double():
+            values = self._batched(*rows)
+            values = [np.array(v) for v in values] if (several := isinstance(values, tuple)) else [np.array(values)]
+        shaped = [v[:n].reshape(batch + v.shape[1:]) for v in values]
+        return tuple(shaped) if several else shaped[0]
+
+
+def padded_size(n: int) -> int:
+    """The next number with three leading binary digits: at most a quarter more."""
+    step = 1 << max(max(n, 1).bit_length() - 3, 0)
+    return -(-max(n, 1) // step) * step
+
+
+def _padded(rows: Array, size: int) -> Array:
+    if len(rows) == size:
+        return rows
+    fill = rows[-1:] if len(rows) else np.ones((1, *rows.shape[1:]))
+    return np.concatenate([rows, np.broadcast_to(fill, (size - len(rows), *rows.shape[1:]))])
+
+
+def traceable(point: Point, *ranks: int) -> Callable[..., Array]:
+    """A compiled function that autograd can differentiate, to any order: each derivative is compiled by jax.
+
+    Its attribute `point` is the function of one point, so that a record that calls it can be replayed.
+    """
+
+    @cache
+    def derivative(argnum: int, rank: int) -> Callable[..., Array]:
+        return traceable(pullback(point, argnum), *ranks, rank)
+
+    def pull(argnum: int, value: Array, arguments: tuple[Array, ...], u: Array) -> Array:
+        rank = anp.ndim(value) - max(anp.ndim(a) - r for a, r in zip(arguments, ranks, strict=True))
+        g, shape = derivative(argnum, rank)(*arguments, u), anp.shape(arguments[argnum])
+        extra = anp.ndim(g) - len(shape)
+        g = anp.sum(g, axis=tuple(range(extra))) if extra else g
+        ones = tuple(k for k, n in enumerate(shape) if n == 1 and anp.shape(g)[k] > 1)
+        return anp.sum(g, axis=ones, keepdims=True) if ones else g
+
+    function = autodiff.with_pullback(Compiled(point, *ranks), pull)
+    function.point = point  # type: ignore[attr-defined]
+    return function
+
+
+# flows --------------------------------------------------------------------------------------------------------------
+
+#: steps of one compiled loop, and numbers of the states of one, few enough for the stages of a step to stay in cache
+MAX_STEPS, BLOCK = 16384, 4096
+
+
+class CompiledFlow:
+    """y' = rhs(t, y, data) from time 0, compiled: diffrax's Dopri8 over output times, for a batch of starts.
+
+    At one point y has shape=[k], and `observe`, (t, y, data) to a tuple of arrays, is what is told of it at the output
+    times. `data` is a tuple of arrays that may change from call to call. On a CPU the batch is integrated in blocks,
+    each with one step size that meets the tolerances in every entry of the block.
+    """
+
+    def __init__(self, rhs: Point, observe: Point):
+        self._rhs, self._observe = rhs, observe
+        self._solve = load().jit(self._solve_blocks)
+
+    def __call__(
+        self, start: Array, times: Array, end: float, data: tuple[Array, ...], tolerances: tuple[float, float]
+    ) -> tuple[tuple[Array, ...], int, bool]:
+        """What is observed at increasing times and at `end`, shape=[n_times + 1, N, ...], evaluations, and success."""
+        jax, (N, k), n_times = load(), start.shape, len(times)
+        largest = 1 << max((BLOCK // k).bit_length() - 1, 0) if jax.default_backend() == "cpu" else N
+        size = padded_size(N) if largest >= N else largest
+        blocks = padded_size(-(-N // size))
+        at = np.concatenate([times, np.full(padded_size(n_times) - n_times if n_times else 0, end)])
+        rows = _padded(np.asarray(start, dtype=float), blocks * size).reshape(blocks, size, k)
+        with _double():
+            seen, steps, ended_well = self._solve(rows, at, float(end), tuple(data), tolerances)
+            values, steps, ended_well = [np.asarray(v) for v in seen], np.asarray(steps), np.asarray(ended_well)
+        told = tuple(_joined(v, n_times, N) for v in values)
+        return told, 13 * int(steps.sum()), bool(ended_well.all())
+
+    def _solve_blocks(self, rows: Any, times: Any, end: Any, data: Any, tolerances: Any) -> Any:
+        jax = load()
+        if len(rows) == 1:
+            return jax.tree.map(lambda v: v[None], self._solve_block(rows[0], times, end, data, tolerances))
+        return jax.lax.map(lambda y: self._solve_block(y, times, end, data, tolerances), rows)
+
+    def _solve_block(self, start: Any, times: Any, end: Any, data: Any, tolerances: Any) -> Any:
+        jax, diffrax = load(), load("diffrax")
+        jnp, (rtol, atol) = jax.numpy, tolerances
+
+        def worst(error: Any) -> Any:
+            norm = jnp.sqrt(jnp.max(jnp.mean(error**2, axis=-1)))
+            return jnp.where(jnp.isnan(norm), jnp.inf, norm)
+
+        # the end of the last step is saved as it is, and costs nothing
+        save = [diffrax.SubSaveAt(t1=True)] + ([diffrax.SubSaveAt(ts=times)] if len(times) else [])
+        found = diffrax.diffeqsolve(
+            diffrax.ODETerm(jax.vmap(self._rhs, (None, 0, None))), diffrax.Dopri8(), 0.0, end, None, start, data,
+            saveat=diffrax.SaveAt(subs=save), max_steps=MAX_STEPS, throw=False,
+            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=worst, dtmin=1e-15 * end),
+        )  # fmt: skip
+        at, states = jnp.append(times, end), jnp.concatenate(found.ys[::-1])
+        seen = jax.vmap(jax.vmap(self._observe, (None, 0, None)), (0, 0, None))(at, states, data)
+        bounded = jnp.all(jnp.abs(states) <= BLOW_UP * (1 + jnp.max(jnp.abs(start))))
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in jax.tree.leaves(seen)]))
+        return seen, found.stats["num_steps"], (found.result == diffrax.RESULTS.successful) & bounded & finite
+
+
+def _joined(blocks: Array, n_times: int, N: int) -> Array:
+    """[block, time, entry, ...], padded in all three, to [time, point, ...], the end last."""
+    size = blocks.shape[2]
+    joined = np.empty((n_times + 1, N, *blocks.shape[3:]))
+    for b, start in enumerate(range(0, N, size)):
+        many = min(size, N - start)
+        joined[:-1, start : start + many] = blocks[b, :n_times, :many]
+        joined[-1, start : start + many] = blocks[b, -1, :many]
+    return joined
