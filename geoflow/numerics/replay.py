@@ -12,12 +12,25 @@ from autograd.tracer import notrace_primitives
 from geoflow._typing import Array
 from geoflow.numerics.records import Record, Step
 
+
+def power(x: Any, p: Any) -> Any:
+    """x^p, for a small integer p >= 0 by products: numpy's power of an array is many times slower from p = 3 on."""
+    if not (isinstance(p, (int, np.integer)) and 0 <= p <= 16):
+        return x**p
+    result = None
+    while p:
+        if p & 1:
+            result = x if result is None else result * x
+        x, p = (x * x if p > 1 else x), p >> 1
+    return 0.0 * x + 1.0 if result is None else result
+
+
 #: derivatives g d(value)/d(argument k) of primitives between arrays of one shape, (g, a, b, k) to that of argument k
 ENTRYWISE: dict[str, Callable[[Any, Any, Any, int], Any]] = {
     "add": lambda g, a, b, k: g,
     "subtract": lambda g, a, b, k: g if k == 0 else -g,
     "multiply": lambda g, a, b, k: g * (b if k == 0 else a),
-    "power": lambda g, a, p, k: g * (p * (a if p == 2 else a ** (p - 1))),
+    "power": lambda g, a, p, k: g * (p * power(a, p - 1)),
 }
 #: entries of x that are replayed at once
 IN_CACHE = 2**14
@@ -34,7 +47,9 @@ class Replay:
     def __init__(self, record: Record):
         self._steps, self._output = record.steps[1:], record.output
         self._argnums = _differentiated(record)
-        self._raw = [getattr(step.primitive, "fun", step.primitive) for step in self._steps]
+        self._raw = [
+            power if _is_power(step) else getattr(step.primitive, "fun", step.primitive) for step in self._steps
+        ]
         self._sliced = [_is_slice(step) for step in self._steps]
         self._entrywise = [_entrywise_rule(step) for step in self._steps]
 
@@ -143,8 +158,12 @@ def _is_slice(step: Step) -> bool:
 
 def _entrywise_rule(step: Step) -> Callable[[Any, Any, Any, int], Any] | None:
     """Our own rule of a step, of powers for exponents that are numbers other than 0."""
-    if step.name == "power":
-        numbers = (int, float, np.integer, np.floating)
-        if step.argnums != (0,) or not isinstance(step.args[1], numbers) or step.args[1] == 0:
-            return None
+    if step.name == "power" and not (_is_power(step) and step.args[1] != 0):
+        return None
     return ENTRYWISE.get(step.name)
+
+
+def _is_power(step: Step) -> bool:
+    """Whether a step is x^p for a number p."""
+    numbers = (int, float, np.integer, np.floating)
+    return step.name == "power" and step.argnums == (0,) and isinstance(step.args[1], numbers)

@@ -70,9 +70,10 @@ def _independent_rows(Z: Array, y: Array) -> tuple[Array, Array]:
 
 def _require_feasible(R: LegendreFunction, A: Array, b: Array) -> None:
     """A polyhedral domain that {Aw = b} does not meet is found by a linear program."""
-    halfspaces, bound = getattr(R.domain, "A", None), getattr(R.domain, "b", None)
-    if halfspaces is None or bound is None or len(bound) == 0:
+    bound = getattr(R.domain, "b", None)
+    if bound is None or len(bound) == 0:
         return
+    halfspaces = R.domain.A
     from scipy.optimize import linprog
 
     # widest margin of the half-spaces over the constraint set, capped so that unbounded sets have an answer

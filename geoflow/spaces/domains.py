@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import autograd.numpy as anp
@@ -140,8 +141,15 @@ class Box(ConvexDomain):
             raise ArgumentError("bounds of a box", got=got, wanted="vectors, lower < upper in every coordinate")
         super().__init__(len(self.lower))
         self._below, self._above = np.flatnonzero(self.lower > -np.inf), np.flatnonzero(self.upper < np.inf)
-        self.A = np.concatenate([-np.eye(self.dim)[self._below], np.eye(self.dim)[self._above]])
         self.b = np.concatenate([-self.lower[self._below], self.upper[self._above]])
+
+    @cached_property
+    def A(self) -> np.ndarray:
+        """The half-spaces A w < b of the finite bounds, shape=[m, d]."""
+        out = np.zeros((len(self.b), self.dim))
+        out[np.arange(len(self._below)), self._below] = -1.0
+        out[len(self._below) + np.arange(len(self._above)), self._above] = 1.0
+        return out
 
     def slack(self, point: Any) -> Any:
         lower, upper = self._below, self._above
