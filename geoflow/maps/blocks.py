@@ -87,6 +87,7 @@ class Blocks:
             return np.abs(x[..., order]).max(axis=-2)
         return self._reduced(np.maximum, np.abs(x[..., order]))
 
+    @cached_property
     def padding(self) -> Mask:
         """Which places of `split` belong to no output, shape=[count, width]."""
         empty = np.ones((self.count, self.width), dtype=bool)

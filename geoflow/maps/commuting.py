@@ -239,8 +239,8 @@ def _singular_ends(kernel: MapKernel, x: Array, name: str) -> tuple[Array, ...]:
             norms = np.sqrt(blocks.sums(rows[:, 0] ** 2))
             return norms, norms
         values = np.linalg.svd(blocks.matrices(rows), compute_uv=False)
-        last = np.minimum((~blocks.padding()).sum(axis=1), values.shape[-1]) - 1
-        short = blocks.sizes < (~blocks.padding()).sum(axis=1)  # more outputs than inputs
+        last = np.minimum((~blocks.padding).sum(axis=1), values.shape[-1]) - 1
+        short = blocks.sizes < (~blocks.padding).sum(axis=1)  # more outputs than inputs
         return np.where(short, 0.0, np.take_along_axis(values, last[None, :, None], axis=-1)[..., 0]), values[..., 0]
 
     return in_slices(of_slice, max(blocks.width, 2) * kernel.dim, x)

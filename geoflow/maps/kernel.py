@@ -125,8 +125,9 @@ class MapKernel(ABC):
         pull, batch = self.linearized(x)[1], (len(x), self.codomain_dim)
         rows = np.stack([pull(np.broadcast_to(unit, batch)) for unit in blocks.units()], axis=1)
         C = blocks.products(rows, rows)
-        block, k = np.nonzero(blocks.padding())
-        C[:, block, k, k] = 1.0
+        if blocks.width > 1:
+            block, k = np.nonzero(blocks.padding)
+            C[:, block, k, k] = 1.0
         return rows, C
 
     def horizontal_lift(self, x: Array, dw: Array) -> tuple[Array, Array]:

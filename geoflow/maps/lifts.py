@@ -34,7 +34,7 @@ class LogLike(NamedTuple):
 
     def rate(self, x: Array, dx: Array) -> Array:
         """y' from x'."""
-        return dx / np.hypot(x, self.width)
+        return dx / np.sqrt(x * x + self.width * self.width)
 
 
 def log_like(kernel: MapKernel, x: Array, growth: Array) -> LogLike | None:

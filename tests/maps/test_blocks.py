@@ -33,7 +33,7 @@ def test_what_blocks_say(G):
     assert blocks.split(w).tolist() == [[1, 2], [3, 4], [5, 0]] and blocks.join(blocks.split(w)).tolist() == w.tolist()
     assert blocks.sums(x).tolist() == [6, 9, 13] and blocks.largest(-x).tolist() == [3, 5, 7]
     assert blocks.at_inputs(np.array([1.0, 2, 3])).tolist() == [1, 1, 1, 2, 2, 3, 3, 0]
-    assert blocks.padding().tolist() == [[False, False], [False, False], [False, True]]
+    assert blocks.padding.tolist() == [[False, False], [False, False], [False, True]]
     constant = Blocks(np.array([0, 5]), np.array([5, 5]))  # no input at all in the first
     assert constant.sums(np.array([2.0, 3.0])).tolist() == [0, 5]
 
