@@ -50,8 +50,8 @@ def mirror_flow(
         As for `gradient_flow`.
     coordinates : str
         "w": w' = -H(w)^{-1} grad L. "mu": mu' = -grad L(grad Q(mu)). "nu": for L(w) = l(Zw), mu = mu0 - Z^T nu with
-        nu' = grad l(Z grad Q(mu)), n unknowns. "auto": "mu" where grad Q is known in closed form or R is induced by a
-        map, "nu" where moreover n < d and R is induced or d is large, else "w".
+        nu' = grad l(Z grad Q(mu)), n unknowns. "auto": "nu" where n < d and R is induced by a map, or d is large; "mu"
+        where grad Q is known in closed form; else "w".
     schedule : callable or float, optional
         t to alpha(t) for a family R_a; 1 by default.
     rtol, atol, method : optional
@@ -84,12 +84,12 @@ def mirror_flow(
 
 
 def _best_coordinates(R: LegendreFunction, loss: PointwiseLoss, n: int) -> str:
-    """mu where grad Q is known or flows to it, nu where that leaves fewer unknowns of many, else w."""
+    """mu where grad Q is known, nu where that leaves fewer unknowns of an induced R or of many, else w."""
     induced = isinstance(R, InducedLegendreFunction)
-    if not (R.has_closed_conjugate or induced):
-        return "w"
     few = isinstance(loss.loss, LinearModelLoss) and len(loss.loss.Z) < R.dim
-    return "nu" if few and (induced or n * R.dim > LARGEST_IMPLICIT) else "mu"
+    if few and (induced or (R.has_closed_conjugate and n * R.dim > LARGEST_IMPLICIT)):
+        return "nu"
+    return "mu" if R.has_closed_conjugate else "w"
 
 
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:

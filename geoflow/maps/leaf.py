@@ -16,7 +16,7 @@ from geoflow.numerics.batches import in_slices, inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, Stop, integrate_batch
 
 LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
-#: of a lift of blocks of one output, whose errors of mu are two digits smaller
+#: of a lift of blocks of one output in logarithmic coordinates, whose errors of mu are two digits smaller
 SEGMENT_RTOL = 1e-10
 
 
@@ -113,9 +113,9 @@ class Leaf:
 
         return follow
 
-    def mover(self, n: int) -> LeafMover:
-        """n points of the leaf that move with their dual coordinates, from x0."""
-        return LeafMover(self, n)
+    def mover(self, w: Array) -> LeafMover:
+        """The points over w, shape=[N, d], to be moved with their dual coordinates."""
+        return LeafMover(self.kernel, self.start, self.lift(w))
 
     # one solve ------------------------------------------------------------------------------------------------------
 
@@ -215,11 +215,10 @@ class Leaf:
 class LeafMover:
     """Points psi(x0; mu) of a leaf, moved by joint flows from where they are, or from x0 where that is nearer."""
 
-    def __init__(self, leaf: Leaf, n: int):
-        self._kernel = leaf.kernel
-        self._start: Array = np.tile(leaf.start, (n, 1))
-        self.x: Array = self._start
-        self.mu: Array = np.zeros((n, leaf.kernel.codomain_dim))
+    def __init__(self, kernel: MapKernel, start: Array, points: LeafPoints):
+        self._kernel = kernel
+        self._start: Array = np.broadcast_to(start, points.x.shape)
+        self.x, self.mu = points.x, points.mu
 
     def move(self, mu: Array) -> Array:
         """psi(x0; mu), shape=[N, d] to [N, D]; NaN, and nothing moves, where a flow ends before."""
@@ -273,7 +272,7 @@ class Segment:
         x = self.start
         y = np.concatenate([x if chart is None else chart.of(x), np.zeros((len(x), d + 1))], axis=1)
         simple = kernel.grows_alone
-        rtol = SEGMENT_RTOL if simple else FLOW_RTOL
+        rtol = FLOW_RTOL if chart is None else SEGMENT_RTOL
         atol = rtol * self._sizes(rate(0.0, y)) if simple else FLOW_ATOL
         visited = [x]
 

@@ -108,7 +108,7 @@ class InducedLegendreFunction(LegendreFunction):
         return self.parametrization(joint_flow(self.parametrization, self.x0, mu))
 
     def moving_points(self, mu: Array, w: Array) -> MovingPoints:
-        return MovingLeafPoints(self.leaf, mu)
+        return MovingLeafPoints(self.leaf, w)
 
     def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
         """D_R(w, v), by one lift of each."""

@@ -110,9 +110,8 @@ class MovingLeafPoints:
 
     patience = 100
 
-    def __init__(self, leaf: Leaf, mu: Array):
-        self._kernel, self._mover = leaf.kernel, leaf.mover(len(mu))
-        self.move(mu)
+    def __init__(self, leaf: Leaf, w: Array):
+        self._kernel, self._mover = leaf.kernel, leaf.mover(w)
 
     def move(self, mu: Array) -> Array:
         return self._kernel.value(self._mover.move(mu))
