@@ -10,7 +10,7 @@ from geoflow._typing import Array, Index
 from geoflow.errors import NotCommutingError, NotRegularError
 from geoflow.maps.brackets import require_finite
 from geoflow.maps.kernel import MapKernel
-from geoflow.numerics.batches import in_slices
+from geoflow.numerics.batches import SLICE, in_slices
 from geoflow.results import Check
 
 #: outputs of one block up to which all pairs are formed, and random combinations of the pairs beyond
@@ -29,6 +29,10 @@ class Worst(NamedTuple):
     pair: tuple[int, int]
     size: float
 
+    def moved(self, points: int) -> Worst:
+        """The same of a batch with so many points before."""
+        return Worst(self.defect, self.scale, self.point + points, self.pair, self.size)
+
 
 def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_shape: tuple[int, ...]) -> Check:
     """[grad G_i, grad G_j] = 0 at flat points of shape=[N, D], relative to the largest D(grad G_j).grad G_i there.
@@ -38,9 +42,12 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
     see `searched_pair`.
     """
     if kernel.blocks.width > ALL_PAIRS:
-        worst = searched_pair(kernel, x, name)
+        search = searched_pair
     else:
-        worst = _all_pairs(kernel, x, name) if kernel.blocks.single else _pairs_of_blocks(kernel, x, name)
+        search = _all_pairs if kernel.blocks.single else _pairs_of_blocks
+    step = max(1, SLICE // (4 * kernel.dim))
+    parts = [search(kernel, x[k : k + step], name).moved(k) for k in range(0, len(x), step)]
+    worst = max(parts, key=lambda part: part.defect)
     i, j = worst.pair
     return Check(
         name=f"commuting of {name}",

@@ -60,6 +60,17 @@ def test_rank_is_judged_block_by_block_in_the_scale_of_its_rows():
     assert not check and check.evidence["singular_ratio"] < 1e-15
 
 
+def test_a_large_batch_is_checked_in_parts_and_the_witness_is_found_in_the_whole(rng, monkeypatch):
+    x = rng.uniform(0.5, 1.5, (20, 4))
+    x[13, 0] = 9.0
+    G = gf.Parametrization(lambda x: anp.stack([x[..., 0] ** 2, x[..., 1] + 1e-3 * x[..., 0] ** 4], -1), 4, 2)
+    whole = G.check_commuting(x)
+    monkeypatch.setattr(commuting, "SLICE", 48)
+    parts = G.check_commuting(x)
+    assert parts.defect == whole.defect and np.array_equal(parts.witness, whole.witness)
+    assert np.array_equal(whole.witness, x[13]) and parts.n_points == 20
+
+
 def planted(d, first, second, size):
     """u^2 - v^2 with size u_first u_second added to the output `first`: that pair alone does not commute."""
 
