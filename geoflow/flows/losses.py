@@ -110,7 +110,7 @@ class PointwiseLoss:
         self._value = _Batchwise(self.at)
         #: (w, t) to the gradient, where the loss has one of its own
         self.own_gradient = self._of_linear_model if linear else None if own is None else _at_time(own)
-        self._gradient = _Batchwise(self.own_gradient or self._automatic)
+        self._gradient = _Batchwise(self.own_gradient or self._automatic, self.at)
         if isinstance(loss, LinearModelLoss) and loss.dim != dim:
             raise ShapeError("loss", got=f"Z with {loss.dim} columns", wanted=f"{dim}, the dimension of w")
 
@@ -148,31 +148,38 @@ class PointwiseLoss:
 
 
 class _Batchwise:
-    """A function of (w, t) at points of shape=[N, d], in one call where batches are seen to give what points give."""
+    """A function of (w, t) at points of shape=[N, d], in one call where batches are seen to give what points give.
 
-    def __init__(self, function: Callable[[Array, float], Any]):
-        self._function = function
+    The `others` have to do so as well: a gradient that is constant near a point tells little, and the value much.
+    """
+
+    def __init__(self, function: Callable[[Array, float], Any], *others: Callable[[Array, float], Any]):
+        self._function, self._tested = function, (function, *others)
         self._whole: bool | None = None
 
     def __call__(self, w: Array, t: float) -> Array:
         if len(w) > 1 and self._whole is None:
-            self._whole = self._treats_points_alone(w[0], t)
+            self._whole = all(_treats_points_alone(function, w[0], t) for function in self._tested)
         if len(w) > 1 and self._whole:
             return np.asarray(self._function(w, t), dtype=float)
         return np.stack([np.asarray(self._function(point, t), dtype=float) for point in w])
 
-    def _treats_points_alone(self, w: Array, t: float) -> bool:
-        """Tried on points of our own, as a flow's may all be equal, in a number that no other axis has."""
-        n = len(w) + 2 if len(w) < 8 else 3
-        points = w + 0.1 * (np.abs(w).max() + 1e-3) * np.random.default_rng(0).standard_normal((n, len(w)))
+
+def _treats_points_alone(function: Callable[[Array, float], Any], w: Array, t: float) -> bool:
+    """Tried near w and far, as a flow's points may all be equal, in numbers of points that no other axis has."""
+    n, rng, size = (len(w) + 2 if len(w) < 8 else 3), np.random.default_rng(0), np.abs(w).max() + 1e-3
+    for centre, spread in ((w, 0.1 * size), (0 * w, size), (-w, 0.1 * size), (0 * w, 10 * size)):
+        points = centre + spread * rng.standard_normal((n, len(w)))
         try:
             with np.errstate(all="ignore"):
-                alone = np.stack([np.asarray(self._function(point, t), dtype=float) for point in points])
-                together = np.asarray(self._function(points, t), dtype=float)
+                alone = np.stack([np.asarray(function(point, t), dtype=float) for point in points])
+                together = np.asarray(function(points, t), dtype=float)
         except Exception:
             return False
-        near = 1e-14 * np.abs(alone).max()
-        return together.shape == alone.shape and np.allclose(together, alone, rtol=1e-12, atol=near)
+        near = 1e-14 * np.nanmax(np.abs(alone), initial=0.0)
+        if together.shape != alone.shape or not np.allclose(together, alone, 1e-12, near, equal_nan=True):
+            return False
+    return True
 
 
 def _at_time(own: Callable[..., ArrayLike]) -> Callable[[Array, float], ArrayLike]:

@@ -95,7 +95,11 @@ def _best_coordinates(R: LegendreFunction, loss: PointwiseLoss, n: int) -> str:
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
     """The trajectory, its end compared with grad R at its w: where moves do not compose, mu does not give w."""
     if found.success:
-        gap = np.abs(R.gradient(found.w[-1]) - found.mu[-1]).max() / (np.abs(found.mu[-1]).max() + 1e-300)
+        try:
+            mu = R.gradient(found.w[-1])
+        except GeoflowError as error:  # the flow ends close to the boundary
+            return replace(found, message=f"{found.message} ({error.what} at the last point)")
+        gap = np.abs(mu - found.mu[-1]).max() / (np.abs(found.mu[-1]).max() + 1e-300)
         if not gap <= PATH_TOL:
             message = (
                 f"grad R at the last w differs from the last mu by {gap:.1e} relative, where {PATH_TOL:.0e} is asked"

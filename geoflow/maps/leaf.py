@@ -16,8 +16,8 @@ from geoflow.numerics.batches import in_slices, inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, Stop, integrate_batch
 
 LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
-#: of a lift of blocks of one output in logarithmic coordinates, whose errors of mu are two digits smaller
-SEGMENT_RTOL = 1e-10
+#: of a lift of blocks of one output in logarithmic coordinates, whose errors of mu are a digit smaller
+SEGMENT_RTOL = 1e-11
 
 
 class LeafPoints(NamedTuple):
@@ -151,15 +151,17 @@ class Leaf:
     def _corrected(self, w: Array, found: LeafPoints) -> LeafPoints:
         """One Newton step, along the leaf, for what G(x) misses of w; the error left is the square of its size."""
         kernel, blocks = self.kernel, self.kernel.blocks
+        # what x resolves of w is |grad G_i| |x| times rounding: less than that is not missed, and mends nothing
+        squared = blocks.sums(kernel.block_rows(found.x)[0][:, 0] ** 2)[:, blocks.of_output]
+        reach = np.sqrt(squared) * blocks.largest(found.x)[:, blocks.of_output]
+        resolution = 8 * np.finfo(float).eps * (np.abs(w) + reach)
         missing = w - kernel.value(found.x)
+        missing = np.where(np.abs(missing) <= resolution, 0.0, missing)
         dx, dmu = kernel.horizontal_lift(found.x, missing)
         x, mu = found.x + dx, found.mu + dmu
-        # what x resolves of w is |grad G_i| |x| times rounding
-        squared = blocks.sums(kernel.block_rows(x)[0][:, 0] ** 2)[:, blocks.of_output]
-        reach = np.sqrt(squared) * blocks.largest(x)[:, blocks.of_output]
-        scale = np.abs(w) + np.abs(w - self.w0) + 1e-5 * reach + 1e-300
-        defect = (np.abs(w - kernel.value(x)) / scale).max(initial=0.0)
-        moved = (np.abs(dmu) / (np.abs(mu) + 1e-9 * reach / squared + 1e-300)).max(initial=0.0)
+        left = np.maximum(np.abs(w - kernel.value(x)) - resolution, 0.0)
+        defect = (left / (np.abs(w) + np.abs(w - self.w0) + 1e-300)).max(initial=0.0)
+        moved = (np.abs(dmu) / (np.abs(mu) + resolution / squared + 1e-300)).max(initial=0.0)
         if not max(defect, moved**2) <= LIFT_TOL:  # towards a boundary w resolves mu ill, and mu resolves w well
             return self._polish(w, mu)
         return LeafPoints(x, mu, found.Q + np.einsum("ni,ni->n", w, dmu))
@@ -312,6 +314,7 @@ class Segment:
         size = blocks.at_inputs(blocks.largest(self.start))
         if self.chart is not None:
             size = np.minimum(size / self.chart.width, 1.0)
+        size = np.where(size > 0, size, 1e2 * np.abs(rate[:, :D]))  # what starts at 0, and where it goes
         dmu = np.abs(rate[:, D:-1])
         dR = np.einsum("ni,ni->n", dmu, np.abs(self.way))[:, None]
         return np.maximum(np.concatenate([1e-4 * size, 1e-2 * dmu, 1e-2 * dR], axis=1), 1e-290)

@@ -49,7 +49,7 @@ def log_like(kernel: MapKernel, x: Array, growth: Array) -> LogLike | None:
     size = np.abs(x)
     others = blocks.at_inputs(blocks.largest(x))
     size = np.where(size > 0, LINEAR_BELOW * size, np.where(others > 0, others, 1.0))
-    return LogLike(np.where(blocks.at_inputs(large.astype(float)) > 0, size, 100 * np.maximum(others, 1e-300)))
+    return LogLike(np.where(blocks.at_inputs(large.astype(float)) > 0, size, 100 * np.where(others > 0, others, 1.0)))
 
 
 def first_growth(kernel: MapKernel, x: Array, mu: Array) -> Array:

@@ -169,7 +169,10 @@ class _Attempt:
         def at(s: float) -> Array:
             k = max(int(np.searchsorted(times, s, side="right")) - 1, 0)
             begin, start = (times[k], values[k]) if times[k] <= s else (0.0, self._y0)
-            return start if begin == s else np.asarray(self._solve((begin, s), start, {"t_eval": [s]}).y[:, -1])
+            if begin == s:
+                return start
+            found = self._solve((begin, s), start, {"t_eval": [s]})
+            return found.y[:, -1] if len(found.t) else np.full(start.shape, np.nan)
 
         def dense(s: Any) -> Array:
             s = np.asarray(s, dtype=float)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import autograd.numpy as anp
 import numpy as np
 from autograd.core import SparseObject, VJPNode, primitive_vjps
+from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import notrace_primitives
 
 from geoflow._typing import Array
@@ -26,11 +28,11 @@ def power(x: Any, p: Any) -> Any:
 
 
 #: derivatives g d(value)/d(argument k) of primitives between arrays of one shape, (g, a, b, k) to that of argument k
-ENTRYWISE: dict[str, Callable[[Any, Any, Any, int], Any]] = {
-    "add": lambda g, a, b, k: g,
-    "subtract": lambda g, a, b, k: g if k == 0 else -g,
-    "multiply": lambda g, a, b, k: g * (b if k == 0 else a),
-    "power": lambda g, a, p, k: g * (p * power(a, p - 1)),
+ENTRYWISE: dict[Any, Callable[[Any, Any, Any, int], Any]] = {
+    anp.add: lambda g, a, b, k: g,
+    anp.subtract: lambda g, a, b, k: g if k == 0 else -g,
+    anp.multiply: lambda g, a, b, k: g * (b if k == 0 else a),
+    anp.power: lambda g, a, p, k: g * (p * power(a, p - 1)),
 }
 #: entries of x that are replayed at once
 IN_CACHE = 2**14
@@ -150,7 +152,7 @@ def _differentiated(record: Record) -> list[tuple[int, ...]]:
 
 def _is_slice(step: Step) -> bool:
     """Whether a step takes a part by slices and numbers alone, each entry once."""
-    if step.name != "__getitem__" or step.argnums != (0,):
+    if step.primitive is not ArrayBox.__getitem__ or step.argnums != (0,):
         return False
     index = step.args[1] if isinstance(step.args[1], tuple) else (step.args[1],)
     return all(part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)) for part in index)
@@ -158,12 +160,12 @@ def _is_slice(step: Step) -> bool:
 
 def _entrywise_rule(step: Step) -> Callable[[Any, Any, Any, int], Any] | None:
     """Our own rule of a step, of powers for exponents that are numbers other than 0."""
-    if step.name == "power" and not (_is_power(step) and step.args[1] != 0):
+    if step.primitive is anp.power and not (_is_power(step) and step.args[1] != 0):
         return None
-    return ENTRYWISE.get(step.name)
+    return ENTRYWISE.get(step.primitive)
 
 
 def _is_power(step: Step) -> bool:
     """Whether a step is x^p for a number p."""
     numbers = (int, float, np.integer, np.floating)
-    return step.name == "power" and step.argnums == (0,) and isinstance(step.args[1], numbers)
+    return step.primitive is anp.power and step.argnums == (0,) and isinstance(step.args[1], numbers)

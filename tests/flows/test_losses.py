@@ -114,6 +114,8 @@ def test_a_loss_that_takes_batches_is_called_once_and_one_that_does_not_point_by
         lambda w: anp.sum((w - 1) ** 2),  # sums over the batch
         lambda w: anp.sum((A @ w) ** 2),  # fits a batch of three, and is wrong there
         lambda w, t: anp.sum(w**2, axis=-1) * t,
+        lambda w: anp.maximum(0.0, 1.0 - anp.sum(w)),  # linear near a point, and sums over the batch
+        lambda w: anp.abs(anp.sum(w) - 1),
     ]
     for loss in losses:
         pointwise, w = PointwiseLoss(loss, 3), rng.standard_normal((3, 3))

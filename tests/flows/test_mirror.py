@@ -85,3 +85,13 @@ def test_the_rate_bound_asks_for_a_start_at_zero_and_another_point():
         gf.check_rate_bound(entropy, dataclasses.replace(flow, t=1 + flow.t), loss, a)
     with pytest.raises(gf.DomainError):
         gf.check_rate_bound(entropy, flow, loss, [-1.0, 1.0])
+
+
+@pytest.mark.parametrize("coordinates", ["auto", "mu", "w"])
+def test_a_flow_of_an_induced_function_that_ends_at_the_boundary_does_not_raise(coordinates):
+    R = gf.mirror_map(gf.Parametrization(lambda x: x**2, 2, 2), np.ones(2))
+    loss = gf.LeastSquares(np.eye(2), np.array([-1.0, 2.0]))
+    found = gf.mirror_flow(loss, R, np.ones(2), np.array([0.0, 10.0]), coordinates=coordinates)
+    assert 0 <= found.w[-1, 0] < 1e-6 and abs(found.w[-1, 1] - 2) < 1e-6
+    steps = gf.mirror_descent(loss, R, np.ones(2), 0.1, 300)
+    assert len(steps.t) > 100 and steps.w[-1, 0] < 1e-6

@@ -123,3 +123,32 @@ def test_fields_are_the_rows_of_the_gradients(kernel, rng):
     w, v = rng.uniform(0.5, 2, (4, 2)), rng.standard_normal((4, 2))
     _, closed = reference.field(1)
     assert np.allclose(closed(w, v), v * [0.0, 1.0], rtol=1e-13, atol=1e-14)  # grad G_2 = w_2 e_2
+
+
+def test_a_map_that_is_asked_often_is_replayed_and_one_that_changes_is_asked_again():
+    A, calls = np.eye(3), []
+
+    def linear(x):
+        calls.append(1)
+        return anp.matmul(x, A.T) + 0 * x**2
+
+    kernel, x, mu = gf.Parametrization(linear, 3, 3).kernel, np.ones((1, 3)), np.ones((1, 3))
+    for _ in range(40):
+        assert kernel.pullback(x, mu).tolist() == [[1.0, 1.0, 1.0]]
+    calls.clear()
+    for _ in range(10):
+        kernel.pullback(x, mu)
+    assert not calls  # not even once
+    A *= 3
+    assert kernel.value(x).tolist() == [[3.0, 3.0, 3.0]]  # as every flow begins
+    assert kernel.pullback(x, mu).tolist() == [[3.0, 3.0, 3.0]]
+
+
+def test_a_jacobian_that_is_given_is_used_where_the_map_cannot_be_differentiated():
+    for d in (32, 33):
+        kernel = gf.Parametrization(
+            lambda x: anp.sqrt(x**4), d, d, jacobian=lambda x: 2 * x[..., None] * np.eye(x.shape[-1])
+        ).kernel
+        x = np.ones((1, d))
+        x[0, 0] = 0.0
+        assert kernel.pullback(x, np.ones((1, d)))[0, :2].tolist() == [0.0, 2.0]

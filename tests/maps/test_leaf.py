@@ -119,7 +119,7 @@ def test_lifts_from_small_starts_are_exact_and_cost_what_others_do(degree, alpha
     monkeypatch.setattr(map_.kernel, "block_rows", lambda x: calls.append(1) or rows(x))
     w = np.array([[1.0, -0.5, 1e-3], [2.0, 0.0, -1e-9]])
     found = leaf.lift(w)
-    assert len(calls) < 800
+    assert len(calls) < 1000
     u, v = found.x[:, :3], found.x[:, 3:]
     assert np.allclose(u**degree - v**degree, w, rtol=1e-12, atol=1e-15)
     if degree == 2:
@@ -148,3 +148,20 @@ def test_the_bracketing_of_a_batch_out_of_reach_is_by_halves(rng):
         leaf.lift(w)
     assert caught.value.index == (3,) or caught.value.index == (17,)
     assert 0 < caught.value.s < 1
+
+
+def test_a_start_at_zero_is_lifted_with_and_without_growing_neighbours():
+    plain = gf.Parametrization(lambda x: 1.0 * x, 2, 2)
+    w = np.array([0.5, 0.7])
+    for x0 in ([0.0, 0.0], [0.0, 1e-4], [0.0, 3.0]):
+        assert np.allclose(plain.leaf(np.array(x0)).lift(w).mu, w - x0, rtol=1e-11)
+    mixed = gf.Parametrization(lambda x: anp.sinh(x) + 0.1 * x**2, 2, 2)
+    found = mixed.leaf(np.array([0.0, 1.0])).lift(np.array([[0.5, 0.7], [0, 0.7], [1e-9, 2], [1e3, 2]]))
+    assert np.allclose(anp.sinh(found.x) + 0.1 * found.x**2, [[0.5, 0.7], [0, 0.7], [1e-9, 2], [1e3, 2]], rtol=1e-11)
+
+
+@pytest.mark.parametrize("s", [1e-12, 1e-9, 1e-6, 1e-3])
+def test_mu_near_the_start_keeps_its_digits(s):
+    leaf = powers(2, 2).leaf(np.ones(4))
+    w = np.array([s, 2 * s])
+    assert np.allclose(leaf.lift(w).mu, np.arcsinh(w / 2) / 4, rtol=1e-11, atol=0)

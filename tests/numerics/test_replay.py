@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd.extend import defvjp, primitive
 
 from geoflow.numerics import autodiff, replay
 from geoflow.numerics.records import record
@@ -61,3 +62,15 @@ def test_there_is_no_replay_of_one_point_nor_without_a_record():
 def test_powers_by_products_are_powers(p, rng):
     x = rng.uniform(0.5, 1.5, (4, 3))
     assert np.allclose(replay.power(x, p), x**p, rtol=1e-14, atol=0)
+
+
+def test_a_primitive_of_a_user_is_not_taken_for_numpys(rng):
+    @primitive
+    def power(x, p):
+        return np.sign(x) * np.abs(x) ** p
+
+    defvjp(power, lambda ans, x, p: lambda g: g * p * np.abs(x) ** (p - 1), None)
+    run = Replay.of(record(lambda x: power(x, 2), np.ones((2, 2)))[0])
+    x = np.array([[-1.0, 2.0]])
+    value, pull = run(x)
+    assert value.tolist() == [[-1.0, 4.0]] and pull(np.ones((1, 2))).tolist() == [[2.0, 4.0]]
