@@ -272,20 +272,27 @@ class FunctionKernel(MapKernel):
         if not autodiff.is_traced(x):
             self._asked += 1
             if self._asked > OFTEN and self._replay is not None:
-                value, pull = self._replay(x)
-                if not self._unchecked or self._is_value(value, x):
-                    return value, pull
-                self._replay = None  # the map has changed since
+                if self._unchanged():
+                    return self._replay(x)
+                self._replay = None
         return autodiff.value_and_vjp(self.function, x)
 
-    def _is_value(self, value: Array, x: Array) -> bool:
-        """Whether the record gives what the map gives, asked as a flow or a lift sets out: both begin with a value."""
-        self._unchecked = False
-        return np.allclose(value, self.function(x), rtol=1e-9, atol=1e-12 * np.abs(value).max(), equal_nan=True)
+    def _unchanged(self) -> bool:
+        """Whether the map still is what was recorded, asked as a flow or a lift sets out: both begin with a value."""
+        if self._unchecked:
+            self._unchecked = False
+            points, values = self._recorded
+            return np.array_equal(self.function(points), values, equal_nan=True)
+        return True
+
+    @cached_property
+    def _recorded(self) -> tuple[Array, Array]:
+        points = np.random.default_rng(1).uniform(0.5, 1.5, (2, self.dim))
+        return points, np.asarray(self.function(points), dtype=float)
 
     @cached_property
     def _replay(self) -> Replay | None:
-        return Replay.of(record(self.function, np.random.default_rng(1).uniform(0.5, 1.5, (2, self.dim)))[0])
+        return Replay.of(record(self.function, self._recorded[0])[0])
 
     def pullback(self, x: Array, mu: Array) -> Array:
         if self._uses_closed_form(x):

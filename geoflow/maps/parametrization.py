@@ -250,9 +250,9 @@ class Parametrization:
     def check_regular(self, points: ArrayLike, tol: float = REGULAR_TOL) -> Check:
         """Check rank dG = d at points of shape=[..., D]: the smallest singular value exceeds `tol` times the largest.
 
-        Outputs that share no input have orthogonal gradients, whatever their units: each block of outputs is judged by
-        its own singular values, an output alone by whether its gradient is zero. `defect` is 1 - s_min / (tol s_max), at
-        least 0; `unwrap` of the check raises `NotRegularError`.
+        Outputs that share no input have orthogonal gradients, whatever their units: each block of outputs is judged
+        by its own singular values, an output alone by whether its gradient is zero. `defect` is
+        1 - s_min / (tol s_max), at least 0; `unwrap` of the check raises `NotRegularError`.
         """
         x = self.flatten(self._as_points(points)).reshape(-1, self.dim)
         return regular_check(self.kernel, x, tol, self.name, self.point_shape, int(self.space.dim))
