@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from geoflow._typing import Array, Index, Mask
+from geoflow.numerics.batches import inverse_or_nan
 
 
 class Blocks:
@@ -166,3 +167,22 @@ class Blocks:
             starts = (np.cumsum(self.sizes) - self.sizes)[some]
             out[..., some] = operation.reduceat(sorted_by_block, starts, axis=-1)
         return out
+
+
+def solved_blocks(gram: Array, right: Array) -> Array:
+    """Solutions of positive semidefinite systems, shape=[..., m, m] and shape=[..., m]; NaN where singular."""
+    m = gram.shape[-1]
+    if m == 1:
+        size = gram[..., 0]
+        with np.errstate(all="ignore"):
+            return np.where(np.isfinite(size) & (size > 0), right / size, np.nan)
+    gram = np.array(gram, dtype=float)
+    size = np.einsum("...ii->...", gram)
+    singular = ~(np.isfinite(size) & (size > 0))
+    gram[singular] = np.eye(m)
+    try:
+        found = np.linalg.solve(gram, right[..., None])[..., 0]
+    except np.linalg.LinAlgError:
+        found = np.einsum("...ij,...j->...i", inverse_or_nan(gram), right)
+    found[singular] = np.nan
+    return found

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from geoflow._typing import Array, Bilinear, Map
-from geoflow.maps.blocks import Blocks
-from geoflow.maps.kernel import MapKernel, solved_blocks
+from geoflow.maps.blocks import Blocks, solved_blocks
+from geoflow.maps.kernel import MapKernel
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import consecutive
 

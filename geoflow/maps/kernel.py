@@ -9,9 +9,9 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, Bilinear, Map, Mask, Trilinear
-from geoflow.maps.blocks import Blocks
+from geoflow.maps.blocks import Blocks, solved_blocks
 from geoflow.numerics import autodiff
-from geoflow.numerics.batches import in_slices, inverse_or_nan
+from geoflow.numerics.batches import in_slices
 from geoflow.numerics.records import record
 from geoflow.numerics.replay import Replay
 from geoflow.numerics.structure import components
@@ -181,25 +181,6 @@ class MapKernel(ABC):
             return self.derivative_of_gradients(x, v[..., None, :])[..., 0, i, :]
 
         return gradient, derivative
-
-
-def solved_blocks(gram: Array, right: Array) -> Array:
-    """Solutions of positive semidefinite systems, shape=[..., m, m] and shape=[..., m]; NaN where singular."""
-    m = gram.shape[-1]
-    if m == 1:
-        size = gram[..., 0]
-        with np.errstate(all="ignore"):
-            return np.where(np.isfinite(size) & (size > 0), right / size, np.nan)
-    gram = np.array(gram, dtype=float)
-    size = np.einsum("...ii->...", gram)
-    singular = ~(np.isfinite(size) & (size > 0))
-    gram[singular] = np.eye(m)
-    try:
-        found = np.linalg.solve(gram, right[..., None])[..., 0]
-    except np.linalg.LinAlgError:
-        found = np.einsum("...ij,...j->...i", inverse_or_nan(gram), right)
-    found[singular] = np.nan
-    return found
 
 
 class FunctionKernel(MapKernel):
