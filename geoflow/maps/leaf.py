@@ -250,7 +250,7 @@ class Segment:
     """
 
     def __init__(self, kernel: MapKernel, start: Array, w: Array):
-        self.kernel, self.start, self.way = kernel, start, w - kernel.value(start)
+        self.kernel, self.start, self.w, self.way = kernel, start, w, w - kernel.value(start)
         blocks = kernel.blocks
         with np.errstate(all="ignore"):
             dx = kernel.horizontal_lift(start, self.way)[0]
@@ -286,8 +286,7 @@ class Segment:
         x, mu = self._point(end), end[:, D : D + d]
         if stop is None:
             visited.append(x)
-        w = self.kernel.value(self.start) + self.way
-        return LeafPoints(x, mu, np.einsum("ni,ni->n", w, mu) - end[:, D + d]), visited, stop
+        return LeafPoints(x, mu, np.einsum("ni,ni->n", self.w, mu) - end[:, D + d]), visited, stop
 
     def fraction(self, stop: Stop) -> float:
         """How far along its segment the block that ends a lift has come."""

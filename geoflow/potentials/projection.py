@@ -119,8 +119,7 @@ def _dual_newton(R: LegendreFunction, A: Array, b: Array, w0: Array, mu0: Array)
             break  # an infeasible constraint: the dual grows for ever while its gradient stays away from zero
         if defect <= 4e-16 * (np.abs(b).max(initial=0.0) + np.abs(w).max()):
             break
-        points.move((mu0 + A.T @ nu)[None])
-        system = points.gram(A)
+        system = points.gram(A)  # where the last accepted move ended
         if not np.isfinite(system).all():
             break
         step = np.linalg.lstsq(system, missing, rcond=1e-15)[0]
