@@ -9,7 +9,7 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, Bilinear, Map, Mask, Trilinear
-from geoflow.maps.blocks import Blocks, solved_blocks
+from geoflow.maps.blocks import Blocks, solved_blocks, weighted_gram
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import in_slices
 from geoflow.numerics.records import record
@@ -156,8 +156,7 @@ class MapKernel(ABC):
         if not blocks.single:
             C = self.block_rows(x)[1][0]
             if blocks.width == 1:
-                root = A * np.sqrt(C[blocks.of_output, 0, 0])
-                return root @ root.T
+                return weighted_gram(A, C[blocks.of_output, 0, 0])
             return blocks.join(np.einsum("bkl,nbl->nbk", C, blocks.split(A))) @ A.T
         if len(A) >= self.codomain_dim:
             return A @ self.cometric(x)[0] @ A.T

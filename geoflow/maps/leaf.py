@@ -11,17 +11,19 @@ from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe, require_converged
 from geoflow.errors import DomainError, GeoflowError, NotCommutingError
 from geoflow.maps.kernel import MapKernel
-from geoflow.maps.lifts import Lifted, LogLike, first_growth, joint_motion, joint_rate, lift_along, log_like
+from geoflow.maps.lifts import Lifted, LogLike, growth_of, joint_motion, joint_rate, lift_along, log_like
 from geoflow.numerics.batches import in_slices, inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, Stop, integrate_batch
 
 LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
+#: entries of x and mu that are lifted at once: arrays that stay in the cache
+AT_ONCE = 2**13
 #: of a lift of blocks of one output in logarithmic coordinates, whose errors of mu are a digit smaller
 SEGMENT_RTOL = 1e-11
 
 
 class LeafPoints(NamedTuple):
-    """Points of a leaf: flat x of shape=[..., D], mu of shape=[..., d], and Q(mu) of shape=[...]."""
+    """Points of a leaf: flat x of shape=[..., D], mu of shape=[..., d], and Q(mu) of shape=[...] or NaN."""
 
     x: Array
     mu: Array
@@ -42,31 +44,35 @@ class Leaf:
         self.w0 = kernel.value(start)
         self._last: dict[bytes, LeafPoints] = {}
 
-    def lift(self, w: Array) -> LeafPoints:
-        """The points over w, shape=[..., d], in one solve; the last two batches are remembered.
+    def lift(self, w: Array, with_Q: bool = False) -> LeafPoints:
+        """The points over w, shape=[..., d], in one solve a slice; the last two batches are remembered.
 
         Raises `DomainError` when w is out of reach from x0, with `s`, how far along the segment from G(x0) the lift
         got, and `index`; what `watch` raises along the lift; `ConvergenceError` too close to the boundary of the range.
         """
         key = w.tobytes() + str(w.shape).encode()
-        if key not in self._last:
+        if key not in self._last or (with_Q and np.isnan(self._last[key].Q).any()):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
-            size = 16 * (self.kernel.dim + self.kernel.codomain_dim)
-            x, mu, Q = in_slices(lambda w, n: self._solve(w, n, batch), size, flat, np.arange(len(flat)))
+
+            def solve(w: Array, entries: Index) -> LeafPoints:
+                return self._solve(w, entries, batch, with_Q)
+
+            size = self.kernel.dim + self.kernel.codomain_dim
+            x, mu, Q = in_slices(solve, size, flat, np.arange(len(flat)), at_once=AT_ONCE)
             self._last[key] = LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
             while len(self._last) > REMEMBERED:
                 del self._last[next(iter(self._last))]
         return LeafPoints(*(part.copy() for part in self._last[key]))
 
-    def lift_or_nan(self, w: Array) -> LeafPoints:
+    def lift_or_nan(self, w: Array, with_Q: bool = False) -> LeafPoints:
         """The same for a kernel: NaN at the entries that have no lift, and nothing raised."""
         try:
             with np.errstate(all="ignore"):
-                return self.lift(w)
+                return self.lift(w, with_Q)
         except (GeoflowError, np.linalg.LinAlgError):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
         if len(flat) > 1:
-            halves = [self.lift_or_nan(half) for half in np.array_split(flat, 2)]
+            halves = [self.lift_or_nan(half, with_Q) for half in np.array_split(flat, 2)]
             x, mu, Q = (np.concatenate(part) for part in zip(*halves, strict=True))
             return LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
         return LeafPoints(*(np.full(shape, np.nan) for shape in ((*batch, self.kernel.dim), w.shape, batch)))
@@ -119,18 +125,19 @@ class Leaf:
 
     # one solve ------------------------------------------------------------------------------------------------------
 
-    def _solve(self, w: Array, index: Index, batch: tuple[int, ...]) -> LeafPoints:
+    def _solve(self, w: Array, index: Index, batch: tuple[int, ...], with_Q: bool) -> LeafPoints:
         """The points over w, shape=[N, d], which are the entries `index` of a batch.
 
         Blocks of one output need no more than the lift: their leaves are curves. Elsewhere mu is polished, and the
         point it gives compared with the one that the lift came to.
         """
         segment = Segment(self.kernel, np.broadcast_to(self.start, (len(w), self.kernel.dim)), w)
-        found, visited, stop = segment.lift()
+        alone = self.kernel.blocks.width == 1
+        found, visited, stop = segment.lift(with_Q and alone)
         self.watch(np.concatenate(visited))
         if stop is not None:
             raise self._out_of_reach(w[stop.entry], stop.index(batch, index), segment.fraction(stop))
-        if self.kernel.blocks.width == 1:
+        if alone:
             return self._corrected(w, found)
         polished = self._polish(w, found.mu)
         size = np.abs(found.x).max(-1) + np.abs(found.x - self.start).max(-1) + 1e-300
@@ -215,30 +222,37 @@ class Leaf:
 
 
 class LeafMover:
-    """Points psi(x0; mu) of a leaf, moved by joint flows from where they are, or from x0 where that is nearer."""
+    """Points psi(x0; mu) of a leaf, moved by joint flows from where they are, or from x0 where that is nearer.
+
+    `w` is G(x), shape=[N, d], and `pull` the pullback at x.
+    """
 
     def __init__(self, kernel: MapKernel, start: Array, points: LeafPoints):
         self._kernel = kernel
         self._start: Array = np.broadcast_to(start, points.x.shape)
-        self.x, self.mu = points.x, points.mu
+        self._settle(points.x, points.mu)
+
+    def _settle(self, x: Array, mu: Array) -> None:
+        self.x, self.mu = x, mu
+        self.w, self.pull = self._kernel.linearized(x)
 
     def move(self, mu: Array) -> Array:
-        """psi(x0; mu), shape=[N, d] to [N, D]; NaN, and nothing moves, where a flow ends before."""
+        """G(psi(x0; mu)), shape=[N, d] to [N, d]; NaN, and nothing moves, where a flow ends before."""
         way = mu - self.mu
         if not way.any():
-            return self.x
-        back = np.abs(mu).max() < np.abs(way).max()
-        end, stop = joint_motion(
-            self._kernel, self._start if back else self.x, mu if back else way, FLOW_RTOL, FLOW_ATOL
-        )
+            return self.w
+        if np.abs(mu).max() < np.abs(way).max():
+            end, stop = joint_motion(self._kernel, self._start, mu, FLOW_RTOL, FLOW_ATOL)
+        else:
+            end, stop = joint_motion(self._kernel, self.x, way, FLOW_RTOL, FLOW_ATOL, self.pull(way))
         if stop is not None or not np.isfinite(end).all():
-            return np.full(self.x.shape, np.nan)
-        self.x, self.mu = end, mu.copy()
-        return end
+            return np.full(self.w.shape, np.nan)
+        self._settle(end, mu.copy())
+        return self.w
 
     def growth(self, way: Array) -> float:
         """How fast x grows, beside itself, as mu sets out on a way, shape=[N, d]."""
-        return float(first_growth(self._kernel, self.x, way).max())
+        return float(growth_of(self._kernel, self.x, self.pull(way)).max())
 
 
 class Segment:
@@ -257,10 +271,13 @@ class Segment:
             size = blocks.at_inputs(blocks.largest(start))
             change = blocks.largest(dx / np.where(size > 0, np.maximum(np.abs(start), 1e-3 * size), 1.0))
         self.pace = np.arcsinh(np.clip(np.nan_to_num(2 * change, nan=0.0), 1e-3, 1e300))
-        self.chart: LogLike | None = log_like(kernel, start, self.pace)
+        self.chart: LogLike | None = log_like(kernel, start, self.pace / 2)
 
-    def lift(self) -> tuple[LeafPoints, list[Array], Stop | None]:
-        """The ends of the lifts, flat points passed on the way, and where one ends before its w."""
+    def lift(self, with_Q: bool) -> tuple[LeafPoints, list[Array], Stop | None]:
+        """The ends of the lifts, flat points passed on the way, and where one ends before its w.
+
+        Q = <w, mu> - R with R = int <mu, dw>, which grows faster than mu: without it the steps are longer.
+        """
         kernel, chart = self.kernel, self.chart
         D, d = kernel.dim, kernel.codomain_dim
 
@@ -268,11 +285,13 @@ class Segment:
             x, mu = self._point(y), y[:, D : D + d]
             way = self.way * self._speed(s)
             dx, dmu = kernel.horizontal_lift(x, way)
-            dR = np.einsum("ni,ni->n", mu, way)[:, None]
-            return np.concatenate([dx if chart is None else chart.rate(x, dx), dmu, dR], axis=1)
+            parts = [dx if chart is None else chart.rate(x, dx), dmu]
+            if with_Q:
+                parts.append(np.einsum("ni,ni->n", mu, way)[:, None])
+            return np.concatenate(parts, axis=1)
 
         x = self.start
-        y = np.concatenate([x if chart is None else chart.of(x), np.zeros((len(x), d + 1))], axis=1)
+        y = np.concatenate([x if chart is None else chart.of(x), np.zeros((len(x), d + with_Q))], axis=1)
         simple = kernel.grows_alone
         rtol = FLOW_RTOL if chart is None else SEGMENT_RTOL
         atol = rtol * self._sizes(rate(0.0, y)) if simple else FLOW_ATOL
@@ -286,7 +305,8 @@ class Segment:
         x, mu = self._point(end), end[:, D : D + d]
         if stop is None:
             visited.append(x)
-        return LeafPoints(x, mu, np.einsum("ni,ni->n", self.w, mu) - end[:, D + d]), visited, stop
+        R = end[:, D + d] if with_Q else np.full(len(x), np.nan)
+        return LeafPoints(x, mu, np.einsum("ni,ni->n", self.w, mu) - R), visited, stop
 
     def fraction(self, stop: Stop) -> float:
         """How far along its segment the block that ends a lift has come."""
@@ -314,9 +334,11 @@ class Segment:
         if self.chart is not None:
             size = np.minimum(size / self.chart.width, 1.0)
         size = np.where(size > 0, size, 1e2 * np.abs(rate[:, :D]))  # what starts at 0, and where it goes
-        dmu = np.abs(rate[:, D:-1])
-        dR = np.einsum("ni,ni->n", dmu, np.abs(self.way))[:, None]
-        return np.maximum(np.concatenate([1e-4 * size, 1e-2 * dmu, 1e-2 * dR], axis=1), 1e-290)
+        dmu = np.abs(rate[:, D : D + self.way.shape[1]])
+        parts = [1e-4 * size, 1e-2 * dmu]
+        if rate.shape[1] > D + dmu.shape[1]:
+            parts.append(1e-2 * np.einsum("ni,ni->n", dmu, np.abs(self.way))[:, None])
+        return np.maximum(np.concatenate(parts, axis=1), 1e-290)
 
 
 class LeafKernel(MapKernel):

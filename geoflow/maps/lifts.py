@@ -9,13 +9,11 @@ import numpy as np
 
 from geoflow._typing import Array, Map
 from geoflow.maps.kernel import MapKernel
-from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Field, Steps, Stop, integrate_batch
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Field, Steps, Stop, error_norm, integrate_batch
+from geoflow.numerics.steps import few_steps
 
-#: growth by e^3 from which coordinates are logarithmic, and how far below their start they begin to be linear
-GROWS, LINEAR_BELOW = 3.0, 1e-5
-#: growth up to which a flow is one step, of order five and of order eight
-SHORT, MODERATE = 5e-3, 0.1
-ONE_SHORT, ONE = Steps(first=1.0, method="RK45"), Steps(first=1.0)
+#: growth by e^GROWS from which coordinates are logarithmic; linear so far below what decays as much as others grow
+GROWS, LINEAR_BELOW = 0.5, 1e-3
 
 
 class LogLike(NamedTuple):
@@ -48,39 +46,59 @@ def log_like(kernel: MapKernel, x: Array, growth: Array) -> LogLike | None:
         return None
     size = np.abs(x)
     others = blocks.at_inputs(blocks.largest(x))
-    size = np.where(size > 0, LINEAR_BELOW * size, np.where(others > 0, others, 1.0))
+    decay = blocks.at_inputs(np.exp(-np.clip(growth, 0.0, 300.0)))
+    size = np.where(size > 0, np.maximum(LINEAR_BELOW * decay * size, 1e-290), np.where(others > 0, others, 1.0))
     return LogLike(np.where(blocks.at_inputs(large.astype(float)) > 0, size, 100 * np.where(others > 0, others, 1.0)))
 
 
-def first_growth(kernel: MapKernel, x: Array, mu: Array) -> Array:
-    """|x'| / |x| of the largest coordinates of every block where mu pushes, shape=[N, count]."""
+def growth_of(kernel: MapKernel, x: Array, velocity: Array) -> Array:
+    """|x'| / |x| of the largest coordinates of every block, shape=[N, count]."""
     blocks = kernel.blocks
     with np.errstate(all="ignore"):
-        return blocks.largest(kernel.pullback(x, mu)) / np.maximum(blocks.largest(x), 1e-300)
+        return blocks.largest(velocity) / np.maximum(blocks.largest(x), 1e-300)
 
 
-def joint_motion(kernel: MapKernel, x: Array, mu: Array, rtol: float, atol: float) -> tuple[Array, Stop | None]:
+def joint_motion(
+    kernel: MapKernel, x: Array, mu: Array, rtol: float, atol: float, pulled: Array | None = None
+) -> tuple[Array, Stop | None]:
     """psi(x; mu) for flat points and covectors, shape=[N, D] and [N, d], or the last points and where a flow ends.
 
-    The accuracy is that of every coordinate where there are blocks, and of every point where there is one.
+    The accuracy is that of every coordinate where there are blocks, and of every point where there is one. `pulled` is
+    the pullback of mu at x, where that is known.
     """
-    growth, blocks = first_growth(kernel, x, mu), kernel.blocks
+    pulled = kernel.pullback(x, mu) if pulled is None else pulled
+    growth, blocks = growth_of(kernel, x, pulled), kernel.blocks
     chart = log_like(kernel, x, growth)
     entries = len(x) if blocks.single else x.size
     least = np.maximum(atol * np.minimum(blocks.at_inputs(blocks.largest(x)), 1.0), 1e-300)
-    largest = np.nanmax(growth, initial=0.0)
-    steps = ONE_SHORT if largest < SHORT else ONE if largest < MODERATE else STEPS
     if chart is None:
-        return integrate_batch(lambda s, y: kernel.pullback(y, mu), x, rtol, least, steps, entries)
+        short = _short_motion(kernel, x, mu, pulled, (rtol, least, entries), float(np.max(growth, initial=0.0)))
+        if short is not None:
+            return short, None
+        return integrate_batch(lambda s, y: kernel.pullback(y, mu), x, rtol, least, STEPS, entries)
 
     def rate(s: float, y: Array) -> Array:
         at = chart.point(y)
         return chart.rate(at, kernel.pullback(at, mu))
 
-    end, stop = integrate_batch(rate, chart.of(x), rtol, atol, steps, entries)
+    end, stop = integrate_batch(rate, chart.of(x), rtol, atol, STEPS, entries)
     if stop is not None:
         stop = Stop(stop.s, stop.entry, chart.point(stop.state))
     return chart.point(end), stop
+
+
+def _short_motion(
+    kernel: MapKernel, x: Array, mu: Array, pulled: Array, accuracy: tuple[float, Array, int], growth: float
+) -> Array | None:
+    """The same where few steps are enough for an accuracy: rtol, atol and the number of entries; else None."""
+    rtol, least, entries = accuracy
+
+    def accept(errors: tuple[Array, ...], end: Array) -> bool:
+        scale = least + rtol * np.maximum(np.abs(x), np.abs(end))
+        return error_norm([(error / scale).reshape(entries, -1) for error in errors]) < 1
+
+    with np.errstate(all="ignore"):
+        return few_steps(lambda y: kernel.pullback(y, mu), x, pulled, growth, accept)
 
 
 class Lifted(NamedTuple):

@@ -38,10 +38,12 @@ def inverse_or_nan(A: Array) -> Array:
 SLICE = 2**22
 
 
-def in_slices(f: Callable[..., tuple[Array, ...]], entries: int, *arrays: Array | Index) -> tuple[Array, ...]:
-    """f of arrays with one leading axis, shape=[n, ...], in slices so that n times `entries` is bounded."""
+def in_slices(
+    f: Callable[..., tuple[Array, ...]], entries: int, *arrays: Array | Index, at_once: int = SLICE
+) -> tuple[Array, ...]:
+    """f of arrays with one leading axis, shape=[n, ...], in slices so that n times `entries` is at most `at_once`."""
     n = len(arrays[0])
-    step = max(1, SLICE // max(entries, 1))
+    step = max(1, at_once // max(entries, 1))
     parts = [f(*(a[k : k + step] for a in arrays)) for k in range(0, n, step)]
     return parts[0] if len(parts) == 1 else tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 

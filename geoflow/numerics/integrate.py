@@ -155,7 +155,7 @@ class _Attempt:
         blow_up.terminal = True  # type: ignore[attr-defined]
         method: Any = self._method
         if method == "DOP853":
-            method = batchwise("DOP853", self._problem.entries)
+            method = batchwise(self._problem.entries)
         if self._problem.jac is not None and self._method in ("Radau", "BDF", "LSODA"):
             options = {**options, "jac": self._problem.jac}
         return solve_ivp(
@@ -227,40 +227,42 @@ def _constant(y0: Array) -> Callable[[Any], Array]:
 # a batch over [0, 1] ------------------------------------------------------------------------------------------------
 
 
+def error_norm(estimates: list[Array]) -> float:
+    """The error of the worst entry of a step, from estimates beside what is allowed, each of shape=[entries, k].
+
+    The root mean square of one estimate, and Hairer's combination of the two of DOP853.
+
+    Reference
+    ---------
+    Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, section II.10.
+    """
+    first = estimates[0]
+    square = np.einsum("nk,nk->n", first, first)
+    if len(estimates) == 1:
+        return float(np.sqrt(square.max(initial=0.0) / first.shape[1]))
+    both = square + 0.01 * np.einsum("nk,nk->n", estimates[1], estimates[1])
+    with np.errstate(all="ignore"):
+        norms = np.where(both == 0, 0.0, square / np.sqrt(both * first.shape[1]))
+    return float(norms.max(initial=0.0))
+
+
 @cache
-def batchwise(method: str, entries: int) -> Any:
-    """scipy's DOP853 or RK45 with the error of the worst of so many entries of the state, and not their mean square."""
-    from scipy.integrate import DOP853, RK45
+def batchwise(entries: int) -> Any:
+    """scipy's DOP853 with the error of the worst of so many entries of the state, and not their mean square."""
+    from scipy.integrate import DOP853
 
     class BatchwiseDOP853(DOP853):
         def _estimate_error_norm(self, K: Array, h: float, scale: Array) -> float:
-            fifth, third = ((K.T @ E / scale).reshape(entries, -1) for E in (self.E5, self.E3))
-            square = np.einsum("nk,nk->n", fifth, fifth)
-            both = square + 0.01 * np.einsum("nk,nk->n", third, third)
-            with np.errstate(all="ignore"):
-                norms = np.where(both == 0, 0.0, square / np.sqrt(both * fifth.shape[1]))
-            return float(np.abs(h) * norms.max())
+            return float(np.abs(h) * error_norm([(K.T @ E / scale).reshape(entries, -1) for E in (self.E5, self.E3)]))
 
-    class BatchwiseRK45(RK45):
-        def _estimate_error_norm(self, K: Array, h: float, scale: Array) -> float:
-            error = (K.T @ self.E * h / scale).reshape(entries, -1)
-            return float(np.sqrt(np.einsum("nk,nk->n", error, error).max() / error.shape[1]))
-
-    if method == "RK45":
-        return BatchwiseRK45
     return DOP853 if entries == 1 else BatchwiseDOP853
 
 
 class Steps(NamedTuple):
-    """How to step through [0, 1].
-
-    The first step, None for a guess; the least, one below which is taken for the end of a flow; and scipy's method,
-    "RK45" where a flow is so short that one step of it will do.
-    """
+    """How to step through [0, 1]: the first step, None for a guess; the least, one below which is taken for the end."""
 
     first: float | None = None
     least: float = 1e-13
-    method: str = "DOP853"
 
 
 STEPS = Steps()
@@ -304,7 +306,7 @@ def integrate_batch(
     with np.errstate(all="ignore"):
         if not np.isfinite(rhs(0.0, start.ravel())).all():
             return start, _stop(field, 0.0, start)
-        method = batchwise(steps.method, shape[0] if entries is None else entries)
+        method = batchwise(shape[0] if entries is None else entries)
         least = atol.ravel() if isinstance(atol, np.ndarray) else atol
         solver = method(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=least, first_step=steps.first)
         taken, ended = 0, False

@@ -50,7 +50,7 @@ class LiftFormula:
         self.leaf = leaf
 
     def derivative(self, order: int, w: Array) -> Array:
-        found, kernel = self.leaf.lift_or_nan(np.asarray(w, dtype=float)), self.leaf.kernel
+        found, kernel = self.leaf.lift_or_nan(np.asarray(w, dtype=float), order == 0), self.leaf.kernel
         if order == 0:
             return np.einsum("...i,...i->...", w, found.mu) - found.Q
         if order == 1:
@@ -113,14 +113,14 @@ class InducedLegendreFunction(LegendreFunction):
     def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
         """D_R(w, v), by one lift of each."""
         w, v = (as_points(point, self.dim, f"point of {self.name}") for point in (w, v))
-        at, base = self.leaf.lift(w), self.leaf.lift(v)
+        at, base = self.leaf.lift(w, True), self.leaf.lift(v, True)
         fenchel = np.einsum("...i,...i->...", w, at.mu) - at.Q - np.einsum("...i,...i->...", w, base.mu) + base.Q
         return np.asarray(fenchel)
 
     def _evaluate(self, order: int, w: ArrayLike) -> Array:
         # a lift that does not arrive is the domain check, and says how far it got: no second lift to ask first
         w = as_points(w, self.dim, f"point of {self.name}")
-        self.leaf.lift(w)
+        self.leaf.lift(w, order == 0)
         return self.kernel.derivative(order, w)
 
     def _primal(self, mu: Array) -> Array:

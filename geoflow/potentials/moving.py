@@ -114,7 +114,7 @@ class MovingLeafPoints:
         self._kernel, self._mover = leaf.kernel, leaf.mover(w)
 
     def move(self, mu: Array) -> Array:
-        return self._kernel.value(self._mover.move(mu))
+        return self._mover.move(mu)
 
     def along(self, mu: Array) -> Array:
         return np.stack([self.move(one) for one in mu])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.maps.blocks import Blocks
+from geoflow.maps.blocks import Blocks, weighted_gram
 from geoflow.maps.products import product_of_maps
 
 
@@ -108,3 +108,8 @@ def test_a_large_map_forms_no_matrix(rng):
     assert calls == [(3, 2 * d)]
     assert np.allclose(dmu, dw / (4 * (x**2)[:, :d] + 4 * (x**2)[:, d:]))
     assert G.check_commuting(x).defect == 0 and G.check_regular(x)
+
+
+def test_weighted_gram_is_the_product_in_parts(rng):
+    A, weights = rng.standard_normal((3, 20_000)), rng.uniform(size=20_000)
+    assert np.allclose(weighted_gram(A, weights), (A * weights) @ A.T, rtol=1e-12)

@@ -14,6 +14,23 @@ W = CASE.reach(3, np.random.default_rng(0))
 SQUARE = gf.Parametrization(lambda x: x**2, 2, 2)
 
 
+def test_q_is_integrated_where_it_is_asked_for(monkeypatch):
+    """Q = sum 2 a^2 (cosh 4 mu - 1) / 4 for u^2 - v^2 from a; without it a lift takes far fewer steps."""
+    G = gf.Parametrization(lambda x: x[..., :2] ** 2 - x[..., 2:] ** 2, 4, 2)
+    calls, kernel = [], G.kernel
+    lift = kernel.horizontal_lift
+    monkeypatch.setattr(kernel, "horizontal_lift", lambda x, dw: calls.append(1) or lift(x, dw))
+    leaf, w = G.leaf(np.full(4, 1e-3)), np.array([[0.7, 0.2], [-1.3, 2.0]])
+    plain = leaf.lift(w)
+    few = len(calls)
+    asked = leaf.lift(w, with_Q=True)
+    Q = (1e-6 * (np.cosh(4 * asked.mu) - 1) / 2).sum(-1)
+    assert np.isnan(plain.Q).all() and np.allclose(asked.Q, Q, rtol=1e-9)
+    assert np.allclose(plain.mu, asked.mu, rtol=1e-12) and 2 * few < len(calls) - few
+    both = len(calls)
+    assert np.array_equal(leaf.lift(w).Q, asked.Q) and len(calls) == both
+
+
 def test_leaves_keep_the_function():
     case = gf.catalog.parametrizations["hyperbolic"](1)
     one, x0 = case.parametrization, case.x0
@@ -42,7 +59,7 @@ def test_lift_or_nan_is_nan_only_at_the_entries_out_of_reach():
     with pytest.raises(gf.DomainError):
         leaf.lift(w)
     for batch in (w, w.reshape(2, 2, 2)):
-        found = leaf.lift_or_nan(batch)
+        found = leaf.lift_or_nan(batch, with_Q=True)
         assert found.x.shape == batch.shape and found.Q.shape == batch.shape[:-1]
         fine = (batch > 0).all(axis=-1)
         for part in (found.x, found.mu, found.Q[..., None]):
@@ -133,7 +150,7 @@ def test_a_start_of_another_size_gives_the_same_lift_in_its_units():
     """x -> 1000 x, w -> 10^6 w: mu stays, and Q is in units of w."""
     small, large = (powers(2, 2).leaf(size * np.array([1e-3, 0.2, 2e-3, 0.1])) for size in (1.0, 1e3))
     w = np.array([[0.3, -0.7]])
-    one, other = small.lift(w), large.lift(1e6 * w)
+    one, other = small.lift(w, True), large.lift(1e6 * w, True)
     assert np.allclose(other.x, 1e3 * one.x, rtol=1e-11) and np.allclose(other.mu, one.mu, rtol=1e-11)
     assert np.allclose(other.Q, 1e6 * one.Q, rtol=1e-10)
 
