@@ -13,7 +13,7 @@ from geomstats.geometry.riemannian_metric import RiemannianMetric
 from geomstats.numerics.geodesic import ExpODESolver, ExpSolver, LogSolver
 
 from geoflow._typing import Array, ArrayLike
-from geoflow._validate import as_points
+from geoflow._validate import all_finite, as_points
 from geoflow.errors import ArgumentError
 from geoflow.metrics.geodesics import BatchedIVP, ShootingLog, geodesic_ends
 from geoflow.metrics.isometries import isometry
@@ -203,7 +203,7 @@ class HessianMetric(RiemannianMetric):
         if tensor not in formula.remembered:  # a metric is made anew for every call of `R.metric`
             formula.remembered[tensor] = Compiled(lambda w: tensor(H(w), T(w)), 1)
         found: Array = formula.remembered[tensor](self.potential.domain.require(base_point, "base_point"))
-        return found if np.isfinite(found).all() else None
+        return found if all_finite(found) else None
 
     def _raise(self, T: Any, base_point: Any) -> Array:
         """H^{kl} T_lij, k first."""
