@@ -73,14 +73,14 @@ class GradientFlow:
     def _rhs(self, t: Any, y: Any, data: Any) -> Any:
         x = y[: self.kernel.dim]
         rate = self._force(self.kernel.point(x)[: self.d], t, data)
-        force = -(data[0].T @ rate) if self._linear else -rate
+        force = -(rate @ data[0]) if self._linear else -rate
         push = engine.concatenate([force, -data[-1]]) if self.kernel.codomain_dim > self.d else force
         return engine.concatenate([self.kernel.pull_at(x, push), rate if self._short else force])
 
     def _observe(self, t: Any, y: Any, data: Any) -> Any:
         x, dual = y[: self.kernel.dim], y[self.kernel.dim :]
         w = self.kernel.point(x)[: self.d]
-        return x, w, -(data[0].T @ dual) if self._short else dual, self._value(w, t, data)
+        return x, w, -(dual @ data[0]) if self._short else dual, self._value(w, t, data)
 
 
 def compiled_trajectory(

@@ -349,6 +349,7 @@ class Parametrization:
         return value
 
     def _finite(self, value: Array, x: ArrayLike, what: str) -> Array:
-        if not all_finite(value):
-            self.require_points(x)  # of an open M, a point outside is the likelier cause
+        if all_finite(value):
+            return value
+        self.require_points(x)  # of an open M, a point outside is the likelier cause
         return require_finite(value, np.asarray(x, dtype=float), len(self.point_shape), f"{what} of {self.name}")

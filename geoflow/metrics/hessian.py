@@ -52,12 +52,24 @@ class HessianMetric(RiemannianMetric):
 
     def __init__(self, space: Any, potential: LegendreFunction, closed_forms: bool = True):
         super().__init__(space=space)
-        self.potential, self.domain = potential, space
-        self.isometry: Isometry | None = isometry(potential) if closed_forms else None
-        self.exp_solver: ExpSolver = ExpODESolver(space, BatchedIVP())
-        self.log_solver: LogSolver = ShootingLog(self)
+        self.potential, self.domain, self._closed_forms = potential, space, closed_forms
+
+    @cached_property
+    def isometry(self) -> Isometry | None:
+        """The isometry to space forms, where it is known and to be used."""
+        return isometry(self.potential) if self._closed_forms else None
+
+    @cached_property
+    def exp_solver(self) -> ExpSolver:
+        """What computes exponentials."""
         if self.isometry is not None:
-            self.exp_solver, self.log_solver = _ClosedExp(self.isometry, space), _ClosedLog(self.isometry)
+            return _ClosedExp(self.isometry, self.domain)
+        return ExpODESolver(self.domain, BatchedIVP())
+
+    @cached_property
+    def log_solver(self) -> LogSolver:
+        """What computes logarithms."""
+        return ShootingLog(self) if self.isometry is None else _ClosedLog(self.isometry)
 
     # the metric -----------------------------------------------------------------------------------------------------
 

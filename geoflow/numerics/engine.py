@@ -365,16 +365,19 @@ class CompiledFlow:
             norm = jnp.sqrt(jnp.max(jnp.mean(error**2, axis=-1)))
             return jnp.where(jnp.isnan(norm), jnp.inf, norm)
 
+        def velocity(t: Any, y: Any, data: Any) -> Any:
+            return self._rhs(t, y[0], data)[None] if len(y) == 1 else over(self._rhs, None, 0, None)(t, y, data)
+
         # the start and the end of the last step are saved as they are, and cost nothing
         between = [diffrax.SubSaveAt(ts=times)] if len(times) else []
         save = [diffrax.SubSaveAt(t0=True), *between, diffrax.SubSaveAt(t1=True)]
         found = diffrax.diffeqsolve(
-            diffrax.ODETerm(jax.vmap(self._rhs, (None, 0, None))), diffrax.Dopri8(), 0.0, end, None, start, data,
+            diffrax.ODETerm(velocity), diffrax.Dopri8(), 0.0, end, None, start, data,
             saveat=diffrax.SaveAt(subs=save), max_steps=MAX_STEPS, throw=False,
             stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=worst, dtmin=1e-15 * end),
         )  # fmt: skip
         at, states = jnp.concatenate([jnp.zeros(1), times, jnp.full(1, end)]), jnp.concatenate(found.ys)
-        seen = jax.vmap(jax.vmap(self._observe, (None, 0, None)), (0, 0, None))(at, states, data)
+        seen = over(over(self._observe, None, 0, None), 0, 0, None)(at, states, data)
         bounded = jnp.all(jnp.abs(states) <= BLOW_UP * (1 + jnp.max(jnp.abs(start))))
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in jax.tree.leaves(seen)]))
         return seen, found.stats["num_steps"], (found.result == diffrax.RESULTS.successful) & bounded & finite
