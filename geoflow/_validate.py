@@ -20,6 +20,11 @@ def describe(point: Any) -> str:
     return np.array2string(np.asarray(point), precision=6, threshold=8, edgeitems=3)
 
 
+def all_finite(array: Array) -> bool:
+    """Whether no entry is NaN or infinite; one product where squares do not overflow."""
+    return bool(np.isfinite(np.vdot(array, array))) or bool(np.isfinite(array).all())
+
+
 def as_finite(value: Any, what: str) -> Array:
     """The value as a float array without NaN or infinity."""
     try:
@@ -28,7 +33,7 @@ def as_finite(value: Any, what: str) -> Array:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError) as error:
         raise ArgumentError(what, got=f"{type(value).__name__} ({error})", wanted="an array of real numbers") from None
-    if not np.isfinite(array).all():
+    if not all_finite(array):
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         got, remedy = f"{array[index]} at index {index}", "remove the NaN or infinity before the call"
         raise NotFiniteError(what, got, "finite numbers", remedy, index=index)

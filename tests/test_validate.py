@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow._validate import all_finite
 
 SQUARE = gf.Parametrization(lambda x: x**2, 2, 2, name="square")
 ENTROPY = gf.catalog.potentials["negative_entropy"](2)
@@ -87,3 +88,14 @@ def test_unknown_options_are_named_with_the_function_that_took_them():
         gf.gradient_flow(lambda w: w[0], SQUARE, [1.0, 1.0], 1.0, rtoll=1e-9)
     with pytest.raises(TypeError, match=r"realize\(\) got an unexpected keyword 'degree'; the options are ambient_dim"):
         gf.realize(ENTROPY, degree=4)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.zeros(0), np.array(2.0), np.full((2, 3), 1e300), np.ones((4, 6))[::2, ::3]])
+def test_finite_numbers_of_any_size_are_finite_and_one_that_is_not_is_seen(value):
+    assert all_finite(value)
+    for wrong in (np.nan, np.inf, -np.inf):
+        if value.size:
+            spoiled = value.copy()
+            spoiled.flat[-1] = wrong
+            assert not all_finite(spoiled)

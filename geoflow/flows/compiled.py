@@ -52,8 +52,8 @@ class GradientFlow:
         data = (model.Z, model.y) if self._linear else ()
         data = (*data, np.full(self.kernel.codomain_dim - self.d, alpha))
         # diffrax interpolates between the ends of steps, with an error some ten times theirs
-        sharp = solver.sharper(1.0 if len(times) == 1 else 0.3)
-        end, tolerances = float(times[-1]), (max(sharp.rtol, 3e-14), sharp.atol)
+        own, interpolated = ((max(s.rtol, 3e-14), s.atol) for s in (solver, solver.sharper(0.3)))
+        end, tolerances = float(times[-1]), interpolated if np.any(times[:-1] > 0) else own
         start = np.concatenate([x, np.zeros((len(x), self._dual))], axis=1)
         seen, evaluations, success = self._flow(start, times[:-1], end, data, tolerances)
         if not success:
@@ -63,7 +63,7 @@ class GradientFlow:
             s = np.asarray(t, dtype=float)
             order = np.argsort(s.ravel())
             w = np.empty((s.size, len(x), self.d))
-            w[order] = self._flow(start, np.minimum(s.ravel()[order], end), end, data, tolerances)[0][1][:-1]
+            w[order] = self._flow(start, np.minimum(s.ravel()[order], end), end, data, interpolated)[0][1][:-1]
             return w.reshape(*s.shape, *w.shape[1:])
 
         at, w, mu, losses = seen
@@ -73,14 +73,14 @@ class GradientFlow:
     def _rhs(self, t: Any, y: Any, data: Any) -> Any:
         x = y[: self.kernel.dim]
         rate = self._force(self.kernel.point(x)[: self.d], t, data)
-        force = -(data[0].T @ rate) if self._linear else -rate
+        force = -(rate @ data[0]) if self._linear else -rate
         push = engine.concatenate([force, -data[-1]]) if self.kernel.codomain_dim > self.d else force
         return engine.concatenate([self.kernel.pull_at(x, push), rate if self._short else force])
 
     def _observe(self, t: Any, y: Any, data: Any) -> Any:
         x, dual = y[: self.kernel.dim], y[self.kernel.dim :]
         w = self.kernel.point(x)[: self.d]
-        return x, w, -(data[0].T @ dual) if self._short else dual, self._value(w, t, data)
+        return x, w, -(dual @ data[0]) if self._short else dual, self._value(w, t, data)
 
 
 def compiled_trajectory(

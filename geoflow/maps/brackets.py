@@ -8,7 +8,7 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array
-from geoflow._validate import describe
+from geoflow._validate import all_finite, describe
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics.engine import not_installed
@@ -22,7 +22,7 @@ def gradient_brackets(kernel: MapKernel, x: Array) -> Array:
 
 def require_finite(value: Array, x: Array, axes: int, what: str) -> Array:
     """The values, or `NotFiniteError` with the first point, of that many axes, where one is not finite."""
-    if np.isfinite(value).all():
+    if all_finite(value):
         return value
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0][: x.ndim - axes])
     raise NotFiniteError(

@@ -10,7 +10,7 @@ from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, ArrayLike, Map, Trilinear
-from geoflow._validate import as_finite, as_points, describe
+from geoflow._validate import all_finite, as_finite, as_points, describe
 from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
 from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
 from geoflow.maps.combined import AffineKernel
@@ -349,6 +349,7 @@ class Parametrization:
         return value
 
     def _finite(self, value: Array, x: ArrayLike, what: str) -> Array:
-        if not np.isfinite(value).all():
-            self.require_points(x)  # of an open M, a point outside is the likelier cause
+        if all_finite(value):
+            return value
+        self.require_points(x)  # of an open M, a point outside is the likelier cause
         return require_finite(value, np.asarray(x, dtype=float), len(self.point_shape), f"{what} of {self.name}")

@@ -13,7 +13,7 @@ from geomstats.geometry.riemannian_metric import RiemannianMetric
 from geomstats.numerics.geodesic import ExpODESolver, ExpSolver, LogSolver
 
 from geoflow._typing import Array, ArrayLike
-from geoflow._validate import as_points
+from geoflow._validate import all_finite, as_points
 from geoflow.errors import ArgumentError
 from geoflow.metrics.geodesics import BatchedIVP, ShootingLog, geodesic_ends
 from geoflow.metrics.isometries import isometry
@@ -52,12 +52,24 @@ class HessianMetric(RiemannianMetric):
 
     def __init__(self, space: Any, potential: LegendreFunction, closed_forms: bool = True):
         super().__init__(space=space)
-        self.potential, self.domain = potential, space
-        self.isometry: Isometry | None = isometry(potential) if closed_forms else None
-        self.exp_solver: ExpSolver = ExpODESolver(space, BatchedIVP())
-        self.log_solver: LogSolver = ShootingLog(self)
+        self.potential, self.domain, self._closed_forms = potential, space, closed_forms
+
+    @cached_property
+    def isometry(self) -> Isometry | None:
+        """The isometry to space forms, where it is known and to be used."""
+        return isometry(self.potential) if self._closed_forms else None
+
+    @cached_property
+    def exp_solver(self) -> ExpSolver:
+        """What computes exponentials."""
         if self.isometry is not None:
-            self.exp_solver, self.log_solver = _ClosedExp(self.isometry, space), _ClosedLog(self.isometry)
+            return _ClosedExp(self.isometry, self.domain)
+        return ExpODESolver(self.domain, BatchedIVP())
+
+    @cached_property
+    def log_solver(self) -> LogSolver:
+        """What computes logarithms."""
+        return ShootingLog(self) if self.isometry is None else _ClosedLog(self.isometry)
 
     # the metric -----------------------------------------------------------------------------------------------------
 
@@ -203,7 +215,7 @@ class HessianMetric(RiemannianMetric):
         if tensor not in formula.remembered:  # a metric is made anew for every call of `R.metric`
             formula.remembered[tensor] = Compiled(lambda w: tensor(H(w), T(w)), 1)
         found: Array = formula.remembered[tensor](self.potential.domain.require(base_point, "base_point"))
-        return found if np.isfinite(found).all() else None
+        return found if all_finite(found) else None
 
     def _raise(self, T: Any, base_point: Any) -> Array:
         """H^{kl} T_lij, k first."""

@@ -7,6 +7,7 @@ is asked for: the base install has neither jax nor diffrax.
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -263,19 +264,16 @@ class Compiled:
         arrays = [np.asarray(a, dtype=float) for a in arguments]
         batches = [a.shape[: a.ndim - rank] for a, rank in zip(arrays, self._ranks, strict=True)]
         batch = batches[0] if batches.count(batches[0]) == len(batches) else np.broadcast_shapes(*batches)
-        points = [a.shape[a.ndim - rank :] for a, rank in zip(arrays, self._ranks, strict=True)]
-        n = int(np.prod(batch))
-        size = padded_size(n)
-        flat = [
-            a.reshape(n, *p) if a.shape == batch + p else np.broadcast_to(a, batch + p).reshape(n, *p)
-            for a, p in zip(arrays, points, strict=True)
-        ]
-        rows = [_padded(a, size) for a in flat]
+        n, flat = math.prod(batch), []
+        for a, own in zip(arrays, batches, strict=True):
+            points = a.shape[len(own) :]
+            rows = (a if own == batch else np.broadcast_to(a, batch + points)).reshape(n, *points)
+            flat.append(_padded(rows, padded_size(n)))
         with _double():
-            values = self._batched(*rows)
-            values = [np.array(v) for v in values] if (several := isinstance(values, tuple)) else [np.array(values)]
-        shaped = [v[:n].reshape(batch + v.shape[1:]) for v in values]
-        return tuple(shaped) if several else shaped[0]
+            values = self._batched(*flat)
+            found = [np.asarray(v) for v in (values if isinstance(values, tuple) else (values,))]
+        copies = [v[:n].reshape(batch + v.shape[1:]).copy() for v in found]  # what jax gives cannot be written to
+        return tuple(copies) if isinstance(values, tuple) else copies[0]
 
 
 def padded_size(n: int) -> int:
@@ -284,11 +282,13 @@ def padded_size(n: int) -> int:
     return -(-max(n, 1) // step) * step
 
 
-def _padded(rows: Array, size: int) -> Array:
-    if len(rows) == size:
+def _padded(rows: Array, size: int, fill: float | None = None) -> Array:
+    """Rows filled up, by the last one unless it is said by what, to so many."""
+    if (n := len(rows)) == size:
         return rows
-    fill = rows[-1:] if len(rows) else np.ones((1, *rows.shape[1:]))
-    return np.concatenate([rows, np.broadcast_to(fill, (size - len(rows), *rows.shape[1:]))])
+    filled = np.empty((size, *rows.shape[1:]))
+    filled[:n], filled[n:] = rows, fill if fill is not None else rows[-1] if n else 1.0
+    return filled
 
 
 def traceable(point: Point, *ranks: int) -> Callable[..., Array]:
@@ -335,17 +335,20 @@ class CompiledFlow:
     def __call__(
         self, start: Array, times: Array, end: float, data: tuple[Array, ...], tolerances: tuple[float, float]
     ) -> tuple[tuple[Array, ...], int, bool]:
-        """What is observed at increasing times and at `end`, shape=[n_times + 1, N, ...], evaluations, and success."""
-        jax, (N, k), n_times = load(), start.shape, len(times)
+        """What is observed at increasing times and at `end`, shape=[n_times + 1, N, ...], evaluations, and success.
+
+        At time 0 and at `end` a state is one of the integration's own, and between them it is interpolated.
+        """
+        jax, (N, k), inner = load(), start.shape, times[times > 0]
         largest = 1 << max((BLOCK // k).bit_length() - 1, 0) if jax.default_backend() == "cpu" else N
         size = padded_size(N) if largest >= N else largest
         blocks = padded_size(-(-N // size))
-        at = np.concatenate([times, np.full(padded_size(n_times) - n_times if n_times else 0, end)])
+        at = _padded(inner, padded_size(len(inner)), end) if len(inner) else inner
         rows = _padded(np.asarray(start, dtype=float), blocks * size).reshape(blocks, size, k)
         with _double():
             seen, steps, ended_well = self._solve(rows, at, float(end), tuple(data), tolerances)
             values, steps, ended_well = [np.asarray(v) for v in seen], np.asarray(steps), np.asarray(ended_well)
-        told = tuple(_joined(v, n_times, N) for v in values)
+        told = tuple(_joined(v, len(times) - len(inner), len(inner), N) for v in values)
         return told, 13 * int(steps.sum()), bool(ended_well.all())
 
     def _solve_blocks(self, rows: Any, times: Any, end: Any, data: Any, tolerances: Any) -> Any:
@@ -362,26 +365,30 @@ class CompiledFlow:
             norm = jnp.sqrt(jnp.max(jnp.mean(error**2, axis=-1)))
             return jnp.where(jnp.isnan(norm), jnp.inf, norm)
 
-        # the end of the last step is saved as it is, and costs nothing
-        save = [diffrax.SubSaveAt(t1=True)] + ([diffrax.SubSaveAt(ts=times)] if len(times) else [])
+        def velocity(t: Any, y: Any, data: Any) -> Any:
+            return self._rhs(t, y[0], data)[None] if len(y) == 1 else over(self._rhs, None, 0, None)(t, y, data)
+
+        # the start and the end of the last step are saved as they are, and cost nothing
+        between = [diffrax.SubSaveAt(ts=times)] if len(times) else []
+        save = [diffrax.SubSaveAt(t0=True), *between, diffrax.SubSaveAt(t1=True)]
         found = diffrax.diffeqsolve(
-            diffrax.ODETerm(jax.vmap(self._rhs, (None, 0, None))), diffrax.Dopri8(), 0.0, end, None, start, data,
+            diffrax.ODETerm(velocity), diffrax.Dopri8(), 0.0, end, None, start, data,
             saveat=diffrax.SaveAt(subs=save), max_steps=MAX_STEPS, throw=False,
             stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=worst, dtmin=1e-15 * end),
         )  # fmt: skip
-        at, states = jnp.append(times, end), jnp.concatenate(found.ys[::-1])
-        seen = jax.vmap(jax.vmap(self._observe, (None, 0, None)), (0, 0, None))(at, states, data)
+        at, states = jnp.concatenate([jnp.zeros(1), times, jnp.full(1, end)]), jnp.concatenate(found.ys)
+        seen = over(over(self._observe, None, 0, None), 0, 0, None)(at, states, data)
         bounded = jnp.all(jnp.abs(states) <= BLOW_UP * (1 + jnp.max(jnp.abs(start))))
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in jax.tree.leaves(seen)]))
         return seen, found.stats["num_steps"], (found.result == diffrax.RESULTS.successful) & bounded & finite
 
 
-def _joined(blocks: Array, n_times: int, N: int) -> Array:
-    """[block, time, entry, ...], padded in all three, to [time, point, ...], the end last."""
+def _joined(blocks: Array, n_starts: int, n_inner: int, N: int) -> Array:
+    """[block, time, entry, ...], padded in all three, to [time, point, ...]: the start so many times, the end last."""
     size = blocks.shape[2]
-    joined = np.empty((n_times + 1, N, *blocks.shape[3:]))
-    for b, start in enumerate(range(0, N, size)):
-        many = min(size, N - start)
-        joined[:-1, start : start + many] = blocks[b, :n_times, :many]
-        joined[-1, start : start + many] = blocks[b, -1, :many]
+    joined = np.empty((n_starts + n_inner + 1, N, *blocks.shape[3:]))
+    for b, first in enumerate(range(0, N, size)):
+        many = min(size, N - first)
+        block, into = blocks[b, :, :many], joined[:, first : first + many]
+        into[:n_starts], into[n_starts:-1], into[-1] = block[0], block[1 : n_inner + 1], block[-1]
     return joined

@@ -10,7 +10,7 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
-from geoflow._validate import as_finite, as_options, as_points, describe
+from geoflow._validate import all_finite, as_finite, as_options, as_points, describe
 from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import EngineChoice, EngineOption
@@ -296,7 +296,7 @@ class LegendreFunction:
                 wanted=f"shape {wanted}",
                 remedy="act on the last axis only, for example np.sum(..., axis=-1)",
             )
-        if not np.isfinite(value).all():
+        if not all_finite(value):
             index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0][: w.ndim - 1])
             raise NotFiniteError(
                 f"value of {self.name}",

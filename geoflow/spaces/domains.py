@@ -92,6 +92,9 @@ class WholeSpace(ConvexDomain):
         point = np.asarray(point, dtype=float)
         return np.isfinite(point).all(axis=-1) & (point.shape[-1:] == (self.dim,))
 
+    def require(self, point: Any, what: str = "point") -> np.ndarray:
+        return as_points(point, self.dim, what)
+
     def interior_point(self) -> np.ndarray:
         return np.zeros(self.dim)
 

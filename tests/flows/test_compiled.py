@@ -202,3 +202,13 @@ def test_scales(scale, rng):
     other = gf.gradient_flow(gf.LeastSquares(Z, scale * Y), G, unit * x0, [1.0 / scale], rtol=1e-10, atol=1e-14 * unit)
     assert other.method == "Dopri8" and np.allclose(other.x, unit * one.x, rtol=1e-7)
     assert np.allclose(other.mu, one.mu, rtol=1e-6, atol=1e-9)
+
+
+def test_the_start_among_the_times_costs_no_steps_and_what_is_between_them_is_as_good(maps, rng):
+    (G, H), x0, loss = maps, starts(1, rng)[0], LOSSES["least squares"]
+    alone, both, between = (gf.gradient_flow(loss, G, x0, t, rtol=1e-8) for t in ([2.0], [0.0, 2.0], [0.0, 1.0, 2.0]))
+    assert alone.n_evaluations == both.n_evaluations < between.n_evaluations
+    assert np.array_equal(both.x[0], x0) and np.array_equal(alone.x[-1], both.x[-1])
+    expected = gf.gradient_flow(loss, H, x0, [0.0, 0.4, 1.1, 2.0], rtol=1e-11, atol=1e-13)
+    for flow in (alone, both):
+        assert np.allclose(flow(expected.t), expected.w, rtol=1e-7, atol=1e-7)
