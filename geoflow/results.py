@@ -78,12 +78,22 @@ class Check(Verdict):
         return text + (f"; {self.detail}" if self.detail and not self.passed else "")
 
 
+def require_within(t: ArrayLike, last: float) -> Array:
+    """Times as an array, or an error where one is not in [0, last]."""
+    times = np.asarray(t, dtype=float)
+    if not np.all((times >= 0) & (times <= last * (1 + 1e-12))):
+        got, wanted = f"[{times.min():.6g}, {times.max():.6g}]", f"within [0, {last:.6g}]"
+        raise ArgumentError("time of the dense output", got, wanted, "integrate further: pass later times")
+    return times
+
+
 class Status(str, Enum):
     """How an integration ended."""
 
     SUCCESS = "success"
     LEFT_DOMAIN = "left_domain"
     BLOW_UP = "blow_up"
+    OVERFLOW = "overflow"
     FAILURE = "solver_failure"
 
     def __str__(self) -> str:
@@ -107,8 +117,11 @@ class Trajectory:
     status : Status
     message, method : str
     sol : callable
-        Dense output: a time or times, shape=[k], to w, shape=[k, ..., d].
+        Dense output: a time or times within [0, t[-1]], shape=[k], to w, shape=[k, ..., d]; an error beyond.
     n_evaluations : int
+    statuses : array of str, shape=[...]
+        How every entry of the batch ended; one that ended early is NaN at later times, and the others go on. `status`
+        is that of the first to end.
     """
 
     t: Array
@@ -121,6 +134,7 @@ class Trajectory:
     sol: Callable[[ArrayLike], Array]
     n_evaluations: int = 0
     method: str = ""
+    statuses: Array = field(default_factory=lambda: np.zeros(0, dtype=str))
 
     @property
     def success(self) -> bool:
@@ -128,11 +142,7 @@ class Trajectory:
 
     def __call__(self, t: ArrayLike) -> Array:
         """w at the time or times t by dense output; t within [0, self.t[-1]]."""
-        times = np.asarray(t, dtype=float)
-        if not np.all((times >= 0) & (times <= self.t[-1] * (1 + 1e-12))):
-            got, wanted = f"[{times.min():.6g}, {times.max():.6g}]", f"within [0, {self.t[-1]:.6g}]"
-            raise ArgumentError("time of the dense output", got, wanted, "integrate further: pass later times")
-        return self.sol(times)
+        return self.sol(require_within(t, self.t[-1]))
 
     def unwrap(self) -> Trajectory:
         """Return the trajectory, or raise with the reason it stopped early."""

@@ -43,7 +43,7 @@ def test_a_nan_fails():
 
 
 def test_a_status_is_its_word():
-    assert [str(s) for s in gf.Status] == ["success", "left_domain", "blow_up", "solver_failure"]
+    assert [str(s) for s in gf.Status] == ["success", "left_domain", "blow_up", "overflow", "solver_failure"]
     assert gf.Status.SUCCESS == "success" and gf.Status("blow_up") is gf.Status.BLOW_UP
 
 

@@ -17,7 +17,7 @@ from geoflow.numerics import engine
 from geoflow.numerics.engine import Compiled, CompiledFlow, Point
 from geoflow.numerics.integrate import Solver
 from geoflow.potentials.regularized import with_regularizer
-from geoflow.results import Status, Trajectory
+from geoflow.results import Status, Trajectory, require_within
 
 #: compiled flows that a kernel remembers
 REMEMBERED = 16
@@ -60,15 +60,15 @@ class GradientFlow:
             return None, "it ended early"
 
         def dense(t: ArrayLike) -> Array:
-            s = np.asarray(t, dtype=float)
+            s = require_within(t, end)
             order = np.argsort(s.ravel())
             w = np.empty((s.size, len(x), self.d))
             w[order] = self._flow(start, np.minimum(s.ravel()[order], end), end, data, interpolated)[0][1][:-1]
             return w.reshape(*s.shape, *w.shape[1:])
 
         at, w, mu, losses = seen
-        message = "reached the last time asked for"
-        return Trajectory(times, w, at, mu, losses, Status.SUCCESS, message, dense, evaluations, "Dopri8"), ""
+        message, statuses = "reached the last time asked for", np.full(len(x), Status.SUCCESS.value)
+        return Trajectory(times, w, at, mu, losses, Status.SUCCESS, message, dense, evaluations, "Dopri8", statuses), ""
 
     def _rhs(self, t: Any, y: Any, data: Any) -> Any:
         x = y[: self.kernel.dim]

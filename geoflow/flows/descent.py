@@ -15,7 +15,7 @@ from geoflow.flows.mirror import with_checked_end
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.results import Status, Trajectory
+from geoflow.results import Status, Trajectory, require_within
 
 Noise = Callable[[int], Array]
 
@@ -129,7 +129,8 @@ def _iterate(
     path = np.stack(w)
 
     def sol(s: ArrayLike) -> Array:
-        return np.stack([np.interp(np.asarray(s), t, path[:, i]) for i in range(path.shape[1])], axis=-1)
+        s = require_within(s, t[-1])
+        return np.stack([np.interp(s, t, path[:, i]) for i in range(path.shape[1])], axis=-1)
 
     values = np.array([loss.value(p[None], float(s))[0] for p, s in zip(path, t, strict=True)])
     x = None if scheme.point_of is None else scheme.point_of(np.stack(states))

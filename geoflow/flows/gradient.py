@@ -13,7 +13,8 @@ from geoflow._validate import as_options, as_times, require_type
 from geoflow.flows.compiled import compiled_trajectory, joint_map
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.parametrization import Parametrization
-from geoflow.numerics.integrate import Problem, Solver, SolverOptions
+from geoflow.numerics.integrate import Solver, SolverOptions
+from geoflow.numerics.runs import Problem
 from geoflow.results import Trajectory
 
 if TYPE_CHECKING:
@@ -60,12 +61,12 @@ def gradient_flow(
     integrator = integrator.sharper(1.0 if G.is_euclidean else 1e-2)
     w0, x0, pointwise = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0), PointwiseLoss(loss, G.codomain_dim)
     pointwise.require_scalar(w0[0], 0.0)
-    alpha, batch = as_schedule(schedule, regularizer is not None), x0.shape[:-1]
+    batch, _ = x0.shape[:-1], as_schedule(schedule, regularizer is not None)
     fields = G if regularizer is None else joint_map(G, regularizer, x0.reshape(-1, G.dim)[:1])
     start = np.concatenate([x0.reshape(len(w0), -1), np.zeros_like(w0)], axis=1)
     flow, note = compiled_trajectory(fields.kernel, pointwise, start, times, (schedule, integrator))
     if flow is None:
-        problem = _problem(fields, pointwise, start, alpha)
+        problem = _problem(fields, pointwise, start, schedule)
 
         def states(y: Array) -> Array:
             return y.reshape(*y.shape[:-1], *start.shape)
@@ -76,9 +77,9 @@ def gradient_flow(
     return _of_batch(flow, G, batch, note)
 
 
-def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, alpha: Callable[[float], float]) -> Problem:
+def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, schedule: Schedule | None) -> Problem:
     """The flow of the states (x, mu), shape=[N, D + d], where the map may have an output more, the regularizer."""
-    n, D, d = len(start), G.dim, loss.dim
+    n, D, d, alpha = len(start), G.dim, loss.dim, as_schedule(schedule, True)
 
     def rhs(s: float, y: Array) -> Array:
         value, pull = G.kernel.linearized(y.reshape(n, D + d)[:, :D])
@@ -86,7 +87,16 @@ def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, alpha: Calla
         push = force if G.codomain_dim == d else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
         return np.concatenate([pull(push), force], axis=1).ravel()
 
-    return Problem(rhs, start.ravel(), n)
+    w, scheduled = G.kernel.value(start[:1, :D])[0, :d], callable(schedule)
+    return Problem(rhs, start.ravel(), n, drive=_drive(loss, w, alpha if scheduled else None))
+
+
+def _drive(loss: PointwiseLoss, w: Array, alpha: Callable[[float], float] | None) -> Callable[[float], Array] | None:
+    """What depends on time, at a starting point w, shape=[d]: grad L_t(w), and the schedule where there is one."""
+    force = loss.drive(w)
+    if alpha is None:
+        return force
+    return lambda t: np.array([alpha(t)]) if force is None else np.append(force(t), alpha(t))
 
 
 def _of_batch(flow: Trajectory, G: Parametrization, batch: tuple[int, ...], note: str) -> Trajectory:
@@ -98,6 +108,6 @@ def _of_batch(flow: Trajectory, G: Parametrization, batch: tuple[int, ...], note
     assert flow.x is not None
     return replace(
         flow, w=shaped(flow.w), x=G.unflatten(shaped(flow.x)), mu=shaped(flow.mu), loss=shaped(flow.loss),
-        sol=lambda t: shaped(flow.sol(t), np.ndim(t)),
+        sol=lambda t: shaped(flow.sol(t), np.ndim(t)), statuses=flow.statuses.reshape(batch),
         message=f"{flow.message}; not by the compiled loop: {note}" if note else flow.message,
     )  # fmt: skip

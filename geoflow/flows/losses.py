@@ -15,8 +15,8 @@ from geoflow._validate import as_finite, as_points
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import traceable, written_in_jax
-from geoflow.numerics.integrate import Solution
-from geoflow.results import Trajectory
+from geoflow.numerics.runs import Solution
+from geoflow.results import Trajectory, require_within
 
 
 class Loss(Protocol):
@@ -130,6 +130,20 @@ class PointwiseLoss:
         """L_t(w), shape=[N, d] to shape=[N]."""
         return self._value(w, t)
 
+    def value_or_nan(self, w: Array, t: float) -> Array:
+        """L_t(w), NaN at points that are not finite, where a flow has ended."""
+        fine = np.isfinite(w).all(axis=-1)
+        if fine.all():
+            return self.value(w, t)
+        values = np.full(len(w), np.nan)
+        if fine.any():
+            values[fine] = self.value(w[fine], t)
+        return values
+
+    def drive(self, w: Array) -> Callable[[float], Array] | None:
+        """t to grad L_t at one point, shape=[d], for a loss that depends on time: what is looked at for its jumps."""
+        return (lambda t: self.gradient(w[None], t)[0]) if self.time_dependent else None
+
     def gradient(self, w: Array, t: float) -> Array:
         """grad L_t(w), shape=[N, d]."""
         return self._gradient(w, t)
@@ -241,9 +255,27 @@ class LinearSchedule:
 
 
 def trajectory_of(solution: Solution, loss: PointwiseLoss, w_of: Map, mu: Array, x: Array | None = None) -> Trajectory:
-    """The trajectory of a solution; `w_of` maps its states, shape=[..., k], to w, shape=[..., *batch, d]."""
+    """The trajectory of a solution; `w_of` maps its states, shape=[..., k], to w, shape=[..., *batch, d].
+
+    NaN at the times after an entry of the batch has ended, or where the last point lies on a boundary.
+    """
     w, s = w_of(solution.y), solution
     with np.errstate(all="ignore"):
-        values = np.stack([loss.value(p.reshape(-1, loss.dim), float(t)) for p, t in zip(w, s.t, strict=True)])
-    values = values.reshape(w.shape[:-1])
-    return Trajectory(s.t, w, x, mu, values, s.status, s.message, lambda t: w_of(s.dense(t)), s.n_evaluations, s.method)
+        points = [p.reshape(-1, loss.dim) for p in w]
+        values = np.stack([loss.value_or_nan(p, float(t)) for p, t in zip(points, s.t, strict=True)])
+    values, batch = values.reshape(w.shape[:-1]), w.shape[1:-1]
+    # a family R_a is integrated as one entry, whatever its batch
+    ends = np.broadcast_to(s.ends, int(np.prod(batch))).reshape(batch)
+
+    def until(v: Array, t: Array) -> Array:
+        over = np.expand_dims(t, tuple(range(-len(batch), 0))) > ends * (1 + 1e-12)
+        return np.where(over if v.ndim == over.ndim else over[..., None], np.nan, v) if over.any() else v
+
+    def sol(t: ArrayLike) -> Array:
+        times = require_within(t, s.t[-1])
+        return until(w_of(s.dense(times)), times)
+
+    statuses = np.broadcast_to([status.value for status in s.statuses], ends.size).reshape(batch)
+    w, mu, values = until(w, s.t), until(mu, s.t), until(values, s.t)
+    x = None if x is None else until(x, s.t)
+    return Trajectory(s.t, w, x, mu, values, s.status, s.message, sol, s.n_evaluations, s.method, statuses)

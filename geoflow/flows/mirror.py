@@ -13,7 +13,8 @@ from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.leaf import PATH_TOL
-from geoflow.numerics.integrate import LARGEST_IMPLICIT, Problem, Solver, SolverOptions
+from geoflow.numerics.integrate import Solver, SolverOptions
+from geoflow.numerics.runs import LARGEST_IMPLICIT, Problem
 from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.moving import MovingPoints
@@ -72,9 +73,9 @@ def mirror_flow(
     mu0 = R(0.0).gradient(w0) if isinstance(R, RegularizedLegendreFunction) else R.gradient(w0)
     w0, pointwise = np.asarray(w0, dtype=float), PointwiseLoss(loss, R.dim)
     pointwise.require_scalar(w0.reshape(-1, R.dim)[0], 0.0)
-    run = _Run(pointwise, times, integrator, mu0)
+    run = _Run(pointwise, times, integrator, mu0, pointwise.drive(w0.reshape(-1, R.dim)[0]))
     if isinstance(R, RegularizedLegendreFunction):
-        return run.regularized(R, alpha)
+        return run.regularized(R, alpha, not callable(schedule))
     chosen = _best_coordinates(R, pointwise, len(run.flat)) if coordinates == "auto" else coordinates
     if chosen == "w":
         return run.primal(R, w0)
@@ -110,12 +111,13 @@ def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
 
 @dataclass(frozen=True)
 class _Run:
-    """One mirror flow: the loss, the output times, the integrator, and where mu starts, shape=[..., d]."""
+    """One mirror flow: loss, output times, integrator, where mu starts, shape=[..., d], and what depends on time."""
 
     loss: PointwiseLoss
     times: Array
     solver: Solver
     mu0: Array
+    drive: Callable[[float], Array] | None
 
     @property
     def flat(self) -> Array:
@@ -134,14 +136,12 @@ class _Run:
             w = y.reshape(flat.shape)
             return velocity(w, -self.loss.gradient(w, s)).ravel()
 
-        solution = self.solver.integrate(Problem(rhs, flat.ravel(), len(flat)), self.times)
+        solution = self.solver.integrate(Problem(rhs, flat.ravel(), len(flat), drive=self.drive), self.times)
         w = self.like_start(solution.y)
-        try:
-            mu = R.gradient(w)
-        except GeoflowError as error:  # the last point may lie on the boundary, where the flow ended
-            mu = np.full(w.shape, np.nan)
-            mu[:-1] = R.gradient(w[:-1]) if len(w) > 1 else mu[:-1]
-            solution.message += f" ({error.what} at the last point)"
+        with np.errstate(all="ignore"):
+            mu = np.asarray(R.kernel.gradient(w.reshape(-1, R.dim))).reshape(w.shape)
+        if not np.isfinite(mu[-1]).all():  # the last point may lie on the boundary, where the flow ended
+            solution.message += " (grad R has no value at the last point)"
         return trajectory_of(solution, self.loss, self.like_start, mu)
 
     def dual(self, points: MovingPoints) -> Trajectory:
@@ -150,7 +150,7 @@ class _Run:
         def rhs(s: float, y: Array) -> Array:
             return -self.loss.gradient(points.move(y.reshape(self.flat.shape)), s).ravel()
 
-        solution = self.solver.integrate(Problem(rhs, self.flat.ravel(), len(self.flat)), self.times)
+        solution = self.solver.integrate(Problem(rhs, self.flat.ravel(), len(self.flat), drive=self.drive), self.times)
         return trajectory_of(solution, self.loss, self._w_of(points), self.like_start(solution.y))
 
     def linear(self, points: MovingPoints) -> Trajectory:
@@ -188,7 +188,9 @@ class _Run:
 
         return w_of
 
-    def regularized(self, R: RegularizedLegendreFunction, alpha: Callable[[float], float]) -> Trajectory:
+    def regularized(
+        self, R: RegularizedLegendreFunction, alpha: Callable[[float], float], constant: bool
+    ) -> Trajectory:
         """(mu, a) moves by (-grad L, alpha)."""
         primal, flat = R.local_inverse(), self.flat
 
@@ -202,7 +204,9 @@ class _Run:
             a = values[..., -1].reshape(*values.shape[:-1], *(1,) * (self.mu0.ndim - 1))
             return R.inverse_gradient(self.like_start(values[..., :-1]), a)
 
-        solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0]), self.times)
+        force = self.drive or (lambda t: np.zeros(0))
+        drive = None if constant and self.drive is None else lambda t: np.append(force(t), alpha(t))
+        solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0], drive=drive), self.times)
         return trajectory_of(solution, self.loss, w_of, self.like_start(solution.y[..., :-1]))
 
 

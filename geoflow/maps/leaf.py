@@ -332,7 +332,8 @@ class Segment:
         blocks = self.kernel.blocks
         size = blocks.at_inputs(blocks.largest(self.start))
         if self.chart is not None:
-            size = np.minimum(size / self.chart.width, 1.0)
+            # an error of a logarithm is a relative one, and its zero is of no importance
+            size = np.where(size > self.chart.width, 1e4, size / self.chart.width)
         size = np.where(size > 0, size, 1e2 * np.abs(rate[:, :D]))  # what starts at 0, and where it goes
         dmu = np.abs(rate[:, D : D + self.way.shape[1]])
         parts = [1e-4 * size, 1e-2 * dmu]

@@ -9,7 +9,8 @@ import numpy as np
 
 from geoflow._typing import Array, Map
 from geoflow.maps.kernel import MapKernel
-from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Field, Steps, Stop, error_norm, integrate_batch
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Steps, Stop, integrate_batch
+from geoflow.numerics.runs import Field, error_norm
 from geoflow.numerics.steps import few_steps
 
 #: growth by e^GROWS from which coordinates are logarithmic; linear so far below what decays as much as others grow

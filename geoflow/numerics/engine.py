@@ -21,8 +21,8 @@ import numpy as np
 from geoflow._typing import Array, ArrayLike
 from geoflow.errors import ArgumentError
 from geoflow.numerics import autodiff
-from geoflow.numerics.integrate import BLOW_UP
 from geoflow.numerics.records import Record, record
+from geoflow.numerics.runs import BLOW_UP
 
 ENGINES = ("auto", "autograd", "jax")
 #: relative difference up to which compiled values and autograd's are the same

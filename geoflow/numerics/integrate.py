@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from geoflow._typing import Array, Index, Map
-from geoflow._validate import describe
+from geoflow._typing import Array, ArrayLike, Index, Map, Mask
+from geoflow._validate import as_finite, describe
 from geoflow.errors import ArgumentError, ConvergenceError, DomainError, NotFiniteError
+from geoflow.numerics.intervals import NONE, Stretch, features, stretches
+from geoflow.numerics.runs import LARGEST_IMPLICIT, Field, LsodaStuckError, Problem, Run, Solution, batchwise
 from geoflow.results import Status
 
 METHODS = ("auto", "RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
-BLOW_UP = 1e14
-MAX_EVALUATIONS = 500_000
-#: unknowns beyond which no square matrix of them is formed, and beyond which no interpolant of every step is kept
-LARGEST_IMPLICIT, LARGEST_DENSE = 1000, 20_000
 FLOW_RTOL, FLOW_ATOL = 1e-12, 1e-14
 MAX_STEPS = 3000
-#: (s, state) to its velocity; NaN where there is none
-Field = Callable[[float, Array], Array]
 
 
 class SolverOptions(TypedDict, total=False):
@@ -32,11 +27,17 @@ class SolverOptions(TypedDict, total=False):
     rtol: float
     atol: float
     method: str
+    max_step: float
+    breakpoints: ArrayLike
 
 
 @dataclass(frozen=True)
 class Solver:
     """How to integrate over output times: tolerances a step, and a method of scipy's `solve_ivp`.
+
+    No step is longer than `max_step`, and none goes across one of the `breakpoints`, shape=[k]: times at which the
+    field jumps, or is not smooth. Where a field depends on time its jumps are looked for, and no step is longer than
+    the gaps of the output times there, 1/64 of the whole, and what is found between them (`intervals.features`).
 
     "auto" is LSODA, which handles stiff flows, and DOP853 where LSODA gives up: approaching a boundary or a blow-up;
     beyond 1000 unknowns, where an implicit method would form too large a matrix, it is DOP853 alone. Beyond 20,000
@@ -46,12 +47,20 @@ class Solver:
     rtol: float = 1e-9
     atol: float = 1e-12
     method: str = "auto"
+    max_step: float = np.inf
+    breakpoints: ArrayLike = ()
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ArgumentError("method", got=repr(self.method), wanted=f"one of {METHODS}")
         if not (self.rtol > 0 and self.atol >= 0):
             raise ArgumentError("tolerances", got=f"rtol {self.rtol}, atol {self.atol}", wanted="rtol > 0, atol >= 0")
+        if not self.max_step > 0:
+            raise ArgumentError("max_step", got=f"{self.max_step}", wanted="a positive time, or infinity")
+        breakpoints = as_finite(self.breakpoints, "breakpoints")
+        if breakpoints.ndim != 1:
+            raise ArgumentError("breakpoints", got=f"shape {breakpoints.shape}", wanted="times, shape [k]")
+        object.__setattr__(self, "breakpoints", tuple(breakpoints.tolist()))
 
     def sharper(self, factor: float) -> Solver:
         """The same with both tolerances multiplied by a factor."""
@@ -60,202 +69,138 @@ class Solver:
     def integrate(self, problem: Problem, times: Array) -> Solution:
         """Integrate a problem from time 0, with a status instead of an exception.
 
+        An entry of the batch that ends early is held where it ended, and the others go on.
         `NotFiniteError` is raised only when the field is not defined at the start.
         """
+        found = NONE if problem.drive is None or times[-1] == 0 else features(problem.drive, times)
+        parts = stretches(times, np.asarray(self.breakpoints), found, self.max_step)
+        joined, held = _Joined(problem.start, problem.entries), np.zeros(problem.entries, dtype=bool)
+        while parts and not held.all():
+            part, (begin, state) = parts[0], joined.now
+            piece = _piece(problem, begin, part, state, held)
+            inside = times[((times > begin) | (begin == 0)) & (times < part.end)]
+            solution = self._whole(piece, np.append(inside, part.end) - begin, part.max_step)
+            joined.add(solution)
+            if solution.status is Status.SUCCESS:
+                parts.pop(0)
+                continue
+            ended = _ended(piece, solution) & ~held
+            if not ended.any():
+                ended = ~held
+            joined.stop(ended, solution)
+            held |= ended
+        return joined.at(times)
+
+    def _whole(self, problem: Problem, times: Array, max_step: float) -> Solution:
+        """Integrate over one stretch of time, from 0."""
         if self.method not in ("auto", "LSODA"):
-            return _Attempt(problem, self, self.method).run(times)
+            return Run(problem, (self.rtol, self.atol), self.method, max_step).run(times)
         # DOP853 alone would do at the ends of its steps, but its dense output loses digits on slightly stiff flows
         if self.method == "LSODA" or len(problem.start) <= LARGEST_IMPLICIT:
-            with suppress(_LsodaStuckError):
-                found = _Attempt(problem, self, "LSODA").run(times)
+            with suppress(LsodaStuckError):
+                found = Run(problem, (self.rtol, self.atol), "LSODA", max_step).run(times)
                 if found.status is Status.SUCCESS or self.method == "LSODA":
                     return found
-        return _Attempt(problem, self, "DOP853").run(times)
+        return Run(problem, (self.rtol, self.atol), "DOP853", max_step).run(times)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """y' = rhs(t, y) from y(0) = start, shape=[k]: the flat states of so many `entries` of a batch.
+def _piece(problem: Problem, begin: float, part: Stretch, state: Array, held: Mask) -> Problem:
+    """The problem from a later time and state on, up to the end of a stretch; what is held stays.
 
-    rhs gives NaN, or raises `DomainError` or `NotFiniteError`, where the field is not defined; jac is its derivative,
-    (t, y) to shape=[k, k]. DOP853 meets its tolerances in every entry, and not in their mean.
+    The field is asked within the stretch only, and not at its ends, where it may jump.
     """
+    if begin == 0 and part.begin == 0 and part.final and not held.any():
+        return problem
+    first, last, stays = np.nextafter(part.begin, np.inf), np.nextafter(part.end, -np.inf), np.flatnonzero(held)
+    if part.begin == 0:
+        first = 0.0
 
-    rhs: Field
-    start: Array
-    entries: int = 1
-    jac: Field | None = None
+    def at(s: float) -> float:
+        return min(max(begin + s, first), last)
 
-
-@dataclass
-class Solution:
-    """States at the times asked for, up to where the integration got, and how it ended."""
-
-    t: Array
-    y: Array
-    dense: Callable[[Any], Array]
-    status: Status
-    message: str
-    n_evaluations: int
-    method: str
-
-
-class _LsodaStuckError(Exception):
-    """LSODA, unlike a Runge-Kutta method, neither recovers from a NaN nor gives up at a singularity."""
-
-
-class _Attempt:
-    """One run of scipy's `solve_ivp`, its evaluations counted."""
-
-    def __init__(self, problem: Problem, solver: Solver, method: str):
-        self._problem, self._rhs, self._y0 = problem, problem.rhs, problem.start
-        self._solver, self._method = solver, method
-        self._count, self._last_seen, self._reached = 0, 0.0, (0.0, problem.start)
-        # a jacobian by differences takes an evaluation an unknown, and tells nothing about progress
-        self._window = 1000 + 50 * len(self._y0)
-
-    def run(self, times: Array) -> Solution:
-        y0 = self._y0
-        if times[-1] == 0.0:
-            return Solution(times, y0[None].copy(), _constant(y0), Status.SUCCESS, "no time to flow", 0, self._method)
-        with np.errstate(all="ignore"):
-            if not np.isfinite(self._velocity(0.0, y0)).all():
-                got, wanted = "NaN or infinity at the starting point", "a loss and a map that are differentiable there"
-                raise NotFiniteError("velocity of the flow", got=got, wanted=wanted, remedy="start inside the domain")
-            keep = len(y0) <= LARGEST_DENSE
-            found = self._solve((0.0, float(times[-1])), y0, {"dense_output": True} if keep else {"t_eval": times})
-        reached, y = self._reached
-        whole = found.status == 0 and reached == times[-1]
-        if self._count > MAX_EVALUATIONS:
-            status, message = Status.FAILURE, f"gave up after {MAX_EVALUATIONS} evaluations at t = {reached:.6g}"
-        else:
-            status, message = self._verdict(found, reached, y, whole)
-        out = times if status is Status.SUCCESS else np.append(times[times < reached], reached)
-        if keep:
-            dense = _interpolant(found)
-            values = dense(out)
-        else:
-            passed = np.reshape(found.y, (len(y0), -1)).T[: len(out)]
-            values = passed if status is Status.SUCCESS else np.r_[passed[: len(out) - 1], y[None]]
-            dense = self._again(out, values)
-        values[out == 0.0] = y0
-        return Solution(out, values, dense, status, message, self._count, self._method)
-
-    def _solve(self, span: tuple[float, float], start: Array, options: dict[str, Any]) -> Any:
-        from scipy.integrate import solve_ivp
-
-        bound = BLOW_UP * (1 + np.abs(self._y0).max())
-
-        def blow_up(s: float, y: Array) -> float:
-            size = np.abs(y).max()
-            if np.isfinite(size) and size <= bound:
-                self._reached = s, y.copy()
-            return float(bound - size)
-
-        blow_up.terminal = True  # type: ignore[attr-defined]
-        method: Any = self._method
-        if method == "DOP853":
-            method = batchwise(self._problem.entries)
-        if self._problem.jac is not None and self._method in ("Radau", "BDF", "LSODA"):
-            options = {**options, "jac": self._problem.jac}
-        return solve_ivp(
-            self._velocity, span, start, method=method, rtol=max(self._solver.rtol, 3e-14), atol=self._solver.atol,
-            events=blow_up, **options,
-        )  # fmt: skip
-
-    def _again(self, times: Array, values: Array) -> Callable[[Any], Array]:
-        """The dense output that keeps no steps: integrate from the last of these times."""
-
-        def at(s: float) -> Array:
-            k = max(int(np.searchsorted(times, s, side="right")) - 1, 0)
-            begin, start = (times[k], values[k]) if times[k] <= s else (0.0, self._y0)
-            if begin == s:
-                return start
-            found = self._solve((begin, s), start, {"t_eval": [s]})
-            return found.y[:, -1] if len(found.t) else np.full(start.shape, np.nan)
-
-        def dense(s: Any) -> Array:
-            s = np.asarray(s, dtype=float)
-            with np.errstate(all="ignore"):
-                return np.stack([at(float(t)) for t in s.ravel()]).reshape(*s.shape, -1)
-
-        return dense
-
-    def _velocity(self, s: float, y: Array) -> Array:
-        self._count += 1
-        if self._count > MAX_EVALUATIONS:  # a step that cannot succeed ends the integration, and keeps what there is
-            return np.full(y.shape, np.nan)
-        try:
-            velocity = self._rhs(s, y)
-        except (NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
-            velocity = np.full(y.shape, np.nan)
-        if self._method == "LSODA" and self._count > 1 and not np.isfinite(velocity).all():
-            raise _LsodaStuckError
-        if self._method == "LSODA" and self._count % self._window == 0:
-            if s - self._last_seen <= 1e-9 * s:
-                raise _LsodaStuckError
-            self._last_seen = s
+    def rhs(s: float, y: Array) -> Array:
+        velocity = np.asarray(problem.rhs(at(s), y), dtype=float)
+        if len(stays):
+            velocity = velocity.copy()
+            velocity.reshape(problem.entries, -1)[stays] = 0.0
         return velocity
 
-    def _verdict(self, found: Any, reached: float, y: Array, finite: bool) -> tuple[Status, str]:
-        start = 1 + np.abs(self._y0).max()
-        if found.status == 0 and finite:
-            return Status.SUCCESS, "reached the last time asked for"
-        if found.status == 1:
-            return Status.BLOW_UP, f"the state exceeds {BLOW_UP:.0e} times its start at t = {reached:.6g}"
-        if np.abs(y).max() > 1e6 * start:
-            return Status.BLOW_UP, f"the flow blows up at t = {reached:.6g}"
-        # look just ahead: does the field still exist there?
-        velocity = self._velocity(reached, y)
-        with np.errstate(all="ignore"):
-            step = 1e-6 * velocity / (1e-300 + np.abs(velocity).max()) * (1 + np.abs(y).max())
-            ahead = self._velocity(reached, y + step)
-        if not (np.isfinite(velocity).all() and np.isfinite(ahead).all()) or np.abs(velocity).max() > 1e4 * start:
-            return Status.LEFT_DOMAIN, f"the flow reaches the boundary of the domain at t = {reached:.6g}"
-        return Status.FAILURE, f"{found.message} (t = {reached:.6g})"
+    jac = problem.jac
+    return replace(problem, rhs=rhs, start=state, jac=None if jac is None else lambda s, y: jac(at(s), y), drive=None)
 
 
-def _interpolant(found: Any) -> Callable[[Any], Array]:
-    """Dense output of every step, a time or times to states with the unknowns on the last axis."""
-    return lambda s: np.moveaxis(np.asarray(found.sol(np.asarray(s, dtype=float))), 0, -1)
+def _ended(problem: Problem, solution: Solution) -> Mask:
+    """Which entries ended the integration of a batch: those without a velocity there or just ahead, or the fastest."""
+    n = problem.entries
+    if n == 1 or len(solution.y) == 0:
+        return np.ones(n, dtype=bool)
+    s, y = float(solution.t[-1]), solution.y[-1]
+    with np.errstate(all="ignore"):
+        try:
+            velocity = np.asarray(problem.rhs(s, y), dtype=float).reshape(n, -1)
+            size = 1 + np.abs(y).reshape(n, -1).max(axis=1)
+            speed = np.abs(velocity).max(axis=1) / size
+            step = 1e-6 / np.where(speed > 0, speed, 1.0)
+            ahead = np.asarray(problem.rhs(s, y + (step[:, None] * velocity).ravel()), dtype=float).reshape(n, -1)
+        except (NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
+            return np.ones(n, dtype=bool)
+    lost = ~np.isfinite(velocity + ahead).all(axis=1)
+    return lost if lost.any() else np.asarray(speed >= 0.1 * speed.max())
 
 
-def _constant(y0: Array) -> Callable[[Any], Array]:
-    return lambda s: np.broadcast_to(y0, (*np.shape(s), len(y0))).copy()
+class _Joined:
+    """The solutions of one stretch after the other, as one; `now` is the time and the state that they have come to."""
+
+    def __init__(self, start: Array, entries: int):
+        self._parts: list[tuple[float, Solution]] = []
+        self._statuses, self._ends = [Status.SUCCESS] * entries, np.full(entries, np.inf)
+        self._why: Solution | None = None
+        self._start = start.reshape(entries, -1)
+        self.now: tuple[float, Array] = 0.0, start
+
+    def add(self, solution: Solution) -> None:
+        begin = self.now[0]
+        self._parts.append((begin, solution))
+        self.now = begin + float(solution.t[-1]), solution.y[-1]
+
+    def stop(self, ended: Mask, solution: Solution) -> None:
+        """So many entries have ended, as this solution says."""
+        self._why = self._why or replace(solution, t=np.array([self.now[0]]))
+        state = self.now[1].reshape(len(ended), -1).copy()
+        for k in np.flatnonzero(ended):
+            self._statuses[k], self._ends[k] = solution.status, self.now[0]
+            state[k] = self._start[k]
+        self.now = self.now[0], state.ravel()
+
+    def at(self, times: Array) -> Solution:
+        """The states at times, up to where all entries have ended; after its own end an entry is at its start."""
+        reached, why = self.now[0], self._why
+        out = times if reached >= times[-1] else np.append(times[times < reached], reached)
+        status = Status.SUCCESS if why is None else why.status
+        last, evaluations = self._parts[-1][1], sum(part.n_evaluations for _, part in self._parts)
+        message = last.message if why is None else why.message
+        if why is not None and len(self._ends) > 1:
+            count = sum(s is not Status.SUCCESS for s in self._statuses)
+            message += f"; {count} of {len(self._ends)} entries of the batch ended early, see statuses"
+        if len(self._parts) == 1:
+            return replace(last, statuses=self._statuses, ends=self._ends, message=message)
+        return Solution(
+            out, self._dense(out), self._dense, status, message, evaluations, last.method, self._statuses, self._ends
+        )
+
+    def _dense(self, s: Any) -> Array:
+        """Dense output of the part that each time lies in."""
+        s = np.asarray(s, dtype=float)
+        begins = np.array([begin for begin, _ in self._parts])
+        place = np.maximum(np.searchsorted(begins, s, side="left") - 1, 0)
+        out = np.empty((*s.shape, len(self.now[1])))
+        for k, (begin, part) in enumerate(self._parts):
+            if (place == k).any():
+                out[place == k] = part.dense(s[place == k] - begin)
+        return out
 
 
 # a batch over [0, 1] ------------------------------------------------------------------------------------------------
-
-
-def error_norm(estimates: list[Array]) -> float:
-    """The error of the worst entry of a step, from estimates beside what is allowed, each of shape=[entries, k].
-
-    The root mean square of one estimate, and Hairer's combination of the two of DOP853.
-
-    Reference
-    ---------
-    Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, section II.10.
-    """
-    first = estimates[0]
-    square = np.einsum("nk,nk->n", first, first)
-    if len(estimates) == 1:
-        return float(np.sqrt(square.max(initial=0.0) / first.shape[1]))
-    both = square + 0.01 * np.einsum("nk,nk->n", estimates[1], estimates[1])
-    with np.errstate(all="ignore"):
-        norms = np.where(both == 0, 0.0, square / np.sqrt(both * first.shape[1]))
-    return float(norms.max(initial=0.0))
-
-
-@cache
-def batchwise(entries: int) -> Any:
-    """scipy's DOP853 with the error of the worst of so many entries of the state, and not their mean square."""
-    from scipy.integrate import DOP853
-
-    class BatchwiseDOP853(DOP853):
-        def _estimate_error_norm(self, K: Array, h: float, scale: Array) -> float:
-            return float(np.abs(h) * error_norm([(K.T @ E / scale).reshape(entries, -1) for E in (self.E5, self.E3)]))
-
-    return DOP853 if entries == 1 else BatchwiseDOP853
 
 
 class Steps(NamedTuple):

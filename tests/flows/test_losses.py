@@ -6,7 +6,8 @@ import pytest
 
 import geoflow as gf
 from geoflow.flows.losses import LinearModelLoss, LinearSchedule, PointwiseLoss, as_schedule, trajectory_of
-from geoflow.numerics.integrate import Problem, Solver
+from geoflow.numerics.integrate import Solver
+from geoflow.numerics.runs import Problem
 
 
 def test_losses_and_their_gradients(rng):

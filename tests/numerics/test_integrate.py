@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.numerics import integrate
-from geoflow.numerics.integrate import Problem, Solver, integrate_batch, unit_time_flow
+from geoflow.numerics import integrate, runs
+from geoflow.numerics.integrate import Solver, integrate_batch, unit_time_flow
+from geoflow.numerics.runs import Problem
 
 TIMES = np.linspace(0.0, 2.0, 21)
 
@@ -51,7 +52,7 @@ def test_a_flow_that_exists_reaches_the_last_time_and_has_dense_output():
 
 
 def test_a_field_that_takes_too_many_evaluations_is_given_up(monkeypatch):
-    monkeypatch.setattr(integrate, "MAX_EVALUATIONS", 200)
+    monkeypatch.setattr(runs, "MAX_EVALUATIONS", 200)
     found = Solver(method="DOP853").integrate(Problem(lambda t, y: np.cos(1e4 * t) * y, np.array([1.0])), TIMES)
     assert found.status is gf.Status.FAILURE and "200 evaluations" in found.message and found.t[-1] < 2
 
@@ -114,7 +115,7 @@ def test_noise_above_the_tolerance_is_a_convergence_error(rng):
 
 def test_large_states_are_integrated_explicitly_and_their_dense_output_keeps_no_steps(monkeypatch):
     monkeypatch.setattr(integrate, "LARGEST_IMPLICIT", 3)
-    monkeypatch.setattr(integrate, "LARGEST_DENSE", 3)
+    monkeypatch.setattr(runs, "LARGEST_DENSE", 3)
     rates = np.array([1.0, 2.0, 3.0, 4.0])
     found = Solver().integrate(Problem(lambda t, y: -rates * y, np.ones(4)), TIMES)
     assert found.method == "DOP853" and found.status is gf.Status.SUCCESS

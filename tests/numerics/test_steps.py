@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoflow.numerics.integrate import error_norm
+from geoflow.numerics.runs import error_norm
 from geoflow.numerics.steps import LARGEST_CHANGE, few_steps, pairs
 
 
