@@ -267,13 +267,15 @@ def _norm(call: Call, order: Any = None, axis: Any = None, keepdims: bool = Fals
 
 # the table ----------------------------------------------------------------------------------------------------------
 
-OWN: dict[str, Any] = vars(vars(anp)["numpy_wrapper"])  # what anp does not show
+#: what anp does not show, or wraps again
+OWN: dict[str, Any] = {**vars(vars(anp)["numpy_wrapper"]), **vars(anp)}
+WHERE = OWN.get("_original_where", anp.where)
+NORM = vars(anp.linalg).get("_primitive_norm", anp.linalg.norm)
 LINEAR = [
-    TAKE, anp.negative, anp.reshape, anp.ravel, anp.expand_dims, anp.squeeze, anp.transpose,
-    anp.swapaxes, anp.moveaxis, anp.rollaxis, anp.broadcast_to, anp.repeat, anp.tile, anp.roll, anp.flip, anp.flipud,
-    anp.fliplr, anp.rot90, anp.diag, anp.diagonal, anp.trace, anp.triu, anp.tril, anp.sum, OWN["_primitive_mean"],
-    anp.cumsum, anp.diff, anp.atleast_1d, anp.atleast_2d, anp.atleast_3d, OWN["_array_from_scalar_or_array"],
-    anp.deg2rad, anp.rad2deg, anp.radians, anp.degrees,
+    TAKE, anp.negative, anp.reshape, anp.ravel, anp.expand_dims, anp.squeeze, anp.transpose, anp.swapaxes, anp.moveaxis,
+    anp.rollaxis, anp.repeat, anp.tile, anp.roll, anp.flipud, anp.fliplr, anp.rot90, anp.diag, anp.diagonal, anp.trace,
+    anp.triu, anp.tril, anp.sum, anp.cumsum, anp.diff, anp.atleast_1d, anp.atleast_2d, anp.atleast_3d, anp.deg2rad,
+    anp.rad2deg, anp.radians, anp.degrees, OWN.get("_primitive_mean", anp.mean), OWN["_array_from_scalar_or_array"],
 ]  # fmt: skip
 MULTILINEAR = [
     anp.multiply, anp.matmul, anp.dot, anp.inner, anp.outer, anp.tensordot, anp.einsum, anp.kron, anp.cross,
@@ -282,23 +284,23 @@ RULES: dict[Any, Rule] = {
     **dict.fromkeys(LINEAR + MULTILINEAR, _multilinear),
     **{f: _entrywise(outer) for f, outer in OF_ONE_VARIABLE.items()},
     **dict.fromkeys((anp.maximum, anp.minimum, anp.fmax, anp.fmin), _larger),
-    **{f: _with_options(_extreme) for f in (anp.max, anp.min, anp.amax, anp.amin)},
+    **dict.fromkeys((anp.max, anp.min, anp.amax, anp.amin), _with_options(_extreme)),
     anp.add: _sum_of_two(1),
     anp.subtract: _sum_of_two(-1),
-    anp.where: _linear_from(1),
+    WHERE: _linear_from(1),
     OWN["concatenate_args"]: _linear_from(1),
     OWN["array_from_args"]: _linear_from(2),
     anp.true_divide: _divide,
     anp.power: _power,
     anp.clip: _clip,
     anp.logaddexp: _logaddexp,
-    anp.linalg.norm: _with_options(_norm),
+    NORM: _with_options(_norm),
 }
 
 
 #: primitives that act entry by entry
 ENTRYWISE = {
-    *OF_ONE_VARIABLE, anp.negative, anp.add, anp.subtract, anp.multiply, anp.true_divide, anp.power, anp.where,
+    *OF_ONE_VARIABLE, anp.negative, anp.add, anp.subtract, anp.multiply, anp.true_divide, anp.power, WHERE,
     anp.maximum, anp.minimum, anp.fmax, anp.fmin, anp.clip, anp.logaddexp,
 }  # fmt: skip
 

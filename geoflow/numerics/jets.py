@@ -31,8 +31,8 @@ class Jets:
         self._order, self._output, self._steps = order, recorded.output, recorded.steps[1:]
         self._raw, self._argnums = raw_functions(recorded), differentiated(recorded)
         rules = [rule_of(step.primitive) if n else None for step, n in zip(self._steps, self._argnums, strict=True)]
-        if any(rule is None and n for rule, n in zip(rules, self._argnums, strict=True)):
-            raise NotImplementedError
+        if missing := [s.name for s, n, rule in zip(self._steps, self._argnums, rules, strict=True) if n and not rule]:
+            raise NotImplementedError(f"no rule is known for {', '.join(missing)}")
         self._rules, self._apart = rules, coordinatewise(recorded)
         last = {parent: k for k, step in enumerate(self._steps) for parent in step.parents}
         #: the steps that are not needed any more, after each step
@@ -69,9 +69,10 @@ class Jets:
 def coordinatewise(recorded: Record) -> list[bool]:
     """Of every step after the input, whether its entry i depends on x_i alone: mixed derivatives are zero there."""
     shape, apart = np.shape(recorded.steps[0].value), [True]
-    for step in recorded.steps[1:]:
+    for step, argnums in zip(recorded.steps[1:], differentiated(recorded), strict=True):
+        moving = [p for n, p in zip(step.argnums, step.parents, strict=True) if n in argnums]
         alone = step.primitive in ENTRYWISE and np.shape(step.value) == shape
-        apart.append(alone and all(apart[p] and np.shape(recorded.steps[p].value) == shape for p in step.parents))
+        apart.append(alone and all(apart[p] and np.shape(recorded.steps[p].value) == shape for p in moving))
     return apart[1:]
 
 
