@@ -10,13 +10,13 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow.numerics.jet_rules import ENTRYWISE, Call, Jet, indices, rule_of
-from geoflow.numerics.records import Record, record
-from geoflow.numerics.replay import differentiated, raw_functions
+from geoflow.numerics.records import Record, Step, record
+from geoflow.numerics.replay import differentiated, is_constant, raw_functions
 
 #: inputs up to which all partial derivatives of an order are formed at once: of a map, and of a function of one output,
 #: whose autograd takes one pass an input; half as many for fewer points than FEW
 MOST, MOST_OF_ONE, FEW = {2: 16, 3: 8}, {2: 6, 3: 8}, 30
-#: entries of x, times derivatives, that are worked on at once
+#: derivatives of the entries of one step that are worked on at once
 AT_ONCE = 2**18
 #: calls from which it pays to record a map, each of so many points more counting as one
 OFTEN, POINTS = 10, 500
@@ -31,9 +31,11 @@ class Jets:
         self._order, self._output, self._steps = order, recorded.output, recorded.steps[1:]
         self._raw, self._argnums = raw_functions(recorded), differentiated(recorded)
         rules = [rule_of(step.primitive) if n else None for step, n in zip(self._steps, self._argnums, strict=True)]
-        if missing := [s.name for s, n, rule in zip(self._steps, self._argnums, rules, strict=True) if n and not rule]:
-            raise NotImplementedError(f"no rule is known for {', '.join(missing)}")
+        if any(n and not rule for n, rule in zip(self._argnums, rules, strict=True)):
+            raise NotImplementedError("a primitive without a rule")
         self._rules, self._apart = rules, coordinatewise(recorded)
+        #: entries of the largest step at one point
+        self._width = max(np.size(step.value) for step in recorded.steps) / len(recorded.steps[0].value)
         last = {parent: k for k, step in enumerate(self._steps) for parent in step.parents}
         #: the steps that are not needed any more, after each step
         self._done = [[p for p, at in last.items() if at == k and p != self._output] for k in range(len(self._steps))]
@@ -41,7 +43,7 @@ class Jets:
     def __call__(self, x: Array) -> Array:
         N, D = x.shape
         wanted = indices(D, self._order)
-        rows = max(1, AT_ONCE // (D * len(wanted)))
+        rows = max(1, int(AT_ONCE / (self._width * len(wanted))))
         if rows >= N:
             return self._once(x, wanted)
         return np.concatenate([self._once(x[k : k + rows], wanted) for k in range(0, N, rows)])
@@ -146,14 +148,14 @@ class Remembered:
         """Jets that agree with autograd at some of these points and at others; None where there are none."""
         others = np.random.default_rng(1).uniform(0.5, 1.5, (3, x.shape[1]))
         self._points = np.concatenate([x[:2], others])
-        found = record(self._f, self._points, x[:3])[0]
+        found = record(self._f, self._points, x[:3], _known)[0]
         if found is None or found.pointwise:
             return None
         try:
             jets = Jets(found, self._order)
             got, wanted = jets(self._points), np.asarray(self._plain(self._points), dtype=float)
             self._values = np.array(self._f(self._points), dtype=float)
-        except Exception:  # a primitive without a rule, or with arguments that its rule does not know
+        except Exception:  # arguments that a rule does not know
             return None
         return jets if _agree(got, wanted) else None
 
@@ -173,6 +175,11 @@ class Remembered:
         except Exception:  # the map takes no such batch
             return False
         return _agree(value[..., None], self._values[..., None])
+
+
+def _known(step: Step) -> bool:
+    """Whether derivatives pass through a step by a rule, or not at all."""
+    return rule_of(step.primitive) is not None or is_constant(step)
 
 
 def _agree(a: Array, b: Array) -> bool:

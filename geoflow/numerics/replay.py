@@ -144,12 +144,16 @@ def raw_functions(record: Record) -> list[Callable[..., Any]]:
     return [power if _is_power(step) else getattr(step.primitive, "fun", step.primitive) for step in record.steps[1:]]
 
 
+def is_constant(step: Step) -> bool:
+    """Whether derivatives do not pass through a step, as a comparison."""
+    return step.primitive in notrace_primitives[VJPNode]
+
+
 def differentiated(record: Record) -> list[tuple[int, ...]]:
     """The arguments of every step through which a derivative passes: not through comparisons and the like."""
     passes, found = [True], []
     for step in record.steps[1:]:
-        constant = step.primitive in notrace_primitives[VJPNode]
-        pairs = () if constant else zip(step.argnums, step.parents, strict=True)
+        pairs = () if is_constant(step) else zip(step.argnums, step.parents, strict=True)
         found.append(tuple(n for n, parent in pairs if passes[parent]))
         passes.append(bool(found[-1]))
     return found
