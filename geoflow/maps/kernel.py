@@ -203,6 +203,7 @@ class FunctionKernel(MapKernel):
             self.function = autodiff.with_closed_forms(function, jacobian, hessian_product)
         self._gradient, self._membership = riemannian_gradient(space), membership(space)
         self.flat, self._asked, self._unchecked = is_flat(space), 0, True
+        self._hessian = autodiff.hessian(self.function)
 
     def value(self, x: Array) -> Array:
         if autodiff.is_traced(x):
@@ -299,6 +300,8 @@ class FunctionKernel(MapKernel):
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
         if self._closed_product is not None and not (autodiff.is_traced(x) or autodiff.is_traced(directions)):
             return self._derivatives_in_closed_form(*self._every_row(x, directions))
+        if (found := self._along_by_jets(x, directions)) is not None:
+            return found
         df = autodiff.jacobian(self.function, self.codomain_dim)
         return autodiff.directional_jacobian(lambda y: self._gradient(df(y), y), x, directions)
 
@@ -309,6 +312,9 @@ class FunctionKernel(MapKernel):
             product = np.asarray(self._closed_product(*self._every_row(x, directions)), dtype=float)
             C = np.einsum("...kiD,...jD->...kij", product, rows) + np.einsum("...iD,...kjD->...kij", e, along)
             return (C + np.swapaxes(C, -1, -2)) / 2
+        if (found := self._along_by_jets(x, directions)) is not None:
+            C = 2 * np.einsum("...kiD,...jD->...kij", found, self.jacobian(x))
+            return (C + np.swapaxes(C, -1, -2)) / 2
 
         def cometric(y: Array) -> Array:
             e = autodiff.jacobian(self.function, self.codomain_dim)(y)
@@ -316,6 +322,12 @@ class FunctionKernel(MapKernel):
 
         C = autodiff.directional_jacobian(cometric, x, directions)
         return (C + np.swapaxes(C, -1, -2)) / 2
+
+    def _along_by_jets(self, x: Array, directions: Array) -> Array | None:
+        """D(grad G_i)(x).v_m from all second derivatives, where these come at once and are not many more than asked."""
+        flat = self.flat and not autodiff.is_traced(directions)
+        second = self._hessian.fast(x) if flat and directions.shape[-2] * self.codomain_dim >= self.dim else None
+        return None if second is None else np.matmul(directions[..., None, :, :], second).swapaxes(-3, -2)
 
     def _every_row(self, x: Array, directions: Array) -> tuple[Array, Array, Array]:
         """Points, unit covectors and directions, shape=[..., m, d, .], for the rows of the derivatives along all."""

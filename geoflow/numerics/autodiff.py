@@ -21,6 +21,7 @@ from autograd.tracer import Box
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow.errors import ArgumentError
+from geoflow.numerics.jets import Remembered
 
 
 def is_traced(x: Any) -> bool:
@@ -79,14 +80,14 @@ def _all_rows(f: Map, x: Array, d: int) -> Array:
     return anp.reshape(value_and_vjp(f, points)[1](units), (*batch, d, D))
 
 
-def hessian(f: Map) -> Map:
+def hessian(f: Map) -> Remembered:
     """Return d^2 f: shape=[..., D] to shape=[..., d, D, D] (vector f) or shape=[..., D, D] (scalar f)."""
-    return _nested(f, 2)
+    return Remembered(f, 2, _nested(f, 2))
 
 
-def third_derivative(f: Map) -> Map:
+def third_derivative(f: Map) -> Remembered:
     """Return d^3 f: shape=[..., D] to shape=[..., d, D, D, D] (vector f) or shape=[..., D, D, D] (scalar f)."""
-    return _nested(f, 3)
+    return Remembered(f, 3, _nested(f, 3))
 
 
 def _nested(f: Map, order: int) -> Map:

@@ -91,14 +91,17 @@ class Record:
         return sorted({step.name for step in self.steps[1:] if step.primitive not in table})
 
 
-def record(f: Map, example: Array, points: Array | None = None) -> tuple[Record | None, str]:
+def record(
+    f: Map, example: Array, points: Array | None = None, known: Callable[[Step], bool] | None = None
+) -> tuple[Record | None, str]:
     """Record a map at an example: the record and an empty note, or None and a note that says why there is none.
 
     f is written in autograd.numpy and takes x of shape=[..., D] to shape=[..., d] or shape=[...]. The example is one
     point, shape=[D], whose record is replayed a point at a time, or a batch, shape=[..., D], whose record is replayed
     at batches of any size with as many axes. A record is returned only where it agrees with f at fresh points of both
     signs and of several sizes, at `points`, shape=[N, D], and at batches of other shapes. Python's control flow must
-    not depend on x, since a record follows one branch. Nothing is raised.
+    not depend on x, since a record follows one branch. Where a step is not `known` there is no record, and f, which may
+    be a long computation, is not compared with it. Nothing is raised.
 
     Reference
     ---------
@@ -110,6 +113,8 @@ def record(f: Map, example: Array, points: Array | None = None) -> tuple[Record 
     with _quiet():
         try:
             recorded = _trace(f, x)
+            if known and (unknown := [step.name for step in recorded.steps[1:] if not known(step)]):
+                return None, f"nothing is known of {', '.join(unknown)}"
             return (recorded, "") if not (found := _disagreement(f, recorded, points)) else (None, found)
         except Exception as error:
             return None, _reason(error)

@@ -34,6 +34,8 @@ ENTRYWISE: dict[Any, Callable[[Any, Any, Any, int], Any]] = {
     anp.multiply: lambda g, a, b, k: g * (b if k == 0 else a),
     anp.power: lambda g, a, p, k: g * (p * power(a, p - 1)),
 }
+#: the primitive of x[index]
+TAKE: Any = ArrayBox.__getitem__
 #: entries of x that are replayed at once
 IN_CACHE = 2**14
 
@@ -48,10 +50,8 @@ class Replay:
 
     def __init__(self, record: Record):
         self._steps, self._output = record.steps[1:], record.output
-        self._argnums = _differentiated(record)
-        self._raw = [
-            power if _is_power(step) else getattr(step.primitive, "fun", step.primitive) for step in self._steps
-        ]
+        self._argnums = differentiated(record)
+        self._raw = raw_functions(record)
         self._sliced = [_is_slice(step) for step in self._steps]
         self._entrywise = [_entrywise_rule(step) for step in self._steps]
 
@@ -60,7 +60,7 @@ class Replay:
         """The replay of a record, None where a primitive has no derivative."""
         if record is None or record.pointwise:
             return None
-        needed = zip(record.steps[1:], _differentiated(record), strict=True)
+        needed = zip(record.steps[1:], differentiated(record), strict=True)
         return (
             None
             if any(argnums and step.primitive not in primitive_vjps for step, argnums in needed)
@@ -139,12 +139,21 @@ class Replay:
         return primitive_vjps[step.primitive](argnums, value, args, step.kwargs)(g)
 
 
-def _differentiated(record: Record) -> list[tuple[int, ...]]:
+def raw_functions(record: Record) -> list[Callable[..., Any]]:
+    """What every step after the input calls on plain arrays."""
+    return [power if _is_power(step) else getattr(step.primitive, "fun", step.primitive) for step in record.steps[1:]]
+
+
+def is_constant(step: Step) -> bool:
+    """Whether derivatives do not pass through a step, as a comparison."""
+    return step.primitive in notrace_primitives[VJPNode]
+
+
+def differentiated(record: Record) -> list[tuple[int, ...]]:
     """The arguments of every step through which a derivative passes: not through comparisons and the like."""
     passes, found = [True], []
     for step in record.steps[1:]:
-        constant = step.primitive in notrace_primitives[VJPNode]
-        pairs = () if constant else zip(step.argnums, step.parents, strict=True)
+        pairs = () if is_constant(step) else zip(step.argnums, step.parents, strict=True)
         found.append(tuple(n for n, parent in pairs if passes[parent]))
         passes.append(bool(found[-1]))
     return found
@@ -152,7 +161,7 @@ def _differentiated(record: Record) -> list[tuple[int, ...]]:
 
 def _is_slice(step: Step) -> bool:
     """Whether a step takes a part by slices and numbers alone, each entry once."""
-    if step.primitive is not ArrayBox.__getitem__ or step.argnums != (0,):
+    if step.primitive is not TAKE or step.argnums != (0,):
         return False
     index = step.args[1] if isinstance(step.args[1], tuple) else (step.args[1],)
     return all(part is None or part is Ellipsis or isinstance(part, (slice, int, np.integer)) for part in index)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +30,7 @@ class ClosedFormula:
 
     def __init__(self, potential: Map, closed: Sequence[Map | None]):
         self.potential, self.closed = potential, tuple(closed)
-        automatic = (autodiff.jacobian, autodiff.hessian, autodiff.third_derivative)
+        automatic: tuple[Callable[[Map], Map], ...] = (autodiff.jacobian, autodiff.hessian, autodiff.third_derivative)
         self._levels = (potential, *(f or make(potential) for f, make in zip(closed, automatic, strict=True)))
 
     def derivative(self, order: int, w: Array) -> Array:
