@@ -8,6 +8,7 @@ from os import PathLike
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_points, describe
 from geoflow.errors import DomainError
@@ -22,7 +23,7 @@ from geoflow.realization.target import Target
 from geoflow.spaces.domains import Box
 
 
-class Realization:
+class Realization(Portable):
     """An isometric embedding F of a metric H on a region: dF^T dF = H, certified at fresh points; see `realize`.
 
     Attributes
