@@ -53,7 +53,7 @@ class Portable:
 
 def rebuilt_by(function: Any, maker: Callable[..., Any], *arguments: Any) -> Any:
     """The function, which is pickled as the call that makes it: for those that a library registered or compiled."""
-    setattr(function, REBUILT_BY, (maker, arguments))
+    setattr(function, REBUILT_BY, (id(function), maker, arguments))
     return function
 
 
@@ -65,9 +65,8 @@ class _Pickler(pickle.Pickler):
             return copyreg.__newobj__, (type(value),), value.__getstate__(), None, None, _set_state  # type: ignore[attr-defined]
         if isinstance(value, ModuleType):
             return importlib.import_module, (value.__name__,)
-        made_by = getattr(value, REBUILT_BY, None) if callable(value) and not isinstance(value, type) else None
-        if made_by is not None:
-            return made_by
+        if isinstance(value, FunctionType) and vars(value).get(REBUILT_BY, (None,))[0] == id(value):
+            return vars(value)[REBUILT_BY][1:]  # not one that a decorator copied from another function
         if not isinstance(value, FunctionType) or _found(value.__module__, value.__qualname__) is value:
             return NotImplemented
         for place in PRIMITIVES:
@@ -77,7 +76,8 @@ class _Pickler(pickle.Pickler):
         if home.partition(".")[0] != OWN:
             raise _refusal(value)
         contents = [_content_of(cell) for cell in value.__closure__ or ()]
-        state = contents, value.__defaults__, value.__kwdefaults__, vars(value)
+        attributes = {k: v for k, v in vars(value).items() if k != REBUILT_BY}
+        state = contents, value.__defaults__, value.__kwdefaults__, attributes
         made_of = home, _tag(), marshal.dumps(value.__code__), value.__qualname__, len(contents)
         return _function, made_of, state, None, None, _fill
 

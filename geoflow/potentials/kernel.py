@@ -55,6 +55,9 @@ class CompiledFormula(ClosedFormula):
         #: what was compiled of R by whoever uses it
         self.remembered: dict[Any, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "remembered": {}}
+
     def derivative(self, order: int, w: Array) -> Array:
         fast = None if autodiff.is_traced(w) else self._compiled[order]
         return super().derivative(order, w) if fast is None else fast(w)
