@@ -37,7 +37,9 @@ class Portable:
         kind = type(self)
         return {k: v for k, v in vars(self).items() if not isinstance(getattr(kind, k, None), cached_property)}
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if _asked_by_another():
+            return object.__reduce_ex__(self, protocol)
         return _unpack, (_pack(self),)
 
     def __copy__(self) -> Self:
@@ -80,6 +82,18 @@ class _Pickler(pickle.Pickler):
         state = contents, value.__defaults__, value.__kwdefaults__, attributes
         made_of = home, _tag(), marshal.dumps(value.__code__), value.__qualname__, len(contents)
         return _function, made_of, state, None, None, _fill
+
+
+def _asked_by_another() -> bool:
+    """Whether the pickler at work is one that writes every function itself, as those of joblib, dask and ray do."""
+    frame = sys._getframe(2)
+    for _ in range(3):
+        if any(name in str(frame.f_globals.get("__name__")).split(".") for name in ("cloudpickle", "dill", "_dill")):
+            return True
+        if frame.f_back is None:
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _pack(value: Any) -> bytes:

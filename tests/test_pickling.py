@@ -168,6 +168,13 @@ def test_what_cannot_be_pickled_is_named_and_can_be_copied(make):
         same(again(W), value(W))
 
 
+def test_a_pickler_that_writes_every_function_is_left_to_itself():
+    cloudpickle = pytest.importorskip("cloudpickle")
+    for value in (gf.Parametrization(lambda x: x**2, 2, 2), flow(lambda w: anp.sum(w**2, axis=-1))):
+        ask = (lambda G: G(W)) if isinstance(value, gf.Parametrization) else (lambda f: f(0.2))
+        same(ask(pickle.loads(cloudpickle.dumps(value))), ask(value))
+
+
 class Local:
     def __call__(self, x):
         return x**2
