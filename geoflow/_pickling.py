@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copyreg
 import importlib
+import inspect
 import io
 import marshal
 import pickle
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 OWN = __name__.partition(".")[0]
 #: where autograd keeps its primitives, whose names do not say it
 PRIMITIVES = ("autograd.numpy", "autograd.numpy.linalg", "autograd.numpy.fft", "autograd.scipy.special")
+#: packages, and what they are vendored as, whose picklers write functions by their code
+OTHERS = {"cloudpickle", "dill", "_dill"}
 REBUILT_BY = "rebuilt_by"
 
 
@@ -86,12 +89,12 @@ class _Pickler(pickle.Pickler):
 
 def _asked_by_another() -> bool:
     """Whether the pickler at work is one that writes every function itself, as those of joblib, dask and ray do."""
-    frame = sys._getframe(2)
-    for _ in range(3):
-        if any(name in str(frame.f_globals.get("__name__")).split(".") for name in ("cloudpickle", "dill", "_dill")):
-            return True
-        if frame.f_back is None:
+    frame = inspect.currentframe()
+    for _ in range(5):  # this function, the one that asks, and those of the pickler
+        if frame is None:
             return False
+        if OTHERS & set(str(frame.f_globals.get("__name__")).split(".")):
+            return True
         frame = frame.f_back
     return False
 
