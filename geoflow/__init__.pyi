@@ -7,12 +7,14 @@ from geoflow.errors import BackendError as BackendError
 from geoflow.errors import CheckError as CheckError
 from geoflow.errors import ConvergenceError as ConvergenceError
 from geoflow.errors import DomainError as DomainError
+from geoflow.errors import FileError as FileError
 from geoflow.errors import GeoflowError as GeoflowError
 from geoflow.errors import InfeasibleError as InfeasibleError
 from geoflow.errors import NotCommutingError as NotCommutingError
 from geoflow.errors import NotFiniteError as NotFiniteError
 from geoflow.errors import NotLegendreError as NotLegendreError
 from geoflow.errors import NotOnManifoldError as NotOnManifoldError
+from geoflow.errors import NotPicklableError as NotPicklableError
 from geoflow.errors import NotRegularError as NotRegularError
 from geoflow.errors import RealizationError as RealizationError
 from geoflow.errors import ShapeError as ShapeError

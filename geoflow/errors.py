@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 
@@ -73,6 +74,14 @@ class ConvergenceError(GeoflowError):
 
 class RealizationError(GeoflowError):
     """An embedding does not meet the tolerance it was asked for."""
+
+
+class FileError(ArgumentError, RealizationError):
+    """A saved realization cannot be written, or a file is not a whole one."""
+
+
+class NotPicklableError(GeoflowError, pickle.PicklingError):
+    """A function or object inside has no name by which another process could import it."""
 
 
 class BackendError(GeoflowError, ImportError):

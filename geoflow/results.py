@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Evidence
 from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError
 
 
-class Verdict:
+class Verdict(Portable):
     """A result that says what fails in it: it is truthy, and `passed`, where nothing does."""
 
     @property
@@ -101,7 +102,7 @@ class Status(str, Enum):
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class Trajectory(Portable):
     """A flow at the times `t`, and what became of it.
 
     Attributes

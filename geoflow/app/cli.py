@@ -141,8 +141,7 @@ def _realize(options: argparse.Namespace) -> int:
             _draw_realization(F, Path(options.plot))
     _print_realization(row, F)
     if options.save and not refusal:
-        F.save(options.save)
-        print(f"saved to {options.save}")
+        print(f"saved to {F.save(options.save)}")
     if options.plot:
         print(f"figures are in {options.plot}/")
     if options.json:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow.errors import ArgumentError
 from geoflow.maps.parametrization import Parametrization
@@ -17,7 +18,7 @@ from geoflow.potentials.legendre import LegendreFunction
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(Portable):
     """A catalogue entry in one dimension, ready to run.
 
     Attributes
@@ -54,7 +55,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Entry(Generic[T]):
+class Entry(Portable, Generic[T]):
     """A named family, one member for every dimension d: of maps, which build a `Case`, or of Legendre functions.
 
     Calling an entry with d builds its member.

@@ -10,6 +10,7 @@ import autograd.numpy as anp
 import numpy as np
 from scipy.special import expit
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite, as_points
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
@@ -25,7 +26,7 @@ class Loss(Protocol):
     def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
 
 
-class LinearModelLoss:
+class LinearModelLoss(Portable):
     """L(w) = l(Zw): a loss that sees w through n linear measurements; Z of shape=[n, d], y of shape=[n]."""
 
     def __init__(self, Z: ArrayLike, y: ArrayLike):
@@ -95,7 +96,7 @@ class LogisticLoss(LinearModelLoss):
         return expit(z) * expit(-z) / len(self.y)
 
 
-class PointwiseLoss:
+class PointwiseLoss(Portable):
     """A user's loss(w) or loss(w, t), at points of shape=[N, d]; its gradient is its own or automatic.
 
     Called with a batch where it is seen to treat every point on its own, else with one point at a time.
@@ -231,7 +232,7 @@ def as_schedule(schedule: Schedule | None, regularized: bool) -> Callable[[float
     return lambda t: float(value)
 
 
-class LinearSchedule:
+class LinearSchedule(Portable):
     """Losses L_t(w) = -<u_k, w> p(t - k) for k <= t < k + 1, with the pulse p(s) = 30 s^2 (1 - s)^2 of integral 1.
 
     The integral of the gradient is minus the sum of the forces u_0, ..., u_{K-1}, shape=[K, d].

@@ -124,9 +124,11 @@ class _Run:
         """mu0, shape=[N, d]."""
         return self.mu0.reshape(-1, self.loss.dim)
 
-    def like_start(self, values: Array) -> Array:
-        """States of shape=[..., N d] with the batch of the start."""
-        return values.reshape(*values.shape[:-1], *self.mu0.shape)
+    @property
+    def like_start(self) -> Map:
+        """States of shape=[..., N d] with the batch of the start; as all that a trajectory keeps, without the loss."""
+        shape = self.mu0.shape
+        return lambda values: values.reshape(*values.shape[:-1], *shape)
 
     def primal(self, R: LegendreFunction, w0: Array) -> Trajectory:
         """w' = -H(w)^{-1} grad L."""
@@ -159,11 +161,11 @@ class _Run:
         if not isinstance(linear, LinearModelLoss):
             got, wanted = f"a loss of type {type(linear).__name__}", "one of the form l(Zw), such as LeastSquares"
             raise ArgumentError("coordinates 'nu'", got, wanted, remedy="use coordinates='mu'")
-        Z, flat = linear.Z, self.flat
+        Z, flat, shape = linear.Z, self.flat, self.mu0.shape
 
         def mu_of(y: Array) -> Array:
             nu = y.reshape(*y.shape[:-1], len(flat), len(Z))
-            return (flat - nu @ Z).reshape(*y.shape[:-1], *self.mu0.shape)
+            return (flat - nu @ Z).reshape(*y.shape[:-1], *shape)
 
         def rhs(s: float, y: Array) -> Array:
             return linear.link_gradient(points.move(mu_of(y).reshape(flat.shape)) @ Z.T).ravel()
@@ -181,10 +183,10 @@ class _Run:
 
     def _w_of(self, points: MovingPoints) -> Map:
         """States mu, shape=[..., N d], to w, shape=[..., *batch, d], one time after the other."""
+        flat, shape = self.flat.shape, self.mu0.shape
 
         def w_of(values: Array) -> Array:
-            found = points.along(values.reshape(-1, *self.flat.shape))
-            return found.reshape(*values.shape[:-1], *self.mu0.shape)
+            return points.along(values.reshape(-1, *flat)).reshape(*values.shape[:-1], *shape)
 
         return w_of
 
@@ -200,14 +202,16 @@ class _Run:
                 return np.full(y.shape, np.nan)
             return np.r_[-self.loss.gradient(w, s).ravel(), alpha(s)]
 
+        like_start, axes = self.like_start, (1,) * (self.mu0.ndim - 1)
+
         def w_of(values: Array) -> Array:
-            a = values[..., -1].reshape(*values.shape[:-1], *(1,) * (self.mu0.ndim - 1))
-            return R.inverse_gradient(self.like_start(values[..., :-1]), a)
+            a = np.reshape(values[..., -1], (*values.shape[:-1], *axes))
+            return R.inverse_gradient(like_start(values[..., :-1]), a)
 
         force = self.drive or (lambda t: np.zeros(0))
         drive = None if constant and self.drive is None else lambda t: np.append(force(t), alpha(t))
         solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0], drive=drive), self.times)
-        return trajectory_of(solution, self.loss, w_of, self.like_start(solution.y[..., :-1]))
+        return trajectory_of(solution, self.loss, w_of, like_start(solution.y[..., :-1]))
 
 
 def check_rate_bound(

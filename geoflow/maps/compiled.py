@@ -31,6 +31,9 @@ class CompiledKernel(FunctionKernel):
         #: what was compiled with this kernel by whoever uses it
         self.remembered: dict[Any, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "remembered": {}}
+
     # at one point, in jax -------------------------------------------------------------------------------------------
 
     def pull_at(self, x: Any, mu: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Bilinear, Map
 from geoflow._validate import as_finite
 from geoflow.errors import ArgumentError, ShapeError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from geomstats.geometry.manifold import Manifold
 
 
-class VectorField:
+class VectorField(Portable):
     """A vector field X on (an open set or a submanifold of) R^D.
 
     `function` takes x of shape=[..., D] to X(x) of shape=[..., D], in autograd.numpy; `derivative`, (x, v) to DX(x).v,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite, require_type
 from geoflow.errors import ArgumentError, DomainError, ShapeError
@@ -17,7 +18,7 @@ from geoflow.numerics import autodiff
 
 
 @dataclass(frozen=True)
-class Lift:
+class Lift(Portable):
     """The horizontal lift of a curve: x' = sum_i mu_i' grad G_i and mu' = C^{-1} w', C the cometric.
 
     (x, mu) of every closed loop closes exactly when G commutes; x alone also closes where a metric that is not Hessian

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, Bilinear, Map, Mask, Trilinear
 from geoflow.maps.blocks import Blocks, solved_blocks, weighted_gram
 from geoflow.numerics import autodiff
@@ -23,7 +24,7 @@ LARGEST_JACOBIAN = 32
 OFTEN = 30
 
 
-class MapKernel(ABC):
+class MapKernel(Portable, ABC):
     """G on flat points, shape=[N, D], in and out: nothing is checked and nothing is raised; NaN where G is not defined.
 
     A special map is a subclass of this, wrapped by `Parametrization.from_kernel`: it gives `value`, `gradients` and

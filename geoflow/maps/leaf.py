@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe, require_converged
 from geoflow.errors import DomainError, GeoflowError, NotCommutingError
@@ -30,7 +31,7 @@ class LeafPoints(NamedTuple):
     Q: Array
 
 
-class Leaf:
+class Leaf(Portable):
     """{psi(x0; mu)}: the points that joint flows reach from x0, lifted from w by x(w) = psi(x0; mu), G(x(w)) = w.
 
     `start` is x0, flat; `watch` raises where G is not regular or does not commute, at flat points that a lift has

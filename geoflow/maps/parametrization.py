@@ -9,6 +9,7 @@ from geomstats.geometry.base import ImmersedSet
 from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.manifold import Manifold
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Trilinear
 from geoflow._validate import all_finite, as_finite, as_points, describe
 from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
@@ -33,7 +34,7 @@ COMMUTING_TOL = 1e-9
 REGULAR_TOL = 1e-10
 
 
-class Parametrization:
+class Parametrization(Portable):
     """A map w = G(x) from a Riemannian manifold M to R^d, with the geometry it induces.
 
     Its gradients are Riemannian: g(grad G_i, v) = dG_i(v) for the metric g that M is equipped with, or else inherits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from geomstats.geometry.connection import Connection
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_finite, as_points, require_type
 from geoflow.errors import ArgumentError, DomainError
@@ -86,7 +87,7 @@ class FlatConnection(Connection):
         return as_points(v, self.potential.dim, "tangent vector")
 
 
-class DuallyFlatManifold:
+class DuallyFlatManifold(Portable):
     """The domain of a Legendre function with its Hessian metric and its two flat connections.
 
     Points are given in the primal chart w; `dual_chart` goes to mu = grad R(w) and `primal_chart` back.

@@ -12,6 +12,7 @@ import numpy as np
 from geomstats.geometry.riemannian_metric import RiemannianMetric
 from geomstats.numerics.geodesic import ExpODESolver, ExpSolver, LogSolver
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import all_finite, as_points
 from geoflow.errors import ArgumentError
@@ -28,7 +29,7 @@ from geoflow.spaces.domains import ConvexDomain
 DIFFERENCE = 1e-3
 
 
-class HessianMetric(RiemannianMetric):
+class HessianMetric(Portable, RiemannianMetric):
     """The metric H = hess R on the domain of a Legendre function.
 
     Its Christoffel symbols and its curvature need no derivative beyond T_ijk = d_i d_j d_k R:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, Map
 from geoflow._validate import describe
 from geoflow.errors import DomainError
@@ -80,7 +81,7 @@ class SpaceForm:
 
 
 @dataclass(frozen=True)
-class Isometry:
+class Isometry(Portable):
     """An isometry Phi of a Hessian manifold onto an open, geodesically convex part of a product of space forms."""
 
     forms: tuple[SpaceForm, ...]

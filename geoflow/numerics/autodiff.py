@@ -19,6 +19,7 @@ from autograd.differential_operators import make_jvp as _make_jvp
 from autograd.extend import JVPNode, VJPNode, defvjp, defvjp_argnum, primitive, register_notrace
 from autograd.tracer import Box
 
+from geoflow._pickling import rebuilt_by
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow.errors import ArgumentError
 from geoflow.numerics.jets import Remembered
@@ -153,7 +154,7 @@ def with_derivative(f: Callable[..., Array], derivatives: Callable[..., tuple[Ar
         return rule
 
     defvjp(traced, pullback(0), pullback(1))
-    return traced
+    return rebuilt_by(traced, with_derivative, f, derivatives)
 
 
 def with_pullback(f: Callable[..., Array], pull: Callable[..., Array]) -> Callable[..., Array]:
@@ -167,7 +168,7 @@ def with_pullback(f: Callable[..., Array], pull: Callable[..., Array]) -> Callab
         return lambda u: pull(argnum, value, arguments, u)
 
     defvjp_argnum(traced, rule)
-    return traced
+    return rebuilt_by(traced, with_pullback, f, pull)
 
 
 def with_closed_forms(f: Map, jacobian: Map, hessian_product: Callable[..., Array]) -> Map:

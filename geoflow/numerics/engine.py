@@ -18,6 +18,7 @@ from typing import Any, TypedDict
 import autograd.numpy as anp
 import numpy as np
 
+from geoflow._pickling import rebuilt_by
 from geoflow._typing import Array, ArrayLike
 from geoflow.errors import ArgumentError
 from geoflow.numerics import autodiff
@@ -123,12 +124,12 @@ def jacobian(f: Point) -> Point:
 
 def hessian(f: Point) -> Point:
     """The second derivative of f, indices last."""
-    return load().jacfwd(jacobian(f))
+    return rebuilt_by(load().jacfwd(jacobian(f)), hessian, f)
 
 
 def third_derivative(f: Point) -> Point:
     """The third derivative of f, indices last."""
-    return load().jacfwd(hessian(f))
+    return rebuilt_by(load().jacfwd(hessian(f)), third_derivative, f)
 
 
 def pullback(f: Point, argnum: int = 0) -> Point:
@@ -150,7 +151,7 @@ def pushforward(f: Point) -> Point:
 
 def over(f: Point, *axes: int | None) -> Point:
     """f for several of the arguments whose axis is named, one a row."""
-    return load().vmap(f, axes)
+    return rebuilt_by(load().vmap(f, axes), over, f, *axes)
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
@@ -172,7 +173,12 @@ def recorded_point(function: Callable[[Array], Any], points: Array) -> tuple[Poi
     """A function in autograd.numpy as one of jax, recorded at the first of these points and compared at all of them."""
     table()  # what scipy has is recorded once autograd knows it
     found, note = record(function, points[0], points)
-    return (None, note) if found is None else replayed(found)
+    point, note = (None, note) if found is None else replayed(found)
+    return rebuilt_by(point, _recorded_again, function, points) if point else None, note
+
+
+def _recorded_again(function: Callable[[Array], Any], points: Array) -> Point | None:
+    return recorded_point(function, points)[0]
 
 
 def disagreement(compiled: Array, plain: Array) -> float:
@@ -258,7 +264,10 @@ class Compiled:
 
     def __init__(self, point: Point, *ranks: int):
         jax = load()
-        self._ranks, self._batched = ranks, jax.jit(jax.vmap(point))
+        self._point, self._ranks, self._batched = point, ranks, jax.jit(jax.vmap(point))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Compiled, (self._point, *self._ranks)  # it is compiled again
 
     def __call__(self, *arguments: ArrayLike) -> Any:
         arrays = [np.asarray(a, dtype=float) for a in arguments]
@@ -311,7 +320,7 @@ def traceable(point: Point, *ranks: int) -> Callable[..., Array]:
 
     function = autodiff.with_pullback(Compiled(point, *ranks), pull)
     function.point = point  # type: ignore[attr-defined]
-    return function
+    return rebuilt_by(function, traceable, point, *ranks)
 
 
 # flows --------------------------------------------------------------------------------------------------------------
@@ -331,6 +340,9 @@ class CompiledFlow:
     def __init__(self, rhs: Point, observe: Point):
         self._rhs, self._observe = rhs, observe
         self._solve = load().jit(self._solve_blocks)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledFlow, (self._rhs, self._observe)
 
     def __call__(
         self, start: Array, times: Array, end: float, data: tuple[Array, ...], tolerances: tuple[float, float]

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, Bilinear, Map, Mask
 from geoflow.errors import GeoflowError
 from geoflow.numerics import autodiff, engine
@@ -23,7 +24,7 @@ class Formula(Protocol):
         ...
 
 
-class ClosedFormula:
+class ClosedFormula(Portable):
     """R by its value, and by closed forms of its three derivatives where they are given; the rest is automatic."""
 
     engine, engine_note = "autograd", ""
@@ -54,6 +55,9 @@ class CompiledFormula(ClosedFormula):
         #: what was compiled of R by whoever uses it
         self.remembered: dict[Any, Any] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "remembered": {}}
+
     def derivative(self, order: int, w: Array) -> Array:
         fast = None if autodiff.is_traced(w) else self._compiled[order]
         return super().derivative(order, w) if fast is None else fast(w)
@@ -83,7 +87,7 @@ def with_engine(formula: ClosedFormula, domain: ConvexDomain, name: str) -> Clos
     return fast
 
 
-class LegendreKernel:
+class LegendreKernel(Portable):
     """R on points of shape=[N, d]: nothing is checked and nothing is raised; NaN outside the domain."""
 
     def __init__(self, formula: Formula, domain: ConvexDomain):

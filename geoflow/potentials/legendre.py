@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import all_finite, as_finite, as_options, as_points, describe
 from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from geoflow.metrics.hessian import HessianMetric
 
 
-class LegendreFunction:
+class LegendreFunction(Portable):
     """A Legendre function R on an open convex set: strictly convex, with a gradient that blows up at the boundary.
 
     Parameters

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import autograd.numpy as anp
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, NotLegendreError
@@ -19,7 +20,7 @@ from geoflow.numerics.chebyshev import Antiderivative
 from geoflow.spaces.domains import Box
 
 
-class Profile:
+class Profile(Portable):
     """A convex function r on an open interval.
 
     Parameters

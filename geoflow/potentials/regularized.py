@@ -7,6 +7,7 @@ from collections.abc import Callable
 import autograd.numpy as anp
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite
 from geoflow.errors import ArgumentError, NotCommutingError, ShapeError
@@ -52,7 +53,7 @@ def regularized_mirror_map(G: Parametrization, x0: ArrayLike, regularizer: Map) 
     return RegularizedLegendreFunction(G, regularizer, mirror_map(G, x0).x0)
 
 
-class RegularizedLegendreFunction:
+class RegularizedLegendreFunction(Portable):
     """The Legendre functions R_a that a commuting pair (G, h) induces from x0.
 
     Gradient flow of L_t(G(x)) + alpha(t) h(x) is mirror flow of R_a, a = int alpha: d/dt grad R_a(w) = -grad L_t(w).

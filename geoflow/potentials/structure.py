@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import autograd.numpy as anp
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow.numerics.batches import consecutive
 from geoflow.potentials.kernel import Formula
@@ -40,7 +41,7 @@ class Part(Protocol):
     def __rmul__(self, factor: float) -> Self: ...
 
 
-class Structure:
+class Structure(Portable):
     """A formula that knows its domain and its name: all that makes a `LegendreFunction`."""
 
     name: str
@@ -188,7 +189,7 @@ class Product(Structure):
 
 
 @dataclass(frozen=True)
-class Pullback:
+class Pullback(Portable):
     """A Hessian metric that is a sum of pullbacks of homogeneous metrics; a structure of the metric alone.
 
     Pieces are (model, chart): "euclidean", |dc|^2 for c = chart(w) of any length, or "hyperbolic plane",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Map
+from geoflow._typing import ArrayLike, Map
 from geoflow._validate import as_options, require_type
 from geoflow.errors import ArgumentError, ConvergenceError, RealizationError
 from geoflow.potentials.legendre import LegendreFunction
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SOLVER_POINTS = 1500
 LARGEST_DIM = 4
+#: times what was measured when F was saved, up to which another sample of points measures the same
+UNLIKE = 10
 
 
 def realize(
@@ -115,49 +117,72 @@ def realize_metric(
     return _solve(target, tol, method, limits, [])
 
 
-def load_realization(file: str | PathLike[str], potential: LegendreFunction | None = None) -> Realization:
-    """Read what `Realization.save` wrote, and certify it again.
+def load_realization(
+    file: str | PathLike[str], potential: LegendreFunction | None = None, tol: float | None = None
+) -> Realization:
+    """Read what `Realization.save` wrote; with the potential, certify it again.
 
     Parameters
     ----------
     file : path
     potential : LegendreFunction, optional
-        R. Needed for an exact realization; for a solver's, the certificate is against R where it is given, else against
-        the metric of the stored F itself, checked at 200 stored values of the metric.
+        R. Needed for an exact realization. Without it the certificate is the one that was measured when F was saved,
+        `remeasured` is False, and the metric is compared with the stored one at the points that the file has.
+    tol : float, optional
+        Relative metric error to meet; by default what F was saved with. Whatever it is, F is refused where its error
+        is not what the file says was measured.
 
     Raises
     ------
+    FileError
+        When the file is not a whole saved realization; an `ArgumentError`, and a `RealizationError`.
     ArgumentError
-        When the file is not a realization, or an exact one comes without its potential.
+        When an exact realization comes without its potential.
     RealizationError
-        When F does not have the metric of the potential.
+        When F does not have the metric of the potential, or misses tol.
     """
-    saved = files.read(file)
-    embedding = saved.embedding
-    if embedding is not None:
+    saved, asked = files.read(file), tol
+    tol = saved.tol if tol is None else tol
+    _require_options("auto", tol, Budget())
+    if potential is not None:
+        require_type(potential, LegendreFunction, "potential", "wrap it: gf.LegendreFunction(potential, domain)")
+        if potential.dim != saved.probe.shape[1]:
+            got, wanted = f"one of R^{potential.dim}", f"the one that was realized, of R^{saved.probe.shape[1]}"
+            raise ArgumentError(f"potential for file {file}", got, wanted)
+    if saved.embedding is not None:
         assert saved.box is not None
-
-        def own_metric(w: Array) -> Array:
-            J = embedding.jacobian(w)
-            return np.swapaxes(J, 1, 2) @ J
-
-        target = Target(own_metric, saved.box) if potential is None else Target.hessian(potential, saved.box)
-        certificate = certify(embedding, target, saved.tol)
-        F = Realization(embedding, target, saved.method, saved.reason, certificate, saved.stages)
+        if potential is None:
+            target = Target(files.StoredMetric(saved.probe, saved.probe_metric), saved.box)
+            certificate = saved.certificate if asked is None else replace(saved.certificate, tol=float(tol))
+        else:
+            target = Target.hessian(potential, saved.box)
+            target.require_in_domain()
+            certificate = certify(saved.embedding, target, tol)
+        F = Realization(saved.embedding, target, saved.method, saved.reason, certificate, saved.stages)
     elif potential is not None:
-        F = realize(potential, saved.box, tol=saved.tol, method="exact")
+        F = realize(potential, saved.box, tol=tol, method="exact")
     else:
         got = f"an exact realization ({saved.reason}) without the Legendre function it realizes"
         raise ArgumentError(f"file {file}", got, "its potential", "gf.load_realization(file, potential=R)")
-    gap = float(relative_metric_error(F.map.jacobian(saved.probe), saved.probe_metric).max())
-    if not gap <= max(10 * saved.tol, 1e-12):
-        got = f"an embedding whose metric differs from the stored one by {gap:.1e} relative"
-        remedy = "the file is damaged, or `potential` is another function than the one realized"
-        raise RealizationError(f"file {file}", got, f"at most tol = {saved.tol:.0e}", remedy, realization=F)
+    _require_what_was_measured(F, saved, f"file {file}")
     return _accept(F)
 
 
 # inside -------------------------------------------------------------------------------------------------------------
+
+
+def _require_what_was_measured(F: Realization, saved: files.Saved, what: str) -> None:
+    """Refuse an F whose metric error, at the points of the file or at fresh ones, is not what the file says it is."""
+    measured = saved.certificate.metric_error
+    gap = float(relative_metric_error(F.map.jacobian(saved.probe), saved.probe_metric).max())
+    if F.remeasured and not F.exact:
+        gap = float(np.max([gap, F.certificate.metric_error]))
+    limit = max(UNLIKE * measured, 1e-12)
+    if not gap <= limit:
+        got = f"an embedding whose metric differs by {gap:.1e} relative from the one that it is of"
+        remedy = "the file is damaged, or `potential` is another function than the one realized"
+        wanted = f"at most {limit:.0e}, as {measured:.1e} was measured when it was saved"
+        raise RealizationError(what, got, wanted, remedy, realization=F, defect=gap)
 
 
 def _require_options(method: str, tol: float, budget: Budget) -> Budget:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, Map
 from geoflow.numerics import autodiff
 from geoflow.potentials.conjugate import RESIDUAL_TOL
@@ -15,7 +16,7 @@ from geoflow.potentials.profiles import Profile
 Jet = tuple[Array, Array, Array]
 
 
-class Embedding:
+class Embedding(Portable):
     """A map F : R^d -> R^D that knows its 2-jet; a subclass sets `dim`, `ambient_dim` and gives `jet`."""
 
     dim: int

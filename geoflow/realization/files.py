@@ -1,20 +1,45 @@
-"""Saved realizations: one .npz file, written and read here."""
+"""Saved realizations: what is written of one, what a file is asked before it is believed, and what it cannot tell."""
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, astuple, dataclass, fields
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import geoflow.realization.spectral
+import geoflow.realization.twist  # noqa: F401  (imported, they register the methods that a file may name)
+from geoflow._pickling import Portable
 from geoflow._typing import Array
-from geoflow.errors import ArgumentError
+from geoflow.errors import ArgumentError, FileError
+from geoflow.realization.archive import REMEDY, read_arrays, write_arrays
+from geoflow.realization.certificate import Certificate
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.methods import METHODS, Stage
 from geoflow.spaces.domains import Box
 
-PROBES = 200
+PROBES, PROBE_NUMBERS = 200, 2**20
+LARGEST_DIM = 4096
+FORMAT = 2
+MEASURED = "certificate_"
+
+
+class StoredMetric(Portable):
+    """The metric that was asked for, where a file has only its values at some points."""
+
+    def __init__(self, points: Array, values: Array):
+        self.points, self.values = points, values
+
+    def __call__(self, w: Array) -> Array:
+        raise ArgumentError(
+            "the metric that was asked for",
+            got="a realization loaded without its potential, which is not in the file",
+            wanted="the Legendre function, to measure F against it",
+            remedy="gf.load_realization(file, potential=R); `certificate` has what was measured when F was saved",
+        )
 
 
 @dataclass(frozen=True)
@@ -27,44 +52,115 @@ class Saved:
     box: Box | None
     embedding: Embedding | None
     stages: list[Stage]
+    certificate: Certificate  # as it was measured when F was saved
     probe: Array  # points, shape=[n, d]
     probe_metric: Array  # the metric that was asked for there, shape=[n, d, d]
 
 
-def write(F: Any, file: str | PathLike[str]) -> None:
-    """Write a `Realization`, whose module imports this one, to an .npz file."""
-    box, probe = F.region if isinstance(F.region, Box) else None, F.target.sample(PROBES, np.random.default_rng(5))
+def write(F: Any, file: str | PathLike[str]) -> Path:
+    """Write a `Realization`, whose module imports this one, to an .npz file, and return its path."""
+    box, certificate, metric = F.region if isinstance(F.region, Box) else None, F.certificate, F.target.metric
+    if isinstance(metric, StoredMetric):
+        probe, values = metric.points, metric.values
+    else:
+        n = int(np.clip(PROBE_NUMBERS // F.dim**2, 1, PROBES))
+        probe = F.target.sample(n, np.random.default_rng(5))
+        values = metric(probe)
     data: dict[str, Any] = {
+        "format": FORMAT,
         "kind": F.method,
         "reason": F.reason,
-        "tol": F.certificate.tol,
+        "tol": float(certificate.tol),
         "lower": np.full(F.dim, np.nan) if box is None else box.lower,
         "upper": np.full(F.dim, np.nan) if box is None else box.upper,
-        "stages": np.array([astuple(stage) for stage in F.stages]).reshape(-1, 5),
+        "stages": np.array([astuple(stage) for stage in F.stages], dtype=float).reshape(-1, 5),
         "probe": probe,
-        "probe_metric": F.target.metric(probe),
+        "probe_metric": values,
+        **{MEASURED + k: v for k, v in vars(certificate).items() if np.asarray(v).dtype.kind in "fiubU"},
         **(METHODS[F.method].arrays_of(F.map) if F.method in METHODS else {}),
     }
-    with open(file, "wb") as stream:
-        np.savez_compressed(stream, **data)
+    return write_arrays(file, data, read)
 
 
 def read(file: str | PathLike[str]) -> Saved:
-    """Read what `write` wrote, or raise an `ArgumentError`."""
+    """Read what `write` wrote; `FileError` for anything else, before anything is built whose size was not checked."""
+    data = read_arrays(file)
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            data = dict(archive)
-        method, lower, upper = str(data["kind"]), data["lower"], data["upper"]
-        solved = METHODS[method] if method != "exact" else None
-        return Saved(
-            method=method,
-            reason=str(data["reason"]),
-            tol=float(data["tol"]),
-            box=None if np.isnan(lower).any() else Box(lower, upper),
-            embedding=None if solved is None else solved.from_arrays(lower, upper, data),
-            stages=[Stage(float(row[0]), int(row[1]), *map(float, row[2:])) for row in data["stages"]],
-            probe=data["probe"],
-            probe_metric=data["probe_metric"],
-        )
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ArgumentError(f"file {file}", f"{type(error).__name__}: {error}", "a saved realization") from None
+        return _saved(data)
+    except Exception as error:  # of a method that someone else registered, too
+        got = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise FileError(f"file {file}", got, "a saved realization", REMEDY) from error
+
+
+# inside -------------------------------------------------------------------------------------------------------------
+
+
+def _saved(data: Mapping[str, Array]) -> Saved:
+    if (version := _scalar(data, "format", "iu")) != FORMAT:
+        raise ValueError(f"format {version}, where this release reads {FORMAT}")
+    method, reason, tol = (_scalar(data, key, kind) for key, kind in (("kind", "U"), ("reason", "U"), ("tol", "f")))
+    if method != "exact" and method not in METHODS:
+        raise ValueError(f"method {method!r}, none of exact, {', '.join(METHODS)}")
+    if not 0 < tol < 1:
+        raise ValueError(f"tol = {tol}, no relative metric error between 0 and 1")
+    lower, upper = data["lower"], data["upper"]
+    d = len(lower) if lower.ndim == 1 else 0
+    if not 1 <= d <= LARGEST_DIM:
+        raise ValueError(f"a box of shape {lower.shape}")
+    upper = _numbers(data, "upper", (d,), finite=False)
+    lower = _numbers(data, "lower", (d,), finite=False)
+    box = None if np.isnan(lower).all() and np.isnan(upper).all() else Box(lower, upper)
+    if method != "exact" and (box is None or not box.bounded):
+        raise ValueError("a solver's realization without a bounded box")
+    n = min(len(data["probe"]), PROBES) if data["probe"].ndim else 0
+    if n == 0:
+        raise ValueError("no points at which to compare the metric")
+    probe, values = _numbers(data, "probe", (n, d)), _numbers(data, "probe_metric", (n, d, d))
+    np.linalg.cholesky(values)  # an error of its own where one is not positive definite
+    stages = _numbers(data, "stages", (len(data["stages"]), 5), finite=False)
+    embedding = None if method == "exact" else METHODS[method].from_arrays(lower, upper, data)
+    if embedding is not None and embedding.dim != d:
+        raise ValueError(f"an embedding of R^{embedding.dim} on a box of R^{d}")
+    return Saved(
+        method=method,
+        reason=reason,
+        tol=tol,
+        box=box,
+        embedding=embedding,
+        stages=[Stage(float(row[0]), int(row[1]), *map(float, row[2:])) for row in stages],
+        certificate=_certificate(data, tol),
+        probe=probe,
+        probe_metric=values,
+    )
+
+
+def _certificate(data: Mapping[str, Array], tol: float) -> Certificate:
+    """The certificate field by field; those that a later release added have their defaults."""
+    found: dict[str, Any] = {}
+    for field in fields(Certificate):
+        value = data.get(MEASURED + field.name)
+        if value is not None:
+            found[field.name] = value if value.ndim else value.item()
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"no {field.name} of the certificate")
+    certificate = Certificate(**found)
+    if certificate.tol != tol or not certificate.metric_error >= 0:
+        raise ValueError(f"a metric error of {certificate.metric_error} for tol = {certificate.tol}")
+    return certificate
+
+
+def _scalar(data: Mapping[str, Array], key: str, kinds: str) -> Any:
+    value = data[key]
+    if value.ndim or value.dtype.kind not in kinds:
+        raise ValueError(f"{key} of type {value.dtype} and shape {value.shape}")
+    return value.item()
+
+
+def _numbers(data: Mapping[str, Array], key: str, shape: tuple[int, ...], finite: bool = True) -> Array:
+    value = data[key]
+    if value.dtype.kind not in "fiu" or value.shape != shape:
+        raise ValueError(f"{key} of type {value.dtype} and shape {value.shape}, where {shape} belongs")
+    value = value.astype(float)
+    if finite and not np.isfinite(value).all():
+        raise ValueError(f"{key} with a NaN or an infinity")
+    return value

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_points, describe
 from geoflow.errors import DomainError
 from geoflow.maps.parametrization import Parametrization
 from geoflow.realization.certificate import FRESH_POINTS, Certificate, certify, relative_metric_error
 from geoflow.realization.embedding import Embedding
-from geoflow.realization.files import write
+from geoflow.realization.files import StoredMetric, write
 from geoflow.realization.methods import Stage
 from geoflow.realization.nearest import NearestPoint
 from geoflow.realization.submanifold import NearestPointKernel, Submanifold
@@ -22,7 +24,7 @@ from geoflow.realization.target import Target
 from geoflow.spaces.domains import Box
 
 
-class Realization:
+class Realization(Portable):
     """An isometric embedding F of a metric H on a region: dF^T dF = H, certified at fresh points; see `realize`.
 
     Attributes
@@ -38,6 +40,9 @@ class Realization:
     exact : bool
         Whether F is a closed form, good on all of dom R, rather than the answer of a solver on a box.
     certificate : Certificate
+        Of a realization that was loaded without its potential, as it was measured when that was saved.
+    remeasured : bool
+        Whether the certificate was measured of this very F, and not read from a file.
     stages : list of Stage
         What a numerical solver reached, stage by stage.
     map : Embedding
@@ -57,6 +62,7 @@ class Realization:
         self.dim, self.ambient_dim = embedding.dim, embedding.ambient_dim
         self.certificate, self.stages = certificate, list(stages)
         self.region, self.potential, self.exact = target.region, target.potential, method == "exact"
+        self.remeasured = not isinstance(target.metric, StoredMetric)
 
     # the embedding --------------------------------------------------------------------------------------------------
 
@@ -94,15 +100,17 @@ class Realization:
         """Measure F again at `n_points` random points of the region, from a seed."""
         return certify(self.map, self.target, tol, n_points, seed, self.exact)
 
-    def save(self, file: str | PathLike[str]) -> None:
-        """Write to an .npz file that `load_realization` reads.
+    def save(self, file: str | PathLike[str]) -> Path:
+        """Write to an .npz file that `load_realization` reads, and return its path, with the suffix .npz.
 
-        An exact realization is saved as the request it answers: reading it back needs the potential.
+        An exact realization is saved as the request it answers: reading it back needs the potential. What was there is
+        replaced once the new file is whole, is on the disk and was read; `FileError` where that fails, and it stays.
         """
-        write(self, file)
+        return write(self, file)
 
     def __str__(self) -> str:
-        return f"F: {self.region} -> R^{self.ambient_dim}, {self.method} ({self.reason}); {self.certificate}"
+        when = "" if self.remeasured else ", measured when it was saved and not again"
+        return f"F: {self.region} -> R^{self.ambient_dim}, {self.method} ({self.reason}); {self.certificate}{when}"
 
     def __repr__(self) -> str:
         return f"Realization(R^{self.dim} -> R^{self.ambient_dim}, {self.method}, {self.certificate.metric_error:.1e})"

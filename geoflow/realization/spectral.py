@@ -32,6 +32,8 @@ STEPS = 40
 TRIES = 12
 FLOOR = 2e-15
 FALL = 0.7  # a step that leaves more than this of the error at fresh points is a lost one
+#: degree, and products of degrees before the total one is bounded, up to which a saved map is loaded
+LARGEST_DEGREE, LARGEST_GRID = 1000, 2**20
 DEARER = 4.0  # a second lost step is waited for where one at the next degree costs more than this, or there is none
 
 
@@ -242,7 +244,13 @@ def _arrays_of(embedding: Embedding) -> dict[str, Array]:
 
 
 def _from_arrays(lower: Array, upper: Array, arrays: Mapping[str, Array]) -> SpectralMap:
-    return SpectralMap(TotalDegreeBasis(lower, upper, int(arrays["degree"])), arrays["coefficients"])
+    """`ValueError` for a degree that the coefficients do not have, or whose basis is larger than any solver makes."""
+    A, p, d = arrays["coefficients"], int(arrays["degree"]), len(lower)
+    if not 0 < p <= LARGEST_DEGREE or (p + 1) ** d > LARGEST_GRID:
+        raise ValueError(f"degree {p} in dimension {d}, beyond what is loaded")
+    if A.shape != (len(A), comb(d + p, d)) or A.dtype.kind != "f" or not np.isfinite(A).all() or len(A) < d:
+        raise ValueError(f"coefficients of type {A.dtype} and shape {A.shape} for degree {p} in dimension {d}")
+    return SpectralMap(TotalDegreeBasis(lower, upper, p), A)
 
 
 SPECTRAL = register(NumericalMethod("spectral", solve, _arrays_of, _from_arrays, "raise max_degree or ambient_dim"))

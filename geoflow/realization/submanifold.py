@@ -7,13 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow.maps.kernel import MapKernel
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.nearest import NearestPoint, solve_or_nan
 
 
-class Submanifold(Manifold):
+class Submanifold(Portable, Manifold):
     """M = F(K) in R^D; `sample` takes n and a generator to points of K, shape=[n, d]."""
 
     def __init__(self, F: Embedding, nearest: NearestPoint, sample: Callable[..., Array]):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, DomainError, NotLegendreError, ShapeError
@@ -19,7 +20,7 @@ DEGENERATE = 1e-10
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(Portable):
     """A metric to be realized."""
 
     metric: Map  # w of shape=[N, d] to shape=[N, d, d], unchecked

@@ -21,6 +21,7 @@ KALLEN_STEPS = 25
 FRONT = 0.2  # share of the smallest eigenvalue that goes into the linear front part
 CENTRE_STEPS = 80
 LINES = {1: (1,), 2: (5, 8, 12, 18, 27), 3: (9, 12, 15, 20, 30), 4: (20, 28, 36, 60)}
+LARGEST_GRID = 1000  # points an axis up to which a saved map is loaded
 MARGIN = 0.06  # smallest c_k over their mean: below, a metric is so near the edge of the cone that c varies fast
 
 
@@ -255,8 +256,16 @@ def _arrays_of(embedding: Embedding) -> dict[str, Array]:
 
 
 def _from_arrays(lower: Array, upper: Array, arrays: Mapping[str, Array]) -> TwistMap:
-    series = TensorSeries(lower, upper, arrays["coefficients"])
-    return TwistMap(arrays["front"], arrays["directions"], float(arrays["frequency"]), series)
+    """`ValueError` for arrays whose shapes do not belong together, or a degree larger than any grid has."""
+    front, lines, c = (arrays[name] for name in ("front", "directions", "coefficients"))
+    d, frequency, n = len(lower), float(arrays["frequency"]), c.shape[0] if c.ndim else 0
+    if not 1 <= n <= LARGEST_GRID or c.shape != (*(n,) * d, len(lines)):
+        raise ValueError(f"amplitudes of shape {c.shape} for directions of shape {lines.shape} in dimension {d}")
+    if front.shape != (d, d) or lines.shape != (len(lines), d) or not 0 < frequency < np.inf:
+        raise ValueError(f"front of shape {front.shape}, directions of shape {lines.shape}, frequency {frequency}")
+    if not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in (front, lines, c)):
+        raise ValueError("an array with a NaN, an infinity, or no real numbers")
+    return TwistMap(front, lines, frequency, TensorSeries(lower, upper, c))
 
 
 TWIST = register(NumericalMethod("twist", solve, _arrays_of, _from_arrays, "leave the frequency free"))

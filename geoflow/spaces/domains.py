@@ -12,12 +12,13 @@ import numpy as np
 from geomstats.geometry.base import VectorSpaceOpenSet
 from geomstats.geometry.euclidean import Euclidean
 
+from geoflow._pickling import Portable
 from geoflow._validate import as_points, describe
 from geoflow.errors import ArgumentError, DomainError
 from geoflow.numerics import autodiff
 
 
-class ConvexDomain(VectorSpaceOpenSet):
+class ConvexDomain(Portable, VectorSpaceOpenSet):
     """An open convex set {w : slack_k(w) > 0 for all k} of R^dim."""
 
     def __init__(self, dim: int):
