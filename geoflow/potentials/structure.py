@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 import autograd.numpy as anp
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Index
+from geoflow.numerics import exact
 from geoflow.numerics.batches import consecutive
+from geoflow.potentials.divergence import between
 from geoflow.potentials.kernel import Formula
 from geoflow.potentials.profiles import Profile
 from geoflow.spaces.algebra import intersection, polytope, preimage, product_of_domains
@@ -35,6 +37,7 @@ class Part(Protocol):
 
     @property
     def conjugate(self) -> Self: ...
+    def divergence_or_nan(self, w: Array, v: Array, h: Array) -> Array: ...
     def compose_affine(self, A: ArrayLike, b: ArrayLike = 0.0) -> Self: ...
     def add_affine(self, slope: ArrayLike = 0.0, offset: float = 0.0) -> Self: ...
     def __rmul__(self, factor: float) -> Self: ...
@@ -50,6 +53,10 @@ class Structure:
     def derivative(self, order: int, w: Array) -> Array:
         """The derivative of order 0 to 3: shape=[...], [..., d], [..., d, d] or [..., d, d, d]."""
         raise NotImplementedError
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        """D(w, v) with h = w - v, all of shape=[N, d], to all digits of h; NaN where they are in doubt; shape=[N]."""
+        return between(self, w, v, h)
 
 
 class Ridges(Structure):
@@ -69,8 +76,7 @@ class Ridges(Structure):
         return polytope(np.concatenate([-a[low], a[high]]), np.concatenate([(b - lower)[low], (upper - b)[high]]))
 
     def derivative(self, order: int, w: Array) -> Array:
-        a, s = self.directions, anp.matmul(w, self.directions.T) + self.offsets
-        groups = [(p, np.flatnonzero([q is p for q in self.profiles])) for p in dict.fromkeys(self.profiles)]
+        a, s, groups = self.directions, self._arguments(w), self._groups()
         if len(groups) == 1:
             values = groups[0][0].derivative(order, s)
         else:
@@ -79,6 +85,29 @@ class Ridges(Structure):
         return anp.einsum(
             ("...k->...", "...k,ki->...i", "...k,ki,kj->...ij", "...k,ki,kj,kl->...ijl")[order], values, *[a] * order
         )
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        """Ridge by ridge where their profiles have closed forms."""
+        along, groups = np.matmul(h, self.directions.T), self._groups()
+        if any(p.divergence is None for p, _ in groups):
+            return between(self, w, v, h, self._bend)
+        s, t = self._arguments(w), self._arguments(v)
+        values = [p.divergence(s[:, k], t[:, k], along[:, k]) for p, k in groups if p.divergence]
+        return np.concatenate(values, axis=-1).sum(axis=-1)
+
+    def _bend(self, w: Array, h: Array) -> Array:
+        s, along = self._arguments(w), np.matmul(h, self.directions.T)
+        return sum((p.derivative(2, s[..., k]) * along[..., k] ** 2).sum(-1) for p, k in self._groups())
+
+    def _arguments(self, w: Array) -> Array:
+        """<a_k, w> + b_k, shape=[..., m]: to all digits where a profile ends there."""
+        if any(np.isfinite(p.domain).any() for p in dict.fromkeys(self.profiles)):
+            return exact.affine(w, self.directions, self.offsets)
+        return anp.matmul(w, self.directions.T) + self.offsets
+
+    def _groups(self) -> list[tuple[Profile, Index]]:
+        """The profiles with their ridges."""
+        return [(p, np.flatnonzero([q is p for q in self.profiles])) for p in dict.fromkeys(self.profiles)]
 
 
 class Separable(Structure):
@@ -107,6 +136,12 @@ class Separable(Structure):
         eye = np.eye(self.dim)
         return value[..., None] * eye if order == 2 else value[..., None, None] * eye[:, :, None] * eye[:, None, :]
 
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        """Coordinate by coordinate."""
+        if self.profile.divergence is not None:
+            return self.profile.divergence(w, v, h).sum(axis=-1)
+        return between(self, w, v, h, lambda at, h: (self.profile.derivative(2, at) * h**2).sum(axis=-1))
+
 
 class Sum(Structure):
     """R_1(w) + R_2(w) + ..."""
@@ -119,6 +154,9 @@ class Sum(Structure):
         first, *rest = (p.formula.derivative(order, w) for p in self.parts)
         return sum(rest, first)
 
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        return sum((p.divergence_or_nan(w, v, h) for p in self.parts), np.zeros(len(w)))
+
 
 class Scaled(Structure):
     """c R(w), c > 0."""
@@ -129,6 +167,9 @@ class Scaled(Structure):
 
     def derivative(self, order: int, w: Array) -> Array:
         return self.factor * self.part.formula.derivative(order, w)
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        return self.factor * self.part.divergence_or_nan(w, v, h)
 
 
 class Affine(Structure):
@@ -141,13 +182,20 @@ class Affine(Structure):
         self.has_closed_conjugate = part.has_closed_conjugate and self.matrix.shape[0] == self.matrix.shape[1]
 
     def derivative(self, order: int, w: Array) -> Array:
+        A, at = self.matrix, self.inside(w)
         if np.ndim(self.A) == 0:
-            return self.A**order * self.part.formula.derivative(order, self.A * w + self.b)
-        A = self.matrix
-        value = self.part.formula.derivative(order, anp.matmul(w, A.T) + self.b)
+            return self.A**order * self.part.formula.derivative(order, at)
+        value = self.part.formula.derivative(order, at)
         if order < 2:
             return anp.matmul(value, A) if order else value
         return anp.einsum(("...ij,ia,jb->...ab", "...ijk,ia,jb,kc->...abc")[order - 2], value, *[A] * order)
+
+    def inside(self, w: Array) -> Array:
+        """A w + b."""
+        return self.A * w + self.b if np.ndim(self.A) == 0 else anp.matmul(w, self.matrix.T) + self.b
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        return self.part.divergence_or_nan(self.inside(w), self.inside(v), h @ self.matrix.T)
 
 
 class Tilted(Structure):
@@ -163,6 +211,9 @@ class Tilted(Structure):
         if order == 0:
             return value + (anp.matmul(w, self.slope) + self.offset)
         return value + self.slope if order == 1 else value
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        return self.part.divergence_or_nan(w, v, h)
 
 
 class Product(Structure):
@@ -185,6 +236,10 @@ class Product(Structure):
             spec = ",".join(["..." + letters[0], *(x + y for x, y in zip(*letters, strict=True))])
             total = total + anp.einsum(f"{spec}->...{letters[1]}", value, *[E] * order)
         return total
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        parts = zip(self.parts, self.blocks, strict=True)
+        return sum((p.divergence_or_nan(w[:, k], v[:, k], h[:, k]) for p, k in parts), np.zeros(len(w)))
 
 
 @dataclass(frozen=True)
