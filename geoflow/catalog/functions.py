@@ -10,7 +10,8 @@ import numpy as np
 
 from geoflow._typing import Array
 from geoflow.catalog.registry import Entry, potentials
-from geoflow.numerics import autodiff
+from geoflow.numerics import autodiff, exact
+from geoflow.potentials import divergence
 from geoflow.potentials.composition import RidgeSum
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES
@@ -23,7 +24,13 @@ def separable(profile: str, name: str) -> Callable[[int], LegendreFunction]:
     return lambda d: LegendreFunction.composed(Separable(PROFILES[profile], d, name))
 
 
-def _entropy(p: Array) -> Array:
+def _all_entries(w: Array) -> Array:
+    """w and 1 - sum w."""
+    return anp.concatenate([w, exact.complement(w)], axis=-1)
+
+
+def _entropy(w: Array) -> Array:
+    p = _all_entries(w)
     return anp.sum(p * anp.log(p), axis=-1)
 
 
@@ -34,12 +41,38 @@ def _with_zero(w: Array) -> Array:
 def log_sum_exp_of(z: Array) -> Array:
     """log sum_k exp(z_k) over the last axis, without overflow."""
     top = autodiff.largest(z)
-    return anp.log(anp.sum(anp.exp(z - top), axis=-1)) + top[..., 0]
+    grown = anp.exp(z - top)
+    if autodiff.is_traced(z):
+        return anp.log(anp.sum(grown, axis=-1)) + top[..., 0]
+    np.put_along_axis(grown, np.argmax(z, axis=-1)[..., None], 0.0, axis=-1)
+    return np.log1p(grown.sum(axis=-1)) + top[..., 0]
+
+
+def _probabilities(w: Array) -> Array:
+    """Of all d + 1 classes, the first with weight 1."""
+    z = _with_zero(w)
+    grown = anp.exp(z - autodiff.largest(z))
+    return grown / anp.sum(grown, axis=-1, keepdims=True)
 
 
 def _softmax(w: Array) -> Array:
+    return _probabilities(w)[..., 1:]
+
+
+def _softmax_divergence(w: Array, v: Array, h: Array) -> Array:
+    """log sum p_k exp(c_k), c the centred steps: sum p_k c_k = 0, so that sum p_k (exp(c_k) - 1 - c_k) is all of it."""
+    p, log_p, steps = _probabilities(v), _log_probabilities(v), _with_zero(h)
+    c = steps - np.sum(p * steps, axis=-1, keepdims=True)
+    inner = np.minimum(c, 30.0)
+    close = p * divergence.exp(inner, np.zeros(c.shape), inner)
+    gained = np.where(c > 30, np.exp(np.minimum(log_p + c, 600.0)) - p * (1 + c), close).sum(axis=-1)
+    return np.where((log_p + c).max(axis=-1) < 600, np.log1p(gained), log_sum_exp_of(log_p + c))
+
+
+def _log_probabilities(w: Array) -> Array:
     z = _with_zero(w)
-    return anp.exp(z - log_sum_exp_of(z)[..., None])[..., 1:]
+    z = z - autodiff.largest(z)
+    return z - anp.log(anp.sum(anp.exp(z), axis=-1, keepdims=True))
 
 
 def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
@@ -48,18 +81,19 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
         lambda mu: log_sum_exp_of(_with_zero(mu)),
         d,
         gradient=_softmax,
-        hessian=lambda mu: _covariance(_softmax(mu)),
-        third_derivative=lambda mu: _third_cumulant(_softmax(mu)),
+        hessian=lambda mu: _covariance(_probabilities(mu)),
+        third_derivative=lambda mu: _third_cumulant(_probabilities(mu)),
         name="log-sum-exp",
     )
+    dual.closed_divergence = _softmax_divergence
     structure = Ridges(
         np.concatenate([np.eye(d), -np.ones((1, d))]), np.r_[np.zeros(d), 1.0], (PROFILES["entropy"],) * (d + 1)
     )
     primal = LegendreFunction(
-        lambda w: _entropy(w) + _entropy(1 - anp.sum(w, axis=-1, keepdims=True)),
+        _entropy,
         Simplex(d),
-        gradient=lambda w: anp.log(w) - anp.log(1 - anp.sum(w, axis=-1, keepdims=True)),
-        hessian=lambda w: np.eye(d) / w[..., None] + 1 / (1 - anp.sum(w, axis=-1))[..., None, None],
+        gradient=lambda w: exact.log_ratio(w, exact.complement(w)),
+        hessian=lambda w: np.eye(d) / w[..., None] + 1 / exact.complement(w)[..., None],
         third_derivative=partial(structure.derivative, 3),
         conjugate=dual,
         name="simplex entropy",
@@ -68,16 +102,25 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
 
 
 def _covariance(p: Array) -> Array:
-    """Of the indicator vector of a categorical variable."""
-    return p[..., None] * np.eye(anp.shape(p)[-1]) - p[..., :, None] * p[..., None, :]
+    """Of the indicators of all classes but the first; p_i (1 - p_i) is a sum over the others."""
+    rest, eye, q = _others(p), np.eye(anp.shape(p)[-1] - 1), p[..., 1:]
+    return (q * rest)[..., None] * eye - q[..., :, None] * q[..., None, :] * (1 - eye)
 
 
 def _third_cumulant(p: Array) -> Array:
-    """The derivative of its covariance."""
-    E = np.eye(anp.shape(p)[-1])
-    pair = anp.einsum("...i,ij,...k->...ijk", p, E, p)
+    """The derivative of its covariance: p_i (1 - p_i) (1 - 2 p_i), -p_i p_j (1 - 2 p_i), 2 p_i p_j p_k."""
+    rest, E, q = _others(p), np.eye(anp.shape(p)[-1] - 1), p[..., 1:]
+    tilt, off = rest - q, 1 - E
+    alone = anp.einsum("...i,ij,ik->...ijk", q * rest * tilt, E, E)
+    pair = -anp.einsum("...i,...k,ij,ik->...ijk", q * tilt, q, E, off)
     mixed = pair + anp.einsum("...ijk->...ikj", pair) + anp.einsum("...ijk->...kij", pair)
-    return anp.einsum("...i,ij,ik->...ijk", p, E, E) - mixed + 2 * anp.einsum("...i,...j,...k->...ijk", p, p, p)
+    return alone + mixed + 2 * anp.einsum("...i,...j,...k,ij,ik,jk->...ijk", q, q, q, off, off, off)
+
+
+def _others(p: Array) -> Array:
+    """1 - p_i for all classes but the first, summed over the others."""
+    n = anp.shape(p)[-1]
+    return anp.matmul(p, (np.ones((n, n)) - np.eye(n))[:, 1:])
 
 
 def _polytope_barrier(d: int) -> LegendreFunction:
@@ -102,12 +145,22 @@ def _gaussian_log_partition(d: int) -> LegendreFunction:
     return LegendreFunction(
         lambda t: -(t[..., 0] ** 2) / (4 * t[..., 1]) - anp.log(-2 * t[..., 1]) / 2,
         Box([-np.inf, -np.inf], [np.inf, 0.0]),
+        gradient=lambda t: anp.stack([-t[..., 0] / (2 * t[..., 1]), _second_moment(t)], axis=-1),
         hessian=_gaussian_hessian,
         third_derivative=_gaussian_third,
         name="Gaussian log-partition",
     ).set_structure(
-        Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart, (_half_plane_derivatives,))
+        Pullback(
+            (("hyperbolic plane", _half_plane_chart),),
+            _from_half_plane_chart,
+            (_half_plane_derivatives,),
+            ((_mean_and_deviation, _normal_step),),
+        )
     )
+
+
+def _second_moment(t: Array) -> Array:
+    return (t[..., 0] / (2 * t[..., 1])) ** 2 - 1 / (2 * t[..., 1])
 
 
 def _symmetric(a: Array, b: Array, c: Array) -> Array:
@@ -124,6 +177,18 @@ def _gaussian_third(t: Array) -> Array:
     t1, t2 = t[..., 0], t[..., 1]
     a112, a122, a222 = 1 / (2 * t2**2), -t1 / t2**3, 3 * t1**2 / (2 * t2**4) - 1 / t2**3
     return anp.stack([_symmetric(0.0 * t1, a112, a122), _symmetric(a112, a122, a222)], axis=-3)
+
+
+def _mean_and_deviation(t: Array) -> Array:
+    """(m / sqrt 2, s), coordinates of the half plane."""
+    return anp.stack([-t[..., 0] / (2 * anp.sqrt(2.0) * t[..., 1]), 1 / anp.sqrt(-2 * t[..., 1])], axis=-1)
+
+
+def _normal_step(y: Array, t: Array, h: Array) -> Array:
+    product = t[..., 1] * y[..., 1]
+    mean = exact.difference_of_products(t[..., 0], h[..., 1], h[..., 0], t[..., 1]) / (2 * np.sqrt(2.0) * product)
+    a, b = np.sqrt(-2 * t[..., 1]), np.sqrt(-2 * y[..., 1])
+    return np.stack([mean, 2 * h[..., 1] / ((a + b) * a * b)], axis=-1)
 
 
 def _half_plane_chart(t: Array) -> Array:
@@ -153,7 +218,7 @@ def _from_half_plane_chart(c: Array) -> Array:
 
 
 def _determinant(w: Array) -> Array:
-    return w[..., 0] * w[..., 2] - w[..., 1] ** 2
+    return exact.difference_of_products(w[..., 0], w[..., 2], w[..., 1], w[..., 1])
 
 
 _BEND = np.array([[0.0, 0.0, 1.0], [0.0, -2.0, 0.0], [1.0, 0.0, 0.0]])  # second derivative of the determinant
@@ -177,6 +242,36 @@ def _shape_derivatives(w: Array) -> tuple[Array, Array]:
     dv = np.stack([1 / (2 * a), zero, -1 / (2 * c)], -1)
     ddv = np.stack([-1 / (2 * a**2), zero, 1 / (2 * c**2)], -1)[..., None] * np.eye(3)
     return np.stack([du, dv], -2), np.stack([ddu, ddv], -3)
+
+
+def _shape_of(w: Array) -> Array:
+    """(b, sqrt(det)) / c, coordinates of the half plane."""
+    return anp.stack([w[..., 1], anp.sqrt(_determinant(w))], axis=-1) / w[..., 2:]
+
+
+def _scale_step(y: Array, w: Array, h: Array) -> Array:
+    (a, b, c), (da, db, dc), det = np.moveaxis(w, -1, 0), np.moveaxis(h, -1, 0), _determinant(w)
+    gained = (c * da + a * dc - 2 * b * db + exact.difference_of_products(da, dc, db, db)) / det
+    return np.where(np.abs(gained) < 0.5, np.log1p(gained), np.log(_determinant(y) / det))[..., None] / np.sqrt(2.0)
+
+
+def _shape_step(y: Array, w: Array, h: Array) -> Array:
+    (a, b, c), (da, db, dc) = np.moveaxis(w, -1, 0), np.moveaxis(h, -1, 0)
+    start, end, both = _shape_of(w), _shape_of(y), c * y[..., 2]
+    right = exact.difference_of_products(db, c, b, dc) / both
+    squared = exact.difference_of_products(da, c, a, dc) / both  # of a / c = x^2 + y^2
+    up = (squared - right * (start[..., 0] + end[..., 0])) / (start[..., 1] + end[..., 1])
+    return np.stack([right, up], axis=-1)
+
+
+def _log_det_divergence(w: Array, v: Array, h: Array) -> Array:
+    """sum x_i - log(1 + x_i) over the eigenvalues x_i of V^-1 (W - V), V = L L^T."""
+    (a, b, _), (da, db, dc), det = np.moveaxis(v, -1, 0), np.moveaxis(h, -1, 0), _determinant(v)
+    slope = b / a
+    mixed = exact.difference_of_products(a, db, b, da) / a  # L^-1 (W - V) L^-T without its roots
+    low = exact.difference_of_products(a, dc, b, db) / a - slope * mixed
+    x = np.linalg.eigvalsh(_symmetric(da / a, mixed / np.sqrt(det), low * a / det))
+    return divergence.log_barrier(1 + x, np.ones(x.shape), x).sum(axis=-1)
 
 
 def _log_det_spd(d: int) -> LegendreFunction:
@@ -208,9 +303,10 @@ def _log_det_spd(d: int) -> LegendreFunction:
         half = anp.einsum("...iab,...jbc,...kca->...ijk", B, B, B)
         return -(half + anp.einsum("...ijk->...ikj", half))
 
-    return LegendreFunction(
+    R = LegendreFunction(
         lambda w: -anp.log(_determinant(w)),
         cone,
+        gradient=lambda w: anp.stack([-w[..., 2], 2 * w[..., 1], -w[..., 0]], axis=-1) / _determinant(w)[..., None],
         hessian=lambda w: anp.einsum("...iab,...jba->...ij", moved(w), moved(w)),
         third_derivative=third,
         name="-log det on SPD(2)",
@@ -219,8 +315,11 @@ def _log_det_spd(d: int) -> LegendreFunction:
             (("euclidean", scale_chart), ("hyperbolic plane", shape_chart)),
             from_charts,
             (_scale_derivatives, _shape_derivatives),
+            ((scale_chart, _scale_step), (_shape_of, _shape_step)),
         )
     )
+    R.closed_divergence = _log_det_divergence
+    return R
 
 
 def _quartic(d: int) -> LegendreFunction:

@@ -12,7 +12,7 @@ import numpy as np
 from geoflow._typing import Array, Bilinear, Index
 from geoflow._validate import describe
 from geoflow.errors import ConvergenceError
-from geoflow.numerics.quadrature import gauss, integrals
+from geoflow.numerics.quadrature import ORDERS, gauss, integrals
 from geoflow.potentials.kernel import Formula
 
 #: a function of (s, t, h) with h = s - t
@@ -80,6 +80,24 @@ def segment(quadratic: Bilinear, v: Array, h: Array, entries: int) -> tuple[Arra
         return (1 - t) * quadratic(at, np.broadcast_to(unit[k][:, None, :], at.shape))
 
     return tuple(part * size[:, 0] ** 2 for part in integrals(integrand, len(v), entries))
+
+
+def gradient_change(formula: Formula, w: Array, v: Array, h: Array) -> Array:
+    """grad R(w) - grad R(v), shape=[..., d], h = w - v: by the Hessian between near points, where gradients cancel."""
+    upper, lower = (np.asarray(formula.derivative(1, point), dtype=float) for point in (w, v))
+    found = np.array(upper - lower)
+    cancels = np.abs(found) < 1e-4 * (np.abs(upper) + np.abs(lower))
+    rows = cancels.any(axis=-1)
+    if rows.any():
+        base, way = np.broadcast_to(v, found.shape)[rows], np.broadcast_to(h, found.shape)[rows]
+        low, high = (
+            sum(weight * np.einsum("...ij,...j->...i", formula.derivative(2, base + x * way), way)
+                for x, weight in zip(*gauss(n), strict=True))
+            for n in ORDERS
+        )  # fmt: skip
+        sure = np.abs(low - high).max(axis=-1, keepdims=True) <= ACCURACY / 10 * np.abs(high).max(axis=-1, keepdims=True)
+        found[rows] = np.where(cancels[rows] & sure, high, found[rows])
+    return found
 
 
 def settled(value: Array, noise: Array, integral: Array, doubt: Array) -> Array:

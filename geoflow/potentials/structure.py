@@ -16,7 +16,7 @@ import numpy as np
 from geoflow._typing import Array, ArrayLike, Index
 from geoflow.numerics import exact
 from geoflow.numerics.batches import consecutive
-from geoflow.potentials.divergence import between
+from geoflow.potentials.divergence import Pairwise, between
 from geoflow.potentials.kernel import Formula
 from geoflow.potentials.profiles import Profile
 from geoflow.spaces.algebra import intersection, polytope, preimage, product_of_domains
@@ -250,12 +250,15 @@ class Pullback:
     2 (du^2 + cosh(u)^2 dv^2) for (u, v) = chart(w), of curvature -1/2; charts in autograd.numpy. `inverse`, where it
     is given, takes the values of all the charts to w; with it geodesics have a closed form. `derivatives`, where they
     are given, are for each chart a function of points, shape=[N, d], to its first and second derivatives in closed
-    form, shape=[N, m, d] and [N, m, d, d].
+    form, shape=[N, m, d] and [N, m, d, d]. `steps`, where they are given, are for each piece coordinates, Euclidean or
+    those (e^v tanh u, e^v / cosh u) of the half plane, and what they change by as a function of (y, w, y - w), to all
+    digits: distances of near points need it.
     """
 
     pieces: tuple[tuple[str, Callable[[Array], Array]], ...]
     inverse: Callable[..., Array] | None = None
     derivatives: tuple[Callable[[Array], tuple[Array, Array]], ...] = ()
+    steps: tuple[tuple[Callable[[Array], Array], Pairwise], ...] = ()
 
 
 @singledispatch
