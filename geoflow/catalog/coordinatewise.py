@@ -46,7 +46,7 @@ def _log_secant(m: Array) -> Array:
     """-log cos m, to all digits at 0 and at the ends."""
     middle = anp.abs(m) < 1
     inner, outer = anp.where(middle, m, 0.0), anp.where(middle, 1.0, m)
-    return anp.where(middle, -anp.log1p(-anp.sin(inner) ** 2) / 2, -anp.log(anp.cos(outer)))
+    return anp.where(middle, -anp.log1p(-(anp.sin(inner) ** 2)) / 2, -anp.log(anp.cos(outer)))
 
 
 TANH = Profile(

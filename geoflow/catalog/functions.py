@@ -11,10 +11,11 @@ import numpy as np
 from geoflow._typing import Array
 from geoflow.catalog.registry import Entry, potentials
 from geoflow.numerics import autodiff, exact
-from geoflow.potentials import divergence
+from geoflow.potentials import divergence, softmax
 from geoflow.potentials.composition import RidgeSum
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES
+from geoflow.potentials.softmax import log_sum_exp_of
 from geoflow.potentials.structure import Pullback, Ridges, Separable
 from geoflow.spaces.domains import Box, ImplicitDomain, Simplex
 
@@ -24,103 +25,48 @@ def separable(profile: str, name: str) -> Callable[[int], LegendreFunction]:
     return lambda d: LegendreFunction.composed(Separable(PROFILES[profile], d, name))
 
 
-def _all_entries(w: Array) -> Array:
-    """w and 1 - sum w."""
-    return anp.concatenate([w, exact.complement(w)], axis=-1)
-
-
 def _entropy(w: Array) -> Array:
-    p = _all_entries(w)
-    return anp.sum(p * anp.log(p), axis=-1)
+    """Of w and 1 - sum w; the logarithm of what is left by the sum where that is small."""
+    last, total = exact.complement(w), anp.sum(w, axis=-1, keepdims=True)
+    most = total < 0.5
+    logarithm = anp.where(most, anp.log1p(-anp.where(most, total, 0.0)), anp.log(anp.where(most, 1.0, last)))
+    return anp.sum(w * anp.log(w), axis=-1) + (last * logarithm)[..., 0]
 
 
-def _with_zero(w: Array) -> Array:
-    return anp.concatenate([anp.zeros((*anp.shape(w)[:-1], 1)), w], axis=-1)
-
-
-def log_sum_exp_of(z: Array) -> Array:
-    """log sum_k exp(z_k) over the last axis, without overflow."""
-    top = autodiff.largest(z)
-    grown = anp.exp(z - top)
-    if autodiff.is_traced(z):
-        return anp.log(anp.sum(grown, axis=-1)) + top[..., 0]
-    np.put_along_axis(grown, np.argmax(z, axis=-1)[..., None], 0.0, axis=-1)
-    return np.log1p(grown.sum(axis=-1)) + top[..., 0]
-
-
-def _probabilities(w: Array) -> Array:
-    """Of all d + 1 classes, the first with weight 1."""
-    z = _with_zero(w)
-    grown = anp.exp(z - autodiff.largest(z))
-    return grown / anp.sum(grown, axis=-1, keepdims=True)
-
-
-def _softmax(w: Array) -> Array:
-    return _probabilities(w)[..., 1:]
-
-
-def _softmax_divergence(w: Array, v: Array, h: Array) -> Array:
-    """log sum p_k exp(c_k), c the centred steps: sum p_k c_k = 0, so that sum p_k (exp(c_k) - 1 - c_k) is all of it."""
-    p, log_p, steps = _probabilities(v), _log_probabilities(v), _with_zero(h)
-    c = steps - np.sum(p * steps, axis=-1, keepdims=True)
-    inner = np.minimum(c, 30.0)
-    close = p * divergence.exp(inner, np.zeros(c.shape), inner)
-    gained = np.where(c > 30, np.exp(np.minimum(log_p + c, 600.0)) - p * (1 + c), close).sum(axis=-1)
-    return np.where((log_p + c).max(axis=-1) < 600, np.log1p(gained), log_sum_exp_of(log_p + c))
-
-
-def _log_probabilities(w: Array) -> Array:
-    z = _with_zero(w)
-    z = z - autodiff.largest(z)
-    return z - anp.log(anp.sum(anp.exp(z), axis=-1, keepdims=True))
+def _log_odds(w: Array) -> Array:
+    """log(w_i / (1 - sum w)), to all digits also where they are near."""
+    last = exact.complement(w)
+    if autodiff.is_traced(w):
+        return anp.log(w) - anp.log(last)
+    d = np.shape(w)[-1]
+    gap = exact.affine(w, np.ones((d, d)) + np.eye(d), -np.ones(d)) / last
+    return np.where(np.abs(gap) < 0.5, np.log1p(np.maximum(gap, -0.5)), np.log(w) - np.log(last))
 
 
 def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
     """Simplex entropy and log-sum-exp, conjugate to each other."""
     dual = LegendreFunction(
-        lambda mu: log_sum_exp_of(_with_zero(mu)),
+        lambda mu: log_sum_exp_of(softmax.with_zero(mu)),
         d,
-        gradient=_softmax,
-        hessian=lambda mu: _covariance(_probabilities(mu)),
-        third_derivative=lambda mu: _third_cumulant(_probabilities(mu)),
+        gradient=softmax.softmax,
+        hessian=lambda mu: softmax.covariance(softmax.probabilities(mu)),
+        third_derivative=lambda mu: softmax.third_cumulant(softmax.probabilities(mu)),
         name="log-sum-exp",
-    )
-    dual.closed_divergence = _softmax_divergence
+    ).set_structure(softmax.LogSumExp(d))
+    dual.closed_divergence = softmax.divergence_of
     structure = Ridges(
         np.concatenate([np.eye(d), -np.ones((1, d))]), np.r_[np.zeros(d), 1.0], (PROFILES["entropy"],) * (d + 1)
     )
     primal = LegendreFunction(
         _entropy,
         Simplex(d),
-        gradient=lambda w: exact.log_ratio(w, exact.complement(w)),
+        gradient=_log_odds,
         hessian=lambda w: np.eye(d) / w[..., None] + 1 / exact.complement(w)[..., None],
         third_derivative=partial(structure.derivative, 3),
         conjugate=dual,
         name="simplex entropy",
     ).set_structure(structure)
     return primal, dual
-
-
-def _covariance(p: Array) -> Array:
-    """Of the indicators of all classes but the first; p_i (1 - p_i) is a sum over the others."""
-    rest, eye, q = _others(p), np.eye(anp.shape(p)[-1] - 1), p[..., 1:]
-    return (q * rest)[..., None] * eye - q[..., :, None] * q[..., None, :] * (1 - eye)
-
-
-def _third_cumulant(p: Array) -> Array:
-    """The derivative of its covariance: p_i (1 - p_i) (1 - 2 p_i), -p_i p_j (1 - 2 p_i), 2 p_i p_j p_k."""
-    rest, E, q = _others(p), np.eye(anp.shape(p)[-1] - 1), p[..., 1:]
-    tilt, off = rest - q, 1 - E
-    alone = anp.einsum("...i,ij,ik->...ijk", q * rest * tilt, E, E)
-    pair = -anp.einsum("...i,...k,ij,ik->...ijk", q * tilt, q, E, off)
-    mixed = pair + anp.einsum("...ijk->...ikj", pair) + anp.einsum("...ijk->...kij", pair)
-    return alone + mixed + 2 * anp.einsum("...i,...j,...k,ij,ik,jk->...ijk", q, q, q, off, off, off)
-
-
-def _others(p: Array) -> Array:
-    """1 - p_i for all classes but the first, summed over the others."""
-    n = anp.shape(p)[-1]
-    return anp.matmul(p, (np.ones((n, n)) - np.eye(n))[:, 1:])
 
 
 def _polytope_barrier(d: int) -> LegendreFunction:
@@ -142,7 +88,7 @@ def _logistic_regression(d: int) -> LegendreFunction:
 
 def _gaussian_log_partition(d: int) -> LegendreFunction:
     """Natural parameters t1, t2 < 0 of the normal family."""
-    return LegendreFunction(
+    R = LegendreFunction(
         lambda t: -(t[..., 0] ** 2) / (4 * t[..., 1]) - anp.log(-2 * t[..., 1]) / 2,
         Box([-np.inf, -np.inf], [np.inf, 0.0]),
         gradient=lambda t: anp.stack([-t[..., 0] / (2 * t[..., 1]), _second_moment(t)], axis=-1),
@@ -157,6 +103,8 @@ def _gaussian_log_partition(d: int) -> LegendreFunction:
             ((_mean_and_deviation, _normal_step),),
         )
     )
+    R.closed_divergence = _normal_divergence
+    return R
 
 
 def _second_moment(t: Array) -> Array:
@@ -186,9 +134,14 @@ def _mean_and_deviation(t: Array) -> Array:
 
 def _normal_step(y: Array, t: Array, h: Array) -> Array:
     product = t[..., 1] * y[..., 1]
-    mean = exact.difference_of_products(t[..., 0], h[..., 1], h[..., 0], t[..., 1]) / (2 * np.sqrt(2.0) * product)
+    mean = exact.difference_of_products(t[..., 0], y[..., 1], y[..., 0], t[..., 1]) / (2 * np.sqrt(2.0) * product)
     a, b = np.sqrt(-2 * t[..., 1]), np.sqrt(-2 * y[..., 1])
     return np.stack([mean, 2 * h[..., 1] / ((a + b) * a * b)], axis=-1)
+
+
+def _normal_divergence(y: Array, t: Array, h: Array) -> Array:
+    mean = np.sqrt(2.0) * _normal_step(y, t, h)[..., 0]
+    return divergence.log_barrier(y[..., 1], t[..., 1], h[..., 1]) / 2 - y[..., 1] * mean**2
 
 
 def _half_plane_chart(t: Array) -> Array:
@@ -256,22 +209,27 @@ def _scale_step(y: Array, w: Array, h: Array) -> Array:
 
 
 def _shape_step(y: Array, w: Array, h: Array) -> Array:
-    (a, b, c), (da, db, dc) = np.moveaxis(w, -1, 0), np.moveaxis(h, -1, 0)
-    start, end, both = _shape_of(w), _shape_of(y), c * y[..., 2]
-    right = exact.difference_of_products(db, c, b, dc) / both
-    squared = exact.difference_of_products(da, c, a, dc) / both  # of a / c = x^2 + y^2
+    (a, b, c), (p, q, r) = np.moveaxis(w, -1, 0), np.moveaxis(y, -1, 0)
+    start, end = _shape_of(w), _shape_of(y)
+    right = exact.difference_of_products(q, c, b, r) / (c * r)
+    squared = exact.difference_of_products(p, c, a, r) / (c * r)  # of a / c = x^2 + y^2
     up = (squared - right * (start[..., 0] + end[..., 0])) / (start[..., 1] + end[..., 1])
     return np.stack([right, up], axis=-1)
 
 
 def _log_det_divergence(w: Array, v: Array, h: Array) -> Array:
-    """sum x_i - log(1 + x_i) over the eigenvalues x_i of V^-1 (W - V), V = L L^T."""
-    (a, b, _), (da, db, dc), det = np.moveaxis(v, -1, 0), np.moveaxis(h, -1, 0), _determinant(v)
-    slope = b / a
-    mixed = exact.difference_of_products(a, db, b, da) / a  # L^-1 (W - V) L^-T without its roots
-    low = exact.difference_of_products(a, dc, b, db) / a - slope * mixed
-    x = np.linalg.eigvalsh(_symmetric(da / a, mixed / np.sqrt(det), low * a / det))
-    return divergence.log_barrier(1 + x, np.ones(x.shape), x).sum(axis=-1)
+    """sum x_i - log(1 + x_i) over the eigenvalues x_i of V^-1 (W - V)."""
+    x, s = _whitened(h, v), _whitened(w, v)  # s = 1 + x, of which the smaller is what is left of the determinant
+    s = np.stack([_determinant(w) / _determinant(v) / s[..., 1], s[..., 1]], axis=-1)
+    return divergence.log_barrier(s, np.ones(x.shape), x).sum(axis=-1)
+
+
+def _whitened(w: Array, v: Array) -> Array:
+    """The eigenvalues of V^-1 W, increasing, as those of L^-1 W L^-T for V = L L^T."""
+    (a, b, _), (p, q, r), det = np.moveaxis(v, -1, 0), np.moveaxis(w, -1, 0), _determinant(v)
+    mixed = exact.difference_of_products(a, q, b, p) / a
+    low = exact.difference_of_products(a, r, b, q) / a - b / a * mixed
+    return np.linalg.eigvalsh(_symmetric(p / a, mixed / np.sqrt(det), low * a / det))
 
 
 def _log_det_spd(d: int) -> LegendreFunction:

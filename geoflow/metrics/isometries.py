@@ -14,6 +14,7 @@ from geoflow.numerics.batches import consecutive
 from geoflow.potentials.divergence import Pairwise, gradient_change
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
+from geoflow.potentials.softmax import LogSumExp, log_changes, probabilities, with_zero
 from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Tilted
 
 INVERSION_STEPS = 200
@@ -176,6 +177,32 @@ def _invert(profile: Profile, y: Array) -> Array:
             if done.all() or not (np.abs(s) < 1e150).all():
                 break
         return np.where(np.abs(profile.root_integral(s) - y) <= 1e-10 * (1 + np.abs(y)), s, np.nan)
+
+
+@isometry_of.register
+def _(structure: LogSumExp, R: LegendreFunction) -> Isometry | None:
+    """2 sqrt(p) of all d + 1 classes, on the sphere of radius 2; from log p, so that rare classes keep their digits."""
+
+    def forward(w: Array) -> Array:
+        z = with_zero(w)
+        z = z - autodiff.largest(z)
+        return 2 * anp.exp((z - anp.log(anp.sum(anp.exp(z), axis=-1, keepdims=True))) / 2)
+
+    def inverse(y: Array) -> Array:
+        return 2 * (np.log(y[..., 1:]) - np.log(y[..., :1]))
+
+    def jacobian(w: Array) -> Array:
+        p, n = probabilities(w), structure.dim + 1
+        others = np.ones((n, n)) - np.eye(n)
+        own = np.matmul(p, others)[..., None] * np.eye(n) - p[..., None, :] * others
+        return (forward(w)[..., None] * own / 2)[..., 1:]
+
+    def change(y: Array, w: Array, h: Array) -> Array:
+        e, start = log_changes(y, w, h) / 2, forward(w)
+        near = np.abs(h).max(axis=-1, keepdims=True) < 1
+        return np.where(near, start * np.expm1(np.where(near, e, 0.0)), forward(y) - start)
+
+    return Isometry((SpaceForm(0.25, structure.dim + 1),), forward, inverse, jacobian, change)
 
 
 @isometry_of.register

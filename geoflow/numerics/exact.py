@@ -1,4 +1,4 @@
-"""Sums and differences of products without the rounding that cancellation brings out: 1 - sum w, a c - b^2, log(a / b).
+"""Sums and differences of products without the rounding that cancellation brings out: 1 - sum w, a c - b^2, log det.
 
 All take what is being differentiated as it is: there the plain formula.
 """
@@ -59,15 +59,6 @@ def complement(w: Array) -> Array:
     if autodiff.is_traced(w):
         return 1 - anp.sum(w, axis=-1, keepdims=True)
     return affine(w, -np.ones((1, np.shape(w)[-1])), np.ones(1))
-
-
-def log_ratio(a: Array, b: Array) -> Array:
-    """log(a / b) for a, b > 0 of any size, to all digits also where a is near b."""
-    if autodiff.is_traced(a) or autodiff.is_traced(b):
-        return anp.log(a) - anp.log(b)
-    with np.errstate(all="ignore"):
-        gap = (a - b) / b
-        return np.where(np.abs(gap) < 0.5, np.log1p(gap), np.log(a) - np.log(b))
 
 
 def log_det_one_plus(E: Array) -> Array:

@@ -95,7 +95,9 @@ def gradient_change(formula: Formula, w: Array, v: Array, h: Array) -> Array:
                 for x, weight in zip(*gauss(n), strict=True))
             for n in ORDERS
         )  # fmt: skip
-        sure = np.abs(low - high).max(axis=-1, keepdims=True) <= ACCURACY / 10 * np.abs(high).max(axis=-1, keepdims=True)
+        sure = np.abs(low - high).max(axis=-1, keepdims=True) <= ACCURACY / 10 * np.abs(high).max(
+            axis=-1, keepdims=True
+        )
         found[rows] = np.where(cancels[rows] & sure, high, found[rows])
     return found
 
