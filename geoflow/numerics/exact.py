@@ -13,8 +13,8 @@ import numpy as np
 from geoflow._typing import Array
 from geoflow.numerics import autodiff
 
-#: of a sum that is smaller than this beside its terms, all digits are computed
-CANCELS = 2.0**-10
+#: of a sum that is smaller than this beside its terms, all digits are computed; ten are left of a larger one
+CANCELS = 2.0**-20
 
 
 def two_product(a: Array, b: Array) -> tuple[Array, Array]:
