@@ -226,7 +226,8 @@ class LegendreFunction:
         if w0.shape != (self.dim,):
             raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({self.dim},)")
         slope = self.gradient(w0)
-        return self.add_affine(-slope, float(slope @ w0 - self(w0)))
+        known = w0, np.zeros(self.dim), 0.0
+        return LegendreFunction.composed(Tilted(self, -slope, float(slope @ w0 - self(w0)), known))
 
     # duality --------------------------------------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 import autograd.numpy as anp
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Index
-from geoflow.numerics import exact
+from geoflow._typing import Array, ArrayLike, Index, Mask
+from geoflow.numerics import autodiff, exact
 from geoflow.numerics.batches import consecutive
-from geoflow.potentials.divergence import Pairwise, between
+from geoflow.potentials.divergence import Pairwise, between, gradient_change
 from geoflow.potentials.kernel import Formula
 from geoflow.potentials.profiles import Profile
 from geoflow.spaces.algebra import intersection, polytope, preimage, product_of_domains
@@ -24,6 +24,10 @@ from geoflow.spaces.domains import Box, ConvexDomain, Orthant, WholeSpace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+#: beside its terms, where a sum is computed otherwise
+CANCELS = 1e-6
 
 
 class Part(Protocol):
@@ -199,21 +203,48 @@ class Affine(Structure):
 
 
 class Tilted(Structure):
-    """R(w) + <slope, w> + offset: the same metric, and mirror coordinates moved by a constant."""
+    """R(w) + <slope, w> + offset: the same metric, and mirror coordinates moved by a constant.
 
-    def __init__(self, part: Part, slope: Array, offset: float):
-        self.part, self.slope, self.offset = part, slope, offset
+    `at`, where it is known, is a point with the gradient and the value there: near it they are computed from it, by the
+    divergence and the Hessian of R, as the sum cancels.
+    """
+
+    def __init__(self, part: Part, slope: Array, offset: float, at: tuple[Array, Array, float] | None = None):
+        self.part, self.slope, self.offset, self.at = part, slope, offset, at
         self.name, self.domain = f"{part.name}, tilted", part.domain
         self.has_closed_conjugate = part.has_closed_conjugate
 
     def derivative(self, order: int, w: Array) -> Array:
         value = self.part.formula.derivative(order, w)
-        if order == 0:
-            return value + (anp.matmul(w, self.slope) + self.offset)
-        return value + self.slope if order == 1 else value
+        if order > 1:
+            return value
+        moved = self.slope if order else anp.matmul(w, self.slope) + self.offset
+        total = value + moved
+        if self.at is None or autodiff.is_traced(w):
+            return total
+        size = np.abs(value) + (np.abs(moved) if order else np.abs(w) @ np.abs(self.slope) + abs(self.offset))
+        small = np.abs(total) < CANCELS * size
+        return self._near(order, w, total, small) if small.any() else total
 
     def divergence(self, w: Array, v: Array, h: Array) -> Array:
         return self.part.divergence_or_nan(w, v, h)
+
+    def _near(self, order: int, w: Array, total: Array, small: Mask) -> Array:
+        """The value or the gradient with the entries that cancel from the point where they are known."""
+        assert self.at is not None
+        point, slope, value = self.at
+        w, shape, d = np.reshape(w, (-1, len(point))), np.shape(total), len(point)
+        total, small = np.reshape(total, (-1, d) if order else -1), np.reshape(small, (-1, d) if order else -1)
+        rows = np.flatnonzero(small.any(axis=-1) if order else small)
+        at, base = w[rows], np.broadcast_to(point, (len(rows), d))
+        h = at - base
+        if order:
+            found = gradient_change(self.part.formula, at, base, h) + slope
+        else:
+            found = self.part.divergence_or_nan(at, base, h) + h @ slope + value
+        result = np.array(total)
+        result[rows] = np.where(small[rows] & np.isfinite(found), found, result[rows])
+        return result.reshape(shape)
 
 
 class Product(Structure):
@@ -299,8 +330,12 @@ def _(structure: Affine) -> Part | None:
 
 
 @conjugate_of.register
-def _(structure: Tilted) -> Part | None:
+def _(structure: Tilted) -> Part | Structure | None:
     """R(w) + <s, w> + k: Q(mu - s) - k."""
     if not structure.has_closed_conjugate:
         return None
-    return structure.part.conjugate.compose_affine(1.0, -structure.slope).add_affine(offset=-structure.offset)
+    moved = structure.part.conjugate.compose_affine(1.0, -structure.slope)
+    if structure.at is None:
+        return moved.add_affine(offset=-structure.offset)
+    w, mu, value = structure.at
+    return Tilted(moved, np.zeros(len(w)), -structure.offset, (mu, w, float(w @ mu) - value))
