@@ -11,11 +11,11 @@ import numpy as np
 from geoflow._typing import Array
 from geoflow.catalog.registry import Entry, potentials
 from geoflow.numerics import autodiff, exact
-from geoflow.potentials import divergence, softmax
+from geoflow.potentials import categorical, divergence
+from geoflow.potentials.categorical import log_sum_exp_of
 from geoflow.potentials.composition import RidgeSum
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES
-from geoflow.potentials.softmax import log_sum_exp_of
 from geoflow.potentials.structure import Pullback, Ridges, Separable
 from geoflow.spaces.domains import Box, ImplicitDomain, Simplex
 
@@ -46,14 +46,14 @@ def _log_odds(w: Array) -> Array:
 def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
     """Simplex entropy and log-sum-exp, conjugate to each other."""
     dual = LegendreFunction(
-        lambda mu: log_sum_exp_of(softmax.with_zero(mu)),
+        lambda mu: log_sum_exp_of(categorical.with_zero(mu)),
         d,
-        gradient=softmax.softmax,
-        hessian=lambda mu: softmax.covariance(softmax.probabilities(mu)),
-        third_derivative=lambda mu: softmax.third_cumulant(softmax.probabilities(mu)),
+        gradient=categorical.softmax,
+        hessian=lambda mu: categorical.covariance(categorical.probabilities(mu)),
+        third_derivative=lambda mu: categorical.third_cumulant(categorical.probabilities(mu)),
         name="log-sum-exp",
-    ).set_structure(softmax.LogSumExp(d))
-    dual.closed_divergence = softmax.divergence_of
+    ).set_structure(categorical.LogSumExp(d))
+    dual.closed_divergence = categorical.divergence_of
     structure = Ridges(
         np.concatenate([np.eye(d), -np.ones((1, d))]), np.r_[np.zeros(d), 1.0], (PROFILES["entropy"],) * (d + 1)
     )

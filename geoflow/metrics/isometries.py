@@ -11,10 +11,10 @@ from geoflow._typing import Array, Map
 from geoflow.metrics.space_forms import Form, HalfPlane, Isometry, SpaceForm
 from geoflow.numerics import autodiff, exact
 from geoflow.numerics.batches import consecutive
+from geoflow.potentials.categorical import LogSumExp, log_changes, probabilities, with_zero
 from geoflow.potentials.divergence import Pairwise, gradient_change
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
-from geoflow.potentials.softmax import LogSumExp, log_changes, probabilities, with_zero
 from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Tilted
 
 INVERSION_STEPS = 200
