@@ -116,3 +116,16 @@ def test_a_closed_form_is_compared_and_a_wrong_hessian_refused():
     with pytest.raises(gf.ConvergenceError, match="Bregman divergence") as caught:
         R.bregman_divergence(np.array([[1.0, 1.0], [1.0001, 1.0]]), np.ones(2))
     assert caught.value.index == (1,)
+
+
+@pytest.mark.parametrize("name", ["square", "sinh", "hyperbolic", "sphere_squares"])
+def test_tilts_and_their_conjugates_keep_the_digits_near_the_base_point(name):
+    """R(w0 + h) = <h, H h> / 2, grad R = H h and Q(mu) = <w0, mu> + ..., to first order in h = 1e-10."""
+    case = gf.catalog.parametrizations[name]()
+    R, w0 = case.legendre, case.parametrization(case.x0)
+    w = w0 + 1e-10 * np.array([0.3, -0.7])
+    h, H = w - w0, R.hessian(w0)
+    assert abs(R(w) / (h @ H @ h / 2) - 1) < 1e-8
+    assert np.allclose(R.gradient(np.stack([w, w])), [H @ h] * 2, rtol=1e-8, atol=0)
+    assert R(w0) == 0 and not R.gradient(w0).any()
+    assert np.allclose(R.conjugate(H @ h), w0 @ H @ h, rtol=1e-8, atol=0) and R.conjugate(np.zeros(2)) == 0
