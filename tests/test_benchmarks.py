@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from benchmarks import cells, commuting, peers, realization_cost, report
+from benchmarks import cells, commuting, digits, peers, realization_cost, report
 from benchmarks.__main__ import THEMES
 from benchmarks.harness import ROUNDS, Goal, Task, Way, measure, relative_error
 
@@ -342,3 +342,14 @@ def test_the_cost_of_a_realization_counts_what_the_solver_does(capsys):
     realization_cost.main({"degree, d = 2": [(2, p, 5) for p in (3, 4, 5)]}, rounds=1, n=50)
     printed = capsys.readouterr().out
     assert printed.count("unknowns") == 3 and "exponent of seconds" in printed and "exponent of flops" in printed
+
+
+@pytest.mark.parametrize("family", digits.FAMILIES, ids=lambda family: family.name)
+def test_closed_forms_of_the_catalogue_have_eight_digits(family):
+    """At the ends of the scales; the whole table is `python -m benchmarks.digits`. Solvers are another matter."""
+    table = digits.measure([family], (1e-12,) if family.solved else (1e-12, 1e12), draws=1, seed=1)
+    assert len(table) >= 7
+    for (_, operation), tally in table.items():
+        if "solved" not in operation:
+            assert tally.worst <= 1e-8, (operation, tally)
+            assert tally.refused <= tally.count / 4, (operation, tally)

@@ -42,15 +42,23 @@ def _tilted(r: Profile) -> Legendre:
     return lambda w0: LegendreFunction.composed(Separable(r, len(w0), "R")).tilt(w0)
 
 
+def _log_secant(m: Array) -> Array:
+    """-log cos m, to all digits at 0 and at the ends."""
+    middle = anp.abs(m) < 1
+    inner, outer = anp.where(middle, m, 0.0), anp.where(middle, 1.0, m)
+    return anp.where(middle, -anp.log1p(-(anp.sin(inner) ** 2)) / 2, -anp.log(anp.cos(outer)))
+
+
 TANH = Profile(
     lambda w: w * anp.arctanh(w) / 2, (-1.0, 1.0),
-    (lambda w: (w / (1 - w**2) + anp.arctanh(w)) / 2, lambda w: 1 / (1 - w**2) ** 2, lambda w: 4 * w / (1 - w**2) ** 3),
+    (lambda w: (w / ((1 - w) * (1 + w)) + anp.arctanh(w)) / 2, lambda w: ((1 - w) * (1 + w)) ** -2.0,
+     lambda w: 4 * w * ((1 - w) * (1 + w)) ** -3.0),
 )  # fmt: skip
 SINH = Profile(
     lambda w: w * anp.arctan(w) - anp.log1p(w**2) / 2, (-np.inf, np.inf),
     (anp.arctan, lambda w: 1 / (1 + w**2), lambda w: -2 * w / (1 + w**2) ** 2),
 ).dual_to(
-    Profile(lambda m: -anp.log(anp.cos(m)), (-np.pi / 2, np.pi / 2), (anp.tan, lambda m: 1 / anp.cos(m) ** 2))
+    Profile(_log_secant, (-np.pi / 2, np.pi / 2), (anp.tan, lambda m: 1 / anp.cos(m) ** 2))
 )  # fmt: skip
 LOGARITHM = Profile(
     lambda w: anp.exp(2 * w) / 4, (-np.inf, np.inf),

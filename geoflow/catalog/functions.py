@@ -10,7 +10,9 @@ import numpy as np
 
 from geoflow._typing import Array
 from geoflow.catalog.registry import Entry, potentials
-from geoflow.numerics import autodiff
+from geoflow.numerics import autodiff, exact
+from geoflow.potentials import categorical, divergence
+from geoflow.potentials.categorical import log_sum_exp_of
 from geoflow.potentials.composition import RidgeSum
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES
@@ -23,61 +25,48 @@ def separable(profile: str, name: str) -> Callable[[int], LegendreFunction]:
     return lambda d: LegendreFunction.composed(Separable(PROFILES[profile], d, name))
 
 
-def _entropy(p: Array) -> Array:
-    return anp.sum(p * anp.log(p), axis=-1)
+def _entropy(w: Array) -> Array:
+    """Of w and 1 - sum w; the logarithm of what is left by the sum where that is small."""
+    last, total = exact.complement(w), anp.sum(w, axis=-1, keepdims=True)
+    most = total < 0.5
+    logarithm = anp.where(most, anp.log1p(-anp.where(most, total, 0.0)), anp.log(anp.where(most, 1.0, last)))
+    return anp.sum(w * anp.log(w), axis=-1) + (last * logarithm)[..., 0]
 
 
-def _with_zero(w: Array) -> Array:
-    return anp.concatenate([anp.zeros((*anp.shape(w)[:-1], 1)), w], axis=-1)
-
-
-def log_sum_exp_of(z: Array) -> Array:
-    """log sum_k exp(z_k) over the last axis, without overflow."""
-    top = autodiff.largest(z)
-    return anp.log(anp.sum(anp.exp(z - top), axis=-1)) + top[..., 0]
-
-
-def _softmax(w: Array) -> Array:
-    z = _with_zero(w)
-    return anp.exp(z - log_sum_exp_of(z)[..., None])[..., 1:]
+def _log_odds(w: Array) -> Array:
+    """log(w_i / (1 - sum w)), to all digits also where they are near."""
+    last = exact.complement(w)
+    if autodiff.is_traced(w):
+        return anp.log(w) - anp.log(last)
+    d = np.shape(w)[-1]
+    gap = exact.affine(w, np.ones((d, d)) + np.eye(d), -np.ones(d)) / last
+    return np.where(np.abs(gap) < 0.5, np.log1p(np.maximum(gap, -0.5)), np.log(w) - np.log(last))
 
 
 def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
     """Simplex entropy and log-sum-exp, conjugate to each other."""
     dual = LegendreFunction(
-        lambda mu: log_sum_exp_of(_with_zero(mu)),
+        lambda mu: log_sum_exp_of(categorical.with_zero(mu)),
         d,
-        gradient=_softmax,
-        hessian=lambda mu: _covariance(_softmax(mu)),
-        third_derivative=lambda mu: _third_cumulant(_softmax(mu)),
+        gradient=categorical.softmax,
+        hessian=lambda mu: categorical.covariance(categorical.probabilities(mu)),
+        third_derivative=lambda mu: categorical.third_cumulant(categorical.probabilities(mu)),
         name="log-sum-exp",
-    )
+    ).set_structure(categorical.LogSumExp(d))
+    dual.closed_divergence = categorical.divergence_of
     structure = Ridges(
         np.concatenate([np.eye(d), -np.ones((1, d))]), np.r_[np.zeros(d), 1.0], (PROFILES["entropy"],) * (d + 1)
     )
     primal = LegendreFunction(
-        lambda w: _entropy(w) + _entropy(1 - anp.sum(w, axis=-1, keepdims=True)),
+        _entropy,
         Simplex(d),
-        gradient=lambda w: anp.log(w) - anp.log(1 - anp.sum(w, axis=-1, keepdims=True)),
-        hessian=lambda w: np.eye(d) / w[..., None] + 1 / (1 - anp.sum(w, axis=-1))[..., None, None],
+        gradient=_log_odds,
+        hessian=lambda w: np.eye(d) / w[..., None] + 1 / exact.complement(w)[..., None],
         third_derivative=partial(structure.derivative, 3),
         conjugate=dual,
         name="simplex entropy",
     ).set_structure(structure)
     return primal, dual
-
-
-def _covariance(p: Array) -> Array:
-    """Of the indicator vector of a categorical variable."""
-    return p[..., None] * np.eye(anp.shape(p)[-1]) - p[..., :, None] * p[..., None, :]
-
-
-def _third_cumulant(p: Array) -> Array:
-    """The derivative of its covariance."""
-    E = np.eye(anp.shape(p)[-1])
-    pair = anp.einsum("...i,ij,...k->...ijk", p, E, p)
-    mixed = pair + anp.einsum("...ijk->...ikj", pair) + anp.einsum("...ijk->...kij", pair)
-    return anp.einsum("...i,ij,ik->...ijk", p, E, E) - mixed + 2 * anp.einsum("...i,...j,...k->...ijk", p, p, p)
 
 
 def _polytope_barrier(d: int) -> LegendreFunction:
@@ -99,15 +88,27 @@ def _logistic_regression(d: int) -> LegendreFunction:
 
 def _gaussian_log_partition(d: int) -> LegendreFunction:
     """Natural parameters t1, t2 < 0 of the normal family."""
-    return LegendreFunction(
+    R = LegendreFunction(
         lambda t: -(t[..., 0] ** 2) / (4 * t[..., 1]) - anp.log(-2 * t[..., 1]) / 2,
         Box([-np.inf, -np.inf], [np.inf, 0.0]),
+        gradient=lambda t: anp.stack([-t[..., 0] / (2 * t[..., 1]), _second_moment(t)], axis=-1),
         hessian=_gaussian_hessian,
         third_derivative=_gaussian_third,
         name="Gaussian log-partition",
     ).set_structure(
-        Pullback((("hyperbolic plane", _half_plane_chart),), _from_half_plane_chart, (_half_plane_derivatives,))
+        Pullback(
+            (("hyperbolic plane", _half_plane_chart),),
+            _from_half_plane_chart,
+            (_half_plane_derivatives,),
+            ((_mean_and_deviation, _normal_step),),
+        )
     )
+    R.closed_divergence = _normal_divergence
+    return R
+
+
+def _second_moment(t: Array) -> Array:
+    return (t[..., 0] / (2 * t[..., 1])) ** 2 - 1 / (2 * t[..., 1])
 
 
 def _symmetric(a: Array, b: Array, c: Array) -> Array:
@@ -124,6 +125,23 @@ def _gaussian_third(t: Array) -> Array:
     t1, t2 = t[..., 0], t[..., 1]
     a112, a122, a222 = 1 / (2 * t2**2), -t1 / t2**3, 3 * t1**2 / (2 * t2**4) - 1 / t2**3
     return anp.stack([_symmetric(0.0 * t1, a112, a122), _symmetric(a112, a122, a222)], axis=-3)
+
+
+def _mean_and_deviation(t: Array) -> Array:
+    """(m / sqrt 2, s), coordinates of the half plane."""
+    return anp.stack([-t[..., 0] / (2 * anp.sqrt(2.0) * t[..., 1]), 1 / anp.sqrt(-2 * t[..., 1])], axis=-1)
+
+
+def _normal_step(y: Array, t: Array, h: Array) -> Array:
+    product = t[..., 1] * y[..., 1]
+    mean = exact.difference_of_products(t[..., 0], y[..., 1], y[..., 0], t[..., 1]) / (2 * np.sqrt(2.0) * product)
+    a, b = np.sqrt(-2 * t[..., 1]), np.sqrt(-2 * y[..., 1])
+    return np.stack([mean, 2 * h[..., 1] / ((a + b) * a * b)], axis=-1)
+
+
+def _normal_divergence(y: Array, t: Array, h: Array) -> Array:
+    mean = np.sqrt(2.0) * _normal_step(y, t, h)[..., 0]
+    return divergence.log_barrier(y[..., 1], t[..., 1], h[..., 1]) / 2 - y[..., 1] * mean**2
 
 
 def _half_plane_chart(t: Array) -> Array:
@@ -153,7 +171,7 @@ def _from_half_plane_chart(c: Array) -> Array:
 
 
 def _determinant(w: Array) -> Array:
-    return w[..., 0] * w[..., 2] - w[..., 1] ** 2
+    return exact.difference_of_products(w[..., 0], w[..., 2], w[..., 1], w[..., 1])
 
 
 _BEND = np.array([[0.0, 0.0, 1.0], [0.0, -2.0, 0.0], [1.0, 0.0, 0.0]])  # second derivative of the determinant
@@ -177,6 +195,41 @@ def _shape_derivatives(w: Array) -> tuple[Array, Array]:
     dv = np.stack([1 / (2 * a), zero, -1 / (2 * c)], -1)
     ddv = np.stack([-1 / (2 * a**2), zero, 1 / (2 * c**2)], -1)[..., None] * np.eye(3)
     return np.stack([du, dv], -2), np.stack([ddu, ddv], -3)
+
+
+def _shape_of(w: Array) -> Array:
+    """(b, sqrt(det)) / c, coordinates of the half plane."""
+    return anp.stack([w[..., 1], anp.sqrt(_determinant(w))], axis=-1) / w[..., 2:]
+
+
+def _scale_step(y: Array, w: Array, h: Array) -> Array:
+    (a, b, c), (da, db, dc), det = np.moveaxis(w, -1, 0), np.moveaxis(h, -1, 0), _determinant(w)
+    gained = (c * da + a * dc - 2 * b * db + exact.difference_of_products(da, dc, db, db)) / det
+    return np.where(np.abs(gained) < 0.5, np.log1p(gained), np.log(_determinant(y) / det))[..., None] / np.sqrt(2.0)
+
+
+def _shape_step(y: Array, w: Array, h: Array) -> Array:
+    (a, b, c), (p, q, r) = np.moveaxis(w, -1, 0), np.moveaxis(y, -1, 0)
+    start, end = _shape_of(w), _shape_of(y)
+    right = exact.difference_of_products(q, c, b, r) / (c * r)
+    squared = exact.difference_of_products(p, c, a, r) / (c * r)  # of a / c = x^2 + y^2
+    up = (squared - right * (start[..., 0] + end[..., 0])) / (start[..., 1] + end[..., 1])
+    return np.stack([right, up], axis=-1)
+
+
+def _log_det_divergence(w: Array, v: Array, h: Array) -> Array:
+    """sum x_i - log(1 + x_i) over the eigenvalues x_i of V^-1 (W - V)."""
+    x, s = _whitened(h, v), _whitened(w, v)  # s = 1 + x, of which the smaller is what is left of the determinant
+    s = np.stack([_determinant(w) / _determinant(v) / s[..., 1], s[..., 1]], axis=-1)
+    return divergence.log_barrier(s, np.ones(x.shape), x).sum(axis=-1)
+
+
+def _whitened(w: Array, v: Array) -> Array:
+    """The eigenvalues of V^-1 W, increasing, as those of L^-1 W L^-T for V = L L^T."""
+    (a, b, _), (p, q, r), det = np.moveaxis(v, -1, 0), np.moveaxis(w, -1, 0), _determinant(v)
+    mixed = exact.difference_of_products(a, q, b, p) / a
+    low = exact.difference_of_products(a, r, b, q) / a - b / a * mixed
+    return np.linalg.eigvalsh(_symmetric(p / a, mixed / np.sqrt(det), low * a / det))
 
 
 def _log_det_spd(d: int) -> LegendreFunction:
@@ -208,9 +261,10 @@ def _log_det_spd(d: int) -> LegendreFunction:
         half = anp.einsum("...iab,...jbc,...kca->...ijk", B, B, B)
         return -(half + anp.einsum("...ijk->...ikj", half))
 
-    return LegendreFunction(
+    R = LegendreFunction(
         lambda w: -anp.log(_determinant(w)),
         cone,
+        gradient=lambda w: anp.stack([-w[..., 2], 2 * w[..., 1], -w[..., 0]], axis=-1) / _determinant(w)[..., None],
         hessian=lambda w: anp.einsum("...iab,...jba->...ij", moved(w), moved(w)),
         third_derivative=third,
         name="-log det on SPD(2)",
@@ -219,8 +273,11 @@ def _log_det_spd(d: int) -> LegendreFunction:
             (("euclidean", scale_chart), ("hyperbolic plane", shape_chart)),
             from_charts,
             (_scale_derivatives, _shape_derivatives),
+            ((scale_chart, _scale_step), (_shape_of, _shape_step)),
         )
     )
+    R.closed_divergence = _log_det_divergence
+    return R
 
 
 def _quartic(d: int) -> LegendreFunction:

@@ -25,6 +25,7 @@ from geoflow.catalog.registry import Case, Entry, noncommuting, parametrizations
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow
 from geoflow.metrics.identity_map import identity
+from geoflow.numerics import exact
 from geoflow.potentials.composition import product
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.spaces.domains import ImplicitDomain, WholeSpace
@@ -81,7 +82,8 @@ def log_det_dual(A: ArrayLike, X0: ArrayLike) -> LegendreFunction:
     A has shape=[d, n, n] and X0 shape=[n, n].
     """
     A, start = np.asarray(A, dtype=float), np.asarray(X0, dtype=float)
-    inverse = np.linalg.inv(start)
+    inverse, root = np.linalg.inv(start), np.linalg.cholesky(start)
+    moved = root.T @ A @ root
 
     def precision(mu: Array) -> Array:
         return inverse - anp.einsum("...d,dij->...ij", mu, A)
@@ -93,9 +95,8 @@ def log_det_dual(A: ArrayLike, X0: ArrayLike) -> LegendreFunction:
         XA = anp.matmul(anp.linalg.inv(precision(mu))[..., None, :, :], A)
         return anp.einsum("...aij,...bji->...ab", XA, XA)
 
-    offset = np.linalg.slogdet(start)[1]
     return LegendreFunction(
-        lambda mu: -anp.linalg.slogdet(precision(mu))[1] - offset,
+        lambda mu: -exact.log_det_one_plus(-anp.einsum("...d,dij->...ij", mu, moved)),
         ImplicitDomain(len(A), inside, np.zeros(len(A)), "{mu : X0^-1 - sum mu_i A_i > 0}"),
         gradient=lambda mu: anp.einsum("...ij,dij->...d", anp.linalg.inv(precision(mu)), A),
         hessian=hessian,
@@ -161,6 +162,10 @@ def riccati_dual(diagonals: ArrayLike, X0: ArrayLike) -> LegendreFunction:
         s = anp.matmul(mu, a)[..., :, None]
         return anp.cosh(s) * unit + anp.sinh(s) * top, anp.sinh(s) * unit + anp.cosh(s) * top  # Z and the top of Y
 
+    def value(mu: Array) -> Array:
+        s = anp.matmul(mu, a)[..., :, None]
+        return exact.log_det_one_plus(2 * anp.sinh(s / 2) ** 2 * unit + anp.sinh(s) * top)
+
     def gradient(mu: Array) -> Array:
         Z, Y = both(mu)
         return anp.einsum("...kk,dk->...d", anp.matmul(Y, anp.linalg.inv(Z)), a)
@@ -172,7 +177,7 @@ def riccati_dual(diagonals: ArrayLike, X0: ArrayLike) -> LegendreFunction:
         return anp.einsum("...kl,ak,bl->...ab", unit - X * anp.swapaxes(X, -1, -2), a, a)
 
     return LegendreFunction(
-        lambda mu: anp.linalg.slogdet(both(mu)[0])[1],
+        value,
         WholeSpace(len(a)),
         gradient=gradient,
         hessian=hessian,
@@ -224,13 +229,17 @@ def _grassmannian_diagonal(d: int) -> Case:
     def grown(mu: Array) -> Array:
         return anp.exp(2 * anp.matmul(mu, pad))[..., :, None] * X0
 
+    def value(mu: Array) -> Array:
+        changed = anp.expm1(2 * anp.matmul(mu, pad))[..., :, None] * X0  # X0^T X0 = I
+        return exact.log_det_one_plus(anp.matmul(X0.T, changed)) / 2
+
     def gradient(mu: Array) -> Array:
         X = grown(mu)
         inverse = anp.linalg.inv(anp.matmul(X0.T, X))
         return anp.einsum("...ik,...kl,il->...i", X, inverse, X0)[..., :d]
 
     dual = LegendreFunction(
-        lambda mu: anp.linalg.slogdet(anp.matmul(X0.T, grown(mu)))[1] / 2, WholeSpace(d), gradient=gradient,
+        value, WholeSpace(d), gradient=gradient,
         name="Q of diagonal entries of a projector",
     )  # fmt: skip
     G = _measurements(_diagonal(d, n, n), Grassmannian(n, k), "grassmannian_diagonal")
@@ -275,7 +284,7 @@ def _sphere_and_spd(d: int) -> Case:
     A, X0, angle = _symmetric_matrices(1, 2, commuting=False), _spd_start(2), 0.9
     weights = np.array([np.cos(angle) ** 2, np.sin(angle) ** 2])
     circle = LegendreFunction(
-        lambda mu: anp.log(weights[0] * anp.exp(4 * mu[..., 0]) + weights[1]) / 4, WholeSpace(1), name="circle"
+        lambda mu: anp.log1p(weights[0] * anp.expm1(4 * mu[..., 0])) / 4, WholeSpace(1), name="circle"
     )
     space = ProductManifold([Hypersphere(1), SPDMatrices(2)])
 

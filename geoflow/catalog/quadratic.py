@@ -31,7 +31,7 @@ def exponential_sum(eigenvalues: ArrayLike, weights: ArrayLike, rate: float) -> 
         return y * anp.exp(rate * (mu @ a))
 
     return LegendreFunction(
-        lambda mu: anp.sum(grown(mu) - y, axis=-1) / 4,
+        lambda mu: anp.sum(y * anp.expm1(rate * (mu @ a)), axis=-1) / 4,
         WholeSpace(len(a)),
         gradient=lambda mu: rate / 4 * (grown(mu) @ a.T),
         hessian=lambda mu: rate**2 / 4 * anp.einsum("...k,ik,jk->...ij", grown(mu), a, a),

@@ -78,6 +78,16 @@ class Leaf(Portable):
             return LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
         return LeafPoints(*(np.full(shape, np.nan) for shape in ((*batch, self.kernel.dim), w.shape, batch)))
 
+    def divergence(self, x: Array, w: Array, way: Array) -> Array:
+        """D_R(w, v) to all digits of the way w - v, for the points of the leaf over v; shape=[N], NaN out of reach.
+
+        It is the function induced from x itself, int <mu, way> by the lift of the segment, mu from 0.
+        """
+        segment = Segment(self.kernel, x, w, way)
+        end, visited, stop = segment.end(from_nothing=True)
+        self.watch(np.concatenate(visited))
+        return np.full(len(w), np.nan) if stop is not None else end[:, -1]
+
     def reaches(self, w: ArrayLike) -> Mask:
         """Which w, shape=[..., d], have a point over them; raises what `watch` raises on the way."""
         w = np.asarray(w, dtype=float)
@@ -264,8 +274,9 @@ class Segment:
     coordinates that are small at x0 grow exponentially in s, whatever their size, and stay smooth.
     """
 
-    def __init__(self, kernel: MapKernel, start: Array, w: Array):
-        self.kernel, self.start, self.w, self.way = kernel, start, w, w - kernel.value(start)
+    def __init__(self, kernel: MapKernel, start: Array, w: Array, way: Array | None = None):
+        self.kernel, self.start, self.w = kernel, start, w
+        self.way = w - kernel.value(start) if way is None else way
         blocks = kernel.blocks
         with np.errstate(all="ignore"):
             dx = kernel.horizontal_lift(start, self.way)[0]
@@ -275,9 +286,17 @@ class Segment:
         self.chart: LogLike | None = log_like(kernel, start, self.pace / 2)
 
     def lift(self, with_Q: bool) -> tuple[LeafPoints, list[Array], Stop | None]:
-        """The ends of the lifts, flat points passed on the way, and where one ends before its w.
+        """The ends of the lifts, flat points passed on the way, and where one ends before its w."""
+        end, visited, stop = self.end(with_Q)
+        D, d = self.kernel.dim, self.kernel.codomain_dim
+        x, mu = self._point(end), end[:, D : D + d]
+        R = end[:, D + d] if with_Q else np.full(len(x), np.nan)
+        return LeafPoints(x, mu, np.einsum("ni,ni->n", self.w, mu) - R), visited, stop
 
-        Q = <w, mu> - R with R = int <mu, dw>, which grows faster than mu: without it the steps are longer.
+    def end(self, with_Q: bool = True, from_nothing: bool = False) -> tuple[Array, list[Array], Stop | None]:
+        """The state at the end: x in the chart, mu, R = int <mu, w'>; `from_nothing`, the last two to all their digits.
+
+        R grows faster than mu: without it, and so without Q = <w, mu> - R, the steps are longer.
         """
         kernel, chart = self.kernel, self.chart
         D, d = kernel.dim, kernel.codomain_dim
@@ -293,7 +312,7 @@ class Segment:
 
         x = self.start
         y = np.concatenate([x if chart is None else chart.of(x), np.zeros((len(x), d + with_Q))], axis=1)
-        simple = kernel.grows_alone
+        simple = kernel.grows_alone or from_nothing
         rtol = FLOW_RTOL if chart is None else SEGMENT_RTOL
         atol = rtol * self._sizes(rate(0.0, y)) if simple else FLOW_ATOL
         visited = [x]
@@ -303,11 +322,9 @@ class Segment:
                 visited.append(self._point(y))
 
         end, stop = integrate_batch(rate, y, rtol, atol, entries=y.size if simple else None, passing=passing)
-        x, mu = self._point(end), end[:, D : D + d]
         if stop is None:
-            visited.append(x)
-        R = end[:, D + d] if with_Q else np.full(len(x), np.nan)
-        return LeafPoints(x, mu, np.einsum("ni,ni->n", self.w, mu) - R), visited, stop
+            visited.append(self._point(end))
+        return end, visited, stop
 
     def fraction(self, stop: Stop) -> float:
         """How far along its segment the block that ends a lift has come."""

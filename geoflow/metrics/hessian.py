@@ -22,6 +22,7 @@ from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import Compiled, einsum, solve
 from geoflow.numerics.integrate import STEPS, Steps, Stop, integrate_batch
+from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import CompiledFormula
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.spaces.domains import ConvexDomain
@@ -168,7 +169,16 @@ class HessianMetric(Portable, RiemannianMetric):
         """Squared geodesic distance, shape=[...]; differentiable, as is `dist`."""
         if autodiff.is_traced(point_a) or autodiff.is_traced(point_b):
             return self._traced_squared_dist(*_same_batch(point_a, point_b))
-        return self.squared_norm(self.log(point_b, point_a), point_a)
+        if not isinstance(self.log_solver, _ClosedLog):
+            return self.squared_norm(self.log(point_b, point_a), point_a)
+        return self._closed_distance(point_a, point_b) ** 2
+
+    def dist(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
+        """Geodesic distance, shape=[...]; with a closed form to eight digits, or `ConvergenceError`."""
+        traced = autodiff.is_traced(point_a) or autodiff.is_traced(point_b)
+        if traced or not isinstance(self.log_solver, _ClosedLog):
+            return super().dist(point_a, point_b)
+        return self._closed_distance(point_a, point_b)
 
     def parallel_transport(
         self, tangent_vec: Any, base_point: Any, direction: Any = None, end_point: Any = None
@@ -204,6 +214,13 @@ class HessianMetric(Portable, RiemannianMetric):
         return end
 
     # inside ---------------------------------------------------------------------------------------------------------
+
+    def _closed_distance(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
+        assert self.isometry is not None
+        domain = self.potential.domain
+        a, b = np.broadcast_arrays(domain.require(point_a, "point_a"), domain.require(point_b, "point_b"))
+        with np.errstate(all="ignore"):
+            return require_digits(self.isometry.distance(b, a), a, b, f"distance in {self.potential.name}")
 
     def _by_engine(self, tensor: Callable[[Any, Any], Any], base_point: Any) -> Array | None:
         """A tensor made of H and T at one point, compiled; None where R is not, or where it is not finite."""

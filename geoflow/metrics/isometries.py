@@ -7,10 +7,12 @@ from functools import singledispatch
 import autograd.numpy as anp
 import numpy as np
 
-from geoflow._typing import Array
-from geoflow.metrics.space_forms import Isometry, SpaceForm
-from geoflow.numerics import autodiff
+from geoflow._typing import Array, Map
+from geoflow.metrics.space_forms import Form, HalfPlane, Isometry, SpaceForm
+from geoflow.numerics import autodiff, exact
 from geoflow.numerics.batches import consecutive
+from geoflow.potentials.categorical import LogSumExp, log_changes, probabilities, with_zero
+from geoflow.potentials.divergence import Pairwise, gradient_change
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
 from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Tilted
@@ -30,6 +32,7 @@ def isometry(R: LegendreFunction) -> Isometry | None:
         lambda w: other.forward(R.gradient(w)),
         lambda y: Q.kernel.gradient(other.inverse(y)),
         lambda w: other.jacobian(R.gradient(w)) @ R.hessian(w),
+        lambda y, w, h: other.change(R.gradient(y), R.gradient(w), gradient_change(R.kernel, y, w, h)),
     )
 
 
@@ -43,12 +46,21 @@ def isometry_of(structure: object, R: LegendreFunction) -> Isometry | None:
 def _(structure: Scaled, R: LegendreFunction) -> Isometry | None:
     """Lengths multiplied by the root of the factor, curvatures divided by the factor."""
     part, root = _part(structure.part), float(np.sqrt(structure.factor))
-    return part and Isometry(
-        tuple(SpaceForm(f.curvature / root**2, f.ambient_dim) for f in part.forms),
-        lambda w: root * part.forward(w),
-        lambda y: part.inverse(y / root),
-        lambda w: root * part.jacobian(w),
+    if part is None:
+        return None
+    scale = np.concatenate([np.full(f.ambient_dim, 1.0 if isinstance(f, HalfPlane) else root) for f in part.forms])
+    return Isometry(
+        tuple(_scaled(f, structure.factor) for f in part.forms),
+        lambda w: scale * part.forward(w),
+        lambda y: part.inverse(y / scale),
+        lambda w: scale[:, None] * part.jacobian(w),
+        lambda y, w, h: scale * part.change(y, w, h),
     )
+
+
+def _scaled(form: Form, factor: float) -> Form:
+    curvature = form.curvature / factor
+    return HalfPlane(curvature) if isinstance(form, HalfPlane) else SpaceForm(curvature, form.ambient_dim)
 
 
 @isometry_of.register
@@ -67,6 +79,7 @@ def _(structure: Affine, R: LegendreFunction) -> Isometry | None:
         lambda w: inner.forward(w @ A.T + b),
         lambda y: (inner.inverse(y) - b) @ inverse_A.T,
         lambda w: inner.jacobian(w @ A.T + b) @ A,
+        lambda y, w, h: inner.change(y @ A.T + b, w @ A.T + b, h @ A.T),
     )
 
 
@@ -94,6 +107,9 @@ def _(structure: Product, R: LegendreFunction) -> Isometry | None:
         lambda w: np.concatenate([p.forward(w[..., b]) for p, b in zip(parts, blocks, strict=True)], axis=-1),
         lambda y: np.concatenate([p.inverse(y[..., i]) for p, i in zip(parts, images, strict=True)], axis=-1),
         jacobian,
+        lambda y, w, h: np.concatenate(
+            [p.change(y[..., b], w[..., b], h[..., b]) for p, b in zip(parts, blocks, strict=True)], axis=-1
+        ),
     )
 
 
@@ -115,8 +131,14 @@ def _(structure: Ridges, R: LegendreFunction) -> Isometry | None:
     back = np.linalg.pinv(a)
 
     def columns(which: str, w: Array) -> Array:
-        args = w @ a.T + b
+        args = exact.affine(w, a, b)
         return np.stack([getattr(p, which)(args[..., k]) for k, p in enumerate(s.profiles)], axis=-1)
+
+    def change(y: Array, w: Array, h: Array) -> Array:
+        s, t, along = exact.affine(y, a, b), exact.affine(w, a, b), h @ a.T
+        return np.stack(
+            [p.root_difference(s[..., k], t[..., k], along[..., k]) for k, p in enumerate(structure.profiles)], axis=-1
+        )
 
     def inverse(y: Array) -> Array:
         y = np.asarray(y, dtype=float)
@@ -128,6 +150,7 @@ def _(structure: Ridges, R: LegendreFunction) -> Isometry | None:
         lambda w: columns("root_integral", w),
         inverse,
         lambda w: columns("root_curvature", w)[..., None] * a,
+        change,
     )
 
 
@@ -157,29 +180,72 @@ def _invert(profile: Profile, y: Array) -> Array:
 
 
 @isometry_of.register
+def _(structure: LogSumExp, R: LegendreFunction) -> Isometry | None:
+    """2 sqrt(p) of all d + 1 classes, on the sphere of radius 2; from log p, so that rare classes keep their digits."""
+
+    def forward(w: Array) -> Array:
+        z = with_zero(w)
+        z = z - autodiff.largest(z)
+        return 2 * anp.exp((z - anp.log(anp.sum(anp.exp(z), axis=-1, keepdims=True))) / 2)
+
+    def inverse(y: Array) -> Array:
+        return 2 * (np.log(y[..., 1:]) - np.log(y[..., :1]))
+
+    def jacobian(w: Array) -> Array:
+        p, n = probabilities(w), structure.dim + 1
+        others = np.ones((n, n)) - np.eye(n)
+        own = np.matmul(p, others)[..., None] * np.eye(n) - p[..., None, :] * others
+        return (forward(w)[..., None] * own / 2)[..., 1:]
+
+    def change(y: Array, w: Array, h: Array) -> Array:
+        e, start = log_changes(y, w, h) / 2, forward(w)
+        near = np.abs(h).max(axis=-1, keepdims=True) < 1
+        return np.where(near, start * np.expm1(np.where(near, e, 0.0)), forward(y) - start)
+
+    return Isometry((SpaceForm(0.25, structure.dim + 1),), forward, inverse, jacobian, change)
+
+
+@isometry_of.register
 def _(structure: Pullback, R: LegendreFunction) -> Isometry | None:
-    """The hyperbolic plane du^2 + cosh(u)^2 dv^2 is (cosh u cosh v, cosh u sinh v, sinh u), here of curvature -1/2."""
-    from_charts, root = structure.inverse, np.sqrt(2.0)
+    """The hyperbolic plane du^2 + cosh(u)^2 dv^2 is the half plane e^v (tanh u, 1 / cosh u), here of curvature -1/2."""
+    from_charts = structure.inverse
     if from_charts is None:
         return None
     flat = [model == "euclidean" for model, _ in structure.pieces]
     sizes = [int(np.shape(chart(R.domain.interior_point()))[-1]) for _, chart in structure.pieces]
-    forms = tuple(SpaceForm(0.0, m) if f else SpaceForm(-0.5, 3) for f, m in zip(flat, sizes, strict=True))
-
-    def embedded(c: Array) -> Array:
-        u, v = c[..., 0], c[..., 1]
-        return root * anp.stack([anp.cosh(u) * anp.cosh(v), anp.cosh(u) * anp.sinh(v), anp.sinh(u)], axis=-1)
+    forms: tuple[Form, ...] = tuple(
+        SpaceForm(0.0, m) if f else HalfPlane(-0.5) for f, m in zip(flat, sizes, strict=True)
+    )
+    charts = [chart if f else _half_plane(chart) for f, (_, chart) in zip(flat, structure.pieces, strict=True)]
+    changes = [_difference_of(chart) for chart in charts]
+    if structure.steps:
+        charts, changes = [chart for chart, _ in structure.steps], [change for _, change in structure.steps]
 
     def chart_of(y: Array) -> Array:
-        u = np.arcsinh(y[..., 2] / root)
-        return np.stack([u, np.arcsinh(y[..., 1] / (root * np.cosh(u)))], axis=-1)
+        return np.stack([np.arcsinh(y[..., 0] / y[..., 1]), np.log(np.hypot(y[..., 0], y[..., 1]))], axis=-1)
 
     def forward(w: Array) -> Array:
-        charts = [chart(w) for _, chart in structure.pieces]
-        return anp.concatenate([c if f else embedded(c) for f, c in zip(flat, charts, strict=True)], axis=-1)
+        return anp.concatenate([chart(w) for chart in charts], axis=-1)
 
     def inverse(y: Array) -> Array:
         parts = [y[..., block] for block in consecutive([form.ambient_dim for form in forms])]
         return from_charts(*(p if f else chart_of(p) for f, p in zip(flat, parts, strict=True)))
 
-    return Isometry(forms, forward, inverse, autodiff.jacobian(forward))
+    def change(y: Array, w: Array, h: Array) -> Array:
+        return np.concatenate([step(y, w, h) for step in changes], axis=-1)
+
+    return Isometry(forms, forward, inverse, autodiff.jacobian(forward), change)
+
+
+def _half_plane(chart: Map) -> Map:
+    """The half plane from (u, v)."""
+
+    def coordinates(w: Array) -> Array:
+        c = chart(w)
+        return anp.exp(c[..., 1:]) * anp.stack([anp.tanh(c[..., 0]), 1 / anp.cosh(c[..., 0])], axis=-1)
+
+    return coordinates
+
+
+def _difference_of(chart: Map) -> Pairwise:
+    return lambda y, w, h: np.asarray(chart(y)) - np.asarray(chart(w))

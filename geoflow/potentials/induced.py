@@ -10,6 +10,7 @@ from geoflow.maps.leaf import Leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
 from geoflow.numerics.batches import inverse_or_nan, solved_or_nan
+from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import SolvedKernel
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.moving import MovingLeafPoints, MovingPoints
@@ -111,11 +112,24 @@ class InducedLegendreFunction(LegendreFunction):
         return MovingLeafPoints(self.leaf, w)
 
     def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
-        """D_R(w, v), by one lift of each."""
-        w, v = (as_points(point, self.dim, f"point of {self.name}") for point in (w, v))
-        at, base = self.leaf.lift(w, True), self.leaf.lift(v, True)
-        fenchel = np.einsum("...i,...i->...", w, at.mu) - at.Q - np.einsum("...i,...i->...", w, base.mu) + base.Q
-        return np.asarray(fenchel)
+        w, v = np.broadcast_arrays(*(as_points(point, self.dim, f"point of {self.name}") for point in (w, v)))
+        at, base = self.leaf.lift(w, True), self.leaf.lift(v, True)  # says how far a lift got that does not arrive
+        fenchel = np.einsum("...i,...i->...", w, at.mu - base.mu) - at.Q + base.Q
+        size = np.abs(at.Q) + np.abs(base.Q) + (np.abs(w) * (np.abs(at.mu) + np.abs(base.mu))).sum(axis=-1)
+        found = self._divergence_from(base.x, w, w - v)
+        found = np.where(np.abs(fenchel - found) <= 1e-7 * size, found, np.nan)
+        return require_digits(found, w, v, f"Bregman divergence of {self.name}")
+
+    def divergence_or_nan(self, w: Array, v: Array, h: Array) -> Array:
+        x, found = self.leaf.lift_or_nan(v).x, np.full(len(w), np.nan)
+        good = np.isfinite(x).all(axis=-1)
+        if good.any():
+            found[good] = self._divergence_from(x[good], w[good], h[good])
+        return found
+
+    def _divergence_from(self, x: Array, w: Array, h: Array) -> Array:
+        flat = (part.reshape(-1, part.shape[-1]) for part in (x, w, h))
+        return self.leaf.divergence(*flat).reshape(w.shape[:-1])
 
     def _evaluate(self, order: int, w: ArrayLike) -> Array:
         # a lift that does not arrive is the domain check, and says how far it got: no second lift to ask first

@@ -16,6 +16,7 @@ from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegend
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import EngineChoice, EngineOption
 from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
+from geoflow.potentials.divergence import Pairwise, between, confirmed, require_digits
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
@@ -126,9 +127,24 @@ class LegendreFunction(Portable):
             ) from None
 
     def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
-        """D_R(w, v) = R(w) - R(v) - <grad R(v), w - v>, shape=[...]."""
-        w, v = self.domain.require(w, "w"), self.domain.require(v, "v")
-        return self(w) - self(v) - np.einsum("...i,...i->...", self.gradient(v), w - v)
+        """D_R(w, v) = R(w) - R(v) - <grad R(v), w - v>, shape=[...], to eight digits for points however near.
+
+        Near points by closed forms, or an integral of the Hessian; `ConvergenceError` where the digits are in doubt.
+        """
+        w, v = np.broadcast_arrays(self.domain.require(w, "w"), self.domain.require(v, "v"))
+        flat = w.reshape(-1, self.dim), v.reshape(-1, self.dim)
+        with np.errstate(all="ignore"):
+            found = self.divergence_or_nan(*flat, flat[0] - flat[1]).reshape(w.shape[:-1])
+        return require_digits(found, w, v, f"Bregman divergence of {self.name}")
+
+    def divergence_or_nan(self, w: Array, v: Array, h: Array) -> Array:
+        """The same unchecked, with h = w - v, all of shape=[N, d]; NaN where its digits are in doubt."""
+        if isinstance(self.formula, Structure):
+            return self.formula.divergence(w, v, h)
+        closed = self.closed_divergence
+        if closed is None and isinstance(self.structure, Structure):
+            closed = self.structure.divergence
+        return between(self.formula, w, v, h) if closed is None else confirmed(self.formula, closed, w, v, h)
 
     @property
     def engine(self) -> str:
@@ -211,7 +227,8 @@ class LegendreFunction(Portable):
         if w0.shape != (self.dim,):
             raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({self.dim},)")
         slope = self.gradient(w0)
-        return self.add_affine(-slope, float(slope @ w0 - self(w0)))
+        known = w0, np.zeros(self.dim), 0.0
+        return LegendreFunction.composed(Tilted(self, -slope, float(slope @ w0 - self(w0)), known))
 
     # duality --------------------------------------------------------------------------------------------------------
 
@@ -276,6 +293,8 @@ class LegendreFunction(Portable):
         self.kernel, self.formula, self.domain, self.name = kernel, kernel.formula, kernel.domain, name
         self.dim, self.newton = int(kernel.domain.dim), Newton(self)
         self.structure, self.has_closed_conjugate = None, False
+        #: D_R as a closed form of (w, v, w - v), shape=[N, d] each, where there is one: compared when it is used
+        self.closed_divergence: Pairwise | None = None
         self.known_conjugate: LegendreFunction | None = None
         if conjugate is not None:
             self._link(conjugate if isinstance(conjugate, LegendreFunction) else self._closed_conjugate(conjugate))

@@ -17,6 +17,9 @@ from geoflow._validate import describe
 from geoflow.errors import ArgumentError, NotLegendreError
 from geoflow.numerics import autodiff
 from geoflow.numerics.chebyshev import Antiderivative
+from geoflow.numerics.quadrature import ORDERS, gauss
+from geoflow.potentials import divergence
+from geoflow.potentials.divergence import Pairwise
 from geoflow.spaces.domains import Box
 
 
@@ -53,6 +56,9 @@ class Profile(Portable):
         self.conjugate: Profile | None = None
         self.has_closed_integral = root_integral is not None
         self._integral = root_integral
+        #: D_r(s, t) and phi(s) - phi(t) as closed forms of (s, t, s - t), where they are known
+        self.divergence: Pairwise | None = None
+        self.root_gap: Pairwise | None = None
 
     def __call__(self, s: Array) -> Array:
         """r(s), entry by entry."""
@@ -70,6 +76,26 @@ class Profile(Portable):
             centre = float(Box(*self.domain).interior_point()[0])
             self._integral = Antiderivative(self.root_curvature, centre, self.name)
         return np.asarray(self._integral(np.asarray(s, dtype=float)))
+
+    def root_difference(self, s: Array, t: Array, h: Array) -> Array:
+        """phi(s) - phi(t) with h = s - t, entry by entry, to all digits of h."""
+        if self.root_gap is not None:
+            return self.root_gap(s, t, h)
+        s, t, h = np.broadcast_arrays(s, t, h)
+        upper, lower = (np.reshape(self.root_integral(end), s.shape) for end in (s, t))
+        result = np.array(upper - lower)
+        size, noise = np.abs(upper) + np.abs(lower), 0.0 if self.has_closed_integral else 1e-13
+        close = (np.abs(result) < 1e-3 * size) | (noise > 0)
+        if close.any():
+            base, way = t[close], h[close]
+            low, high = (
+                sum((weight * self.root_curvature(base + x * way) for x, weight in zip(*gauss(n), strict=True)), 0.0)
+                for n in ORDERS
+            )
+            agree = np.abs(low - high) <= 1e-12 * np.abs(high)
+            agree &= np.abs(way * high - result[close]) <= 1e-9 * size[close] + noise  # what both orders miss
+            result[close] = np.where(agree, way * high, result[close])
+        return result
 
     def root_curvature(self, s: ArrayLike) -> Array:
         """sqrt(r''(s)), the derivative of `root_integral`."""
@@ -155,9 +181,23 @@ def _hyperbolic_integral(s: Array) -> Array:
     return s * hyp2f1(0.25, 0.5, 1.5, -np.square(s))
 
 
-def _sech(s: Array) -> Array:
-    e = anp.exp(-anp.abs(s))
-    return 2 * e / (1 + e * e)
+def _expm1_of(h: Array) -> Array:
+    """e^(|h| / 2) - 1 with the sign of h."""
+    return np.sign(h) * np.expm1(np.abs(h) / 2)
+
+
+def _logistic(s: Array) -> Array:
+    """1 / (1 + e^-s), to all digits on both sides."""
+    negative = s < 0
+    e = anp.exp(anp.where(negative, s, 0.0))
+    return anp.where(negative, e / (1 + e), 1 / (1 + anp.exp(-anp.where(negative, 0.0, s))))
+
+
+def _logit(s: Array) -> Array:
+    """log(s / (1 - s)), to all digits also at its zero."""
+    middle = anp.abs(s - 0.5) < 0.25
+    inner, outer = anp.where(middle, s, 0.5), anp.where(middle, 0.5, s)
+    return anp.where(middle, 2 * anp.arctanh(2 * inner - 1), anp.log(outer) - anp.log1p(-outer))
 
 
 _R = (-np.inf, np.inf)
@@ -171,15 +211,15 @@ PROFILES: dict[str, Profile] = {
                 lambda s: 2 * np.sqrt(s), "entropy"),
         Profile(lambda s: -anp.log(s), (0.0, np.inf), (lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3),
                 np.log, "log_barrier"),
-        Profile(lambda s: s * anp.log(s) + (1 - s) * anp.log(1 - s), (0.0, 1.0),
-                (lambda s: anp.log(s) - anp.log1p(-s), lambda s: 1 / (s * (1 - s)),
-                 lambda s: (2 * s - 1) / (s * (1 - s)) ** 2), lambda s: 2 * np.arcsin(np.sqrt(s)), "fermi_dirac"),
+        Profile(lambda s: s * anp.log(s) + (1 - s) * anp.log1p(-s), (0.0, 1.0),
+                (_logit, lambda s: 1 / (s * (1 - s)), lambda s: (2 * s - 1) / (s * (1 - s)) ** 2),
+                lambda s: 2 * np.arctan2(np.sqrt(s), np.sqrt(1 - s)), "fermi_dirac"),
         Profile(lambda s: s * anp.arcsinh(s) - anp.sqrt(1 + s**2), _R,
                 (anp.arcsinh, lambda s: 1 / anp.sqrt(1 + s**2), lambda s: -s / (1 + s**2) ** 1.5),
                 _hyperbolic_integral, "hyperbolic_entropy"),
         Profile(lambda s: anp.logaddexp(0.0, s), _R,
-                (lambda s: (1 + anp.tanh(s / 2)) / 2, lambda s: _sech(s / 2) ** 2 / 4,
-                 lambda s: -_sech(s / 2) ** 2 * anp.tanh(s / 2) / 4),
+                (_logistic, lambda s: _logistic(s) * _logistic(-s),
+                 lambda s: -_logistic(s) * _logistic(-s) * anp.tanh(s / 2)),
                 lambda s: 2 * np.arctan(np.tanh(s / 4)), "softplus"),
         Profile(lambda s: -1 - anp.log(-s), (-np.inf, 0.0),
                 (lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3), lambda s: -np.log(-s), "dual_log_barrier"),
@@ -194,3 +234,16 @@ for _name, _dual in [
     ("hyperbolic_entropy", "cosh"),
 ]:  # fmt: skip
     PROFILES[_name].dual_to(PROFILES[_dual])
+for _name, _forms in {
+    "quadratic": (divergence.quadratic, lambda s, t, h: h),
+    "entropy": (divergence.entropy, lambda s, t, h: 2 * h / (np.sqrt(s) + np.sqrt(t))),
+    "log_barrier": (divergence.log_barrier, lambda s, t, h: divergence.log_change(s, t, h)),
+    "dual_log_barrier": (divergence.log_barrier, lambda s, t, h: -divergence.log_change(s, t, h)),
+    "fermi_dirac": (divergence.fermi_dirac, divergence.arcsine_change),
+    "softplus": (divergence.softplus, divergence.arctangent_change),
+    "exp": (divergence.exp, lambda s, t, h: 2 * np.exp(np.minimum(s, t) / 2) * _expm1_of(h)),
+    "hyperbolic_entropy": (divergence.hyperbolic_entropy, None),
+    "cosh": (divergence.cosh, None),
+    "quartic": (divergence.quartic, None),
+}.items():
+    PROFILES[_name].divergence, PROFILES[_name].root_gap = _forms

@@ -14,8 +14,10 @@ import autograd.numpy as anp
 import numpy as np
 
 from geoflow._pickling import Portable
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Index, Mask
+from geoflow.numerics import autodiff, exact
 from geoflow.numerics.batches import consecutive
+from geoflow.potentials.divergence import Pairwise, between, gradient_change
 from geoflow.potentials.kernel import Formula
 from geoflow.potentials.profiles import Profile
 from geoflow.spaces.algebra import intersection, polytope, preimage, product_of_domains
@@ -23,6 +25,10 @@ from geoflow.spaces.domains import Box, ConvexDomain, Orthant, WholeSpace
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+#: beside its terms, where a sum is computed otherwise
+CANCELS = 1e-6
 
 
 class Part(Protocol):
@@ -36,6 +42,7 @@ class Part(Protocol):
 
     @property
     def conjugate(self) -> Self: ...
+    def divergence_or_nan(self, w: Array, v: Array, h: Array) -> Array: ...
     def compose_affine(self, A: ArrayLike, b: ArrayLike = 0.0) -> Self: ...
     def add_affine(self, slope: ArrayLike = 0.0, offset: float = 0.0) -> Self: ...
     def __rmul__(self, factor: float) -> Self: ...
@@ -51,6 +58,10 @@ class Structure(Portable):
     def derivative(self, order: int, w: Array) -> Array:
         """The derivative of order 0 to 3: shape=[...], [..., d], [..., d, d] or [..., d, d, d]."""
         raise NotImplementedError
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        """D(w, v) with h = w - v, all of shape=[N, d], to all digits of h; NaN where they are in doubt; shape=[N]."""
+        return between(self, w, v, h)
 
 
 class Ridges(Structure):
@@ -70,8 +81,7 @@ class Ridges(Structure):
         return polytope(np.concatenate([-a[low], a[high]]), np.concatenate([(b - lower)[low], (upper - b)[high]]))
 
     def derivative(self, order: int, w: Array) -> Array:
-        a, s = self.directions, anp.matmul(w, self.directions.T) + self.offsets
-        groups = [(p, np.flatnonzero([q is p for q in self.profiles])) for p in dict.fromkeys(self.profiles)]
+        a, s, groups = self.directions, self._arguments(w), self._groups()
         if len(groups) == 1:
             values = groups[0][0].derivative(order, s)
         else:
@@ -80,6 +90,29 @@ class Ridges(Structure):
         return anp.einsum(
             ("...k->...", "...k,ki->...i", "...k,ki,kj->...ij", "...k,ki,kj,kl->...ijl")[order], values, *[a] * order
         )
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        """Ridge by ridge where their profiles have closed forms."""
+        along, groups = np.matmul(h, self.directions.T), self._groups()
+        if any(p.divergence is None for p, _ in groups):
+            return between(self, w, v, h, self._bend)
+        s, t = self._arguments(w), self._arguments(v)
+        values = [p.divergence(s[:, k], t[:, k], along[:, k]) for p, k in groups if p.divergence]
+        return np.concatenate(values, axis=-1).sum(axis=-1)
+
+    def _bend(self, w: Array, h: Array) -> Array:
+        s, along = self._arguments(w), np.matmul(h, self.directions.T)
+        return sum((p.derivative(2, s[..., k]) * along[..., k] ** 2).sum(-1) for p, k in self._groups())
+
+    def _arguments(self, w: Array) -> Array:
+        """<a_k, w> + b_k, shape=[..., m]: to all digits where a profile ends there."""
+        if any(np.isfinite(p.domain).any() for p in dict.fromkeys(self.profiles)):
+            return exact.affine(w, self.directions, self.offsets)
+        return anp.matmul(w, self.directions.T) + self.offsets
+
+    def _groups(self) -> list[tuple[Profile, Index]]:
+        """The profiles with their ridges."""
+        return [(p, np.flatnonzero([q is p for q in self.profiles])) for p in dict.fromkeys(self.profiles)]
 
 
 class Separable(Structure):
@@ -108,6 +141,12 @@ class Separable(Structure):
         eye = np.eye(self.dim)
         return value[..., None] * eye if order == 2 else value[..., None, None] * eye[:, :, None] * eye[:, None, :]
 
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        """Coordinate by coordinate."""
+        if self.profile.divergence is not None:
+            return self.profile.divergence(w, v, h).sum(axis=-1)
+        return between(self, w, v, h, lambda at, h: (self.profile.derivative(2, at) * h**2).sum(axis=-1))
+
 
 class Sum(Structure):
     """R_1(w) + R_2(w) + ..."""
@@ -120,6 +159,9 @@ class Sum(Structure):
         first, *rest = (p.formula.derivative(order, w) for p in self.parts)
         return sum(rest, first)
 
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        return sum((p.divergence_or_nan(w, v, h) for p in self.parts), np.zeros(len(w)))
+
 
 class Scaled(Structure):
     """c R(w), c > 0."""
@@ -130,6 +172,9 @@ class Scaled(Structure):
 
     def derivative(self, order: int, w: Array) -> Array:
         return self.factor * self.part.formula.derivative(order, w)
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        return self.factor * self.part.divergence_or_nan(w, v, h)
 
 
 class Affine(Structure):
@@ -142,28 +187,65 @@ class Affine(Structure):
         self.has_closed_conjugate = part.has_closed_conjugate and self.matrix.shape[0] == self.matrix.shape[1]
 
     def derivative(self, order: int, w: Array) -> Array:
+        A, at = self.matrix, self.inside(w)
         if np.ndim(self.A) == 0:
-            return self.A**order * self.part.formula.derivative(order, self.A * w + self.b)
-        A = self.matrix
-        value = self.part.formula.derivative(order, anp.matmul(w, A.T) + self.b)
+            return self.A**order * self.part.formula.derivative(order, at)
+        value = self.part.formula.derivative(order, at)
         if order < 2:
             return anp.matmul(value, A) if order else value
         return anp.einsum(("...ij,ia,jb->...ab", "...ijk,ia,jb,kc->...abc")[order - 2], value, *[A] * order)
 
+    def inside(self, w: Array) -> Array:
+        """A w + b."""
+        return self.A * w + self.b if np.ndim(self.A) == 0 else anp.matmul(w, self.matrix.T) + self.b
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        return self.part.divergence_or_nan(self.inside(w), self.inside(v), h @ self.matrix.T)
+
 
 class Tilted(Structure):
-    """R(w) + <slope, w> + offset: the same metric, and mirror coordinates moved by a constant."""
+    """R(w) + <slope, w> + offset: the same metric, and mirror coordinates moved by a constant.
 
-    def __init__(self, part: Part, slope: Array, offset: float):
-        self.part, self.slope, self.offset = part, slope, offset
+    `at`, where it is known, is a point with the gradient and the value there: near it they are computed from it, by the
+    divergence and the Hessian of R, as the sum cancels.
+    """
+
+    def __init__(self, part: Part, slope: Array, offset: float, at: tuple[Array, Array, float] | None = None):
+        self.part, self.slope, self.offset, self.at = part, slope, offset, at
         self.name, self.domain = f"{part.name}, tilted", part.domain
         self.has_closed_conjugate = part.has_closed_conjugate
 
     def derivative(self, order: int, w: Array) -> Array:
         value = self.part.formula.derivative(order, w)
-        if order == 0:
-            return value + (anp.matmul(w, self.slope) + self.offset)
-        return value + self.slope if order == 1 else value
+        if order > 1:
+            return value
+        moved = self.slope if order else anp.matmul(w, self.slope) + self.offset
+        total = value + moved
+        if self.at is None or autodiff.is_traced(w):
+            return total
+        size = np.abs(value) + (np.abs(moved) if order else np.abs(w) @ np.abs(self.slope) + abs(self.offset))
+        small = np.abs(total) < CANCELS * size
+        return self._near(order, w, total, small) if small.any() else total
+
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        return self.part.divergence_or_nan(w, v, h)
+
+    def _near(self, order: int, w: Array, total: Array, small: Mask) -> Array:
+        """The value or the gradient with the entries that cancel from the point where they are known."""
+        assert self.at is not None
+        point, slope, value = self.at
+        w, shape, d = np.reshape(w, (-1, len(point))), np.shape(total), len(point)
+        total, small = np.reshape(total, (-1, d) if order else -1), np.reshape(small, (-1, d) if order else -1)
+        rows = np.flatnonzero(small.any(axis=-1) if order else small)
+        at, base = w[rows], np.broadcast_to(point, (len(rows), d))
+        h = at - base
+        if order:
+            found = gradient_change(self.part.formula, at, base, h) + slope
+        else:
+            found = self.part.divergence_or_nan(at, base, h) + h @ slope + value
+        result = np.array(total)
+        result[rows] = np.where(small[rows] & np.isfinite(found), found, result[rows])
+        return result.reshape(shape)
 
 
 class Product(Structure):
@@ -187,6 +269,10 @@ class Product(Structure):
             total = total + anp.einsum(f"{spec}->...{letters[1]}", value, *[E] * order)
         return total
 
+    def divergence(self, w: Array, v: Array, h: Array) -> Array:
+        parts = zip(self.parts, self.blocks, strict=True)
+        return sum((p.divergence_or_nan(w[:, k], v[:, k], h[:, k]) for p, k in parts), np.zeros(len(w)))
+
 
 @dataclass(frozen=True)
 class Pullback(Portable):
@@ -196,12 +282,15 @@ class Pullback(Portable):
     2 (du^2 + cosh(u)^2 dv^2) for (u, v) = chart(w), of curvature -1/2; charts in autograd.numpy. `inverse`, where it
     is given, takes the values of all the charts to w; with it geodesics have a closed form. `derivatives`, where they
     are given, are for each chart a function of points, shape=[N, d], to its first and second derivatives in closed
-    form, shape=[N, m, d] and [N, m, d, d].
+    form, shape=[N, m, d] and [N, m, d, d]. `steps`, where they are given, are for each piece coordinates, Euclidean or
+    those (e^v tanh u, e^v / cosh u) of the half plane, and what they change by as a function of (y, w, y - w), to all
+    digits: distances of near points need it.
     """
 
     pieces: tuple[tuple[str, Callable[[Array], Array]], ...]
     inverse: Callable[..., Array] | None = None
     derivatives: tuple[Callable[[Array], tuple[Array, Array]], ...] = ()
+    steps: tuple[tuple[Callable[[Array], Array], Pairwise], ...] = ()
 
 
 @singledispatch
@@ -242,8 +331,12 @@ def _(structure: Affine) -> Part | None:
 
 
 @conjugate_of.register
-def _(structure: Tilted) -> Part | None:
+def _(structure: Tilted) -> Part | Structure | None:
     """R(w) + <s, w> + k: Q(mu - s) - k."""
     if not structure.has_closed_conjugate:
         return None
-    return structure.part.conjugate.compose_affine(1.0, -structure.slope).add_affine(offset=-structure.offset)
+    moved = structure.part.conjugate.compose_affine(1.0, -structure.slope)
+    if structure.at is None:
+        return moved.add_affine(offset=-structure.offset)
+    w, mu, value = structure.at
+    return Tilted(moved, np.zeros(len(w)), -structure.offset, (mu, w, float(w @ mu) - value))

@@ -69,8 +69,8 @@ def test_affine_images_scalings_and_products_keep_closed_forms(rng):
 def test_an_isometry_pulls_the_inner_product_back_to_the_hessian(R, curvatures, rng):
     phi, w = isometry(R), R.domain.random_point(5, bound=0.1, rng=rng)
     assert np.allclose([form.curvature for form in phi.forms], curvatures, rtol=1e-14)
-    J, signs = phi.jacobian(w), np.concatenate([form.signature for form in phi.forms])
-    assert np.allclose(np.einsum("nDi,D,nDj->nij", J, signs, J), R.hessian(w), rtol=1e-9, atol=1e-11)
+    J, weights = phi.jacobian(w), np.concatenate(phi.each("weights", phi.forward(w)), axis=-1)
+    assert np.allclose(np.einsum("nDi,nD,nDj->nij", J, weights, J), R.hessian(w), rtol=1e-9, atol=1e-11)
     assert np.allclose(phi.inverse(phi.forward(w)), w, rtol=1e-9)
     h = 1e-5 * rng.standard_normal(w.shape) * np.abs(w)
     assert np.allclose(

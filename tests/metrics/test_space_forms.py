@@ -8,7 +8,7 @@ from geomstats.information_geometry.multinomial import MultinomialDistributions
 from geomstats.information_geometry.normal import UnivariateNormalDistributions
 
 import geoflow as gf
-from geoflow.metrics.space_forms import SpaceForm
+from geoflow.metrics.space_forms import HalfPlane, SpaceForm
 
 POTENTIALS = gf.catalog.potentials
 
@@ -63,7 +63,7 @@ def test_fisher_rao_metrics_of_geomstats(rng):
     assert np.abs(multinomial.exp(0.5 * v, p)[:, :3] - simplex.exp(0.5 * v[:, :3], p[:, :3])).max() < 1e-8
 
 
-FORMS = [SpaceForm(0.0, 2), SpaceForm(0.25, 3), SpaceForm(1.0, 2), SpaceForm(-0.5, 3)]
+FORMS = [SpaceForm(0.0, 2), SpaceForm(0.25, 3), SpaceForm(1.0, 2), HalfPlane(-0.5), HalfPlane(-2.0)]
 
 
 def on_form(form, n, rng):
@@ -72,9 +72,17 @@ def on_form(form, n, rng):
     if form.curvature > 0:
         x /= np.linalg.norm(x, axis=1, keepdims=True) * np.sqrt(form.curvature)
     if form.curvature < 0:
-        x[:, 0] = np.sqrt((x[:, 1:] ** 2).sum(axis=1) - 1 / form.curvature)
-    u = 0.5 * rng.standard_normal(x.shape)
-    return x, u - form.curvature * form.inner(x, u)[:, None] * x if form.curvature else u
+        x[:, 1] = np.exp(x[:, 1])
+    u = 0.5 * rng.standard_normal(x.shape) / np.sqrt(form.weights(x))
+    return x, u - form.curvature * (x * u).sum(-1, keepdims=True) * x if form.curvature > 0 else u
+
+
+def inner(form, u, v, x):
+    return (form.weights(x) * u * v).sum(axis=-1)
+
+
+def log(form, y, x):
+    return form.log(y, x, y - x)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
@@ -82,28 +90,31 @@ def test_geodesics_of_space_forms(form, rng):
     """They stay on the form, have constant speed, and log inverts exp."""
     x, u = on_form(form, 20, rng)
     y = form.exp(u, x)
-    if form.curvature:
-        assert np.allclose(form.inner(y, y), 1 / form.curvature, rtol=1e-12)
-        assert np.abs(form.inner(form.log(y, x), x)).max() < 1e-12
-    assert np.allclose(form.log(y, x), u, rtol=1e-9, atol=1e-11)
+    if form.curvature > 0:
+        assert np.allclose(np.sum(y * y, axis=-1), 1 / form.curvature, rtol=1e-12)
+        assert np.abs(np.sum(log(form, y, x) * x, axis=-1)).max() < 1e-12
+    assert np.allclose(log(form, y, x), u, rtol=1e-9, atol=1e-11)
+    speed = np.sqrt(inner(form, u, u, x))
+    assert np.allclose(form.distance(y, x, y - x), speed, rtol=1e-12)
     half = form.exp(0.5 * u, x)
-    assert np.allclose(form.norm(form.log(y, half)), 0.5 * form.norm(u), rtol=1e-9)
-    assert np.array_equal(form.exp(0 * u, x), x) and np.abs(form.log(x, x)).max() < 1e-7
+    assert np.allclose(form.distance(y, half, y - half), 0.5 * speed, rtol=1e-9)
+    assert np.array_equal(form.exp(0 * u, x), x) and not log(form, x, x).any()
     tiny = 1e-9 * u
-    assert np.allclose(form.log(form.exp(tiny, x), x), tiny, rtol=1e-5, atol=1e-15)
+    assert np.allclose(log(form, form.exp(tiny, x), x), tiny, rtol=1e-5, atol=1e-15)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_transport_keeps_inner_products_and_the_velocity(form, rng):
     x, u = on_form(form, 20, rng)
     t = on_form(form, 20, rng)[1]
-    t = t - form.curvature * form.inner(x, t)[:, None] * x if form.curvature else t
+    t = t - form.curvature * (x * t).sum(-1, keepdims=True) * x if form.curvature > 0 else t
     moved, arrived, y = form.transport(t, u, x), form.transport(u, u, x), form.exp(u, x)
-    assert np.allclose(form.inner(moved, moved), form.inner(t, t), rtol=1e-10, atol=1e-12)
-    assert np.allclose(form.inner(moved, arrived), form.inner(t, u), rtol=1e-9, atol=1e-12)
-    assert np.allclose(arrived, -form.log(x, y), rtol=1e-8, atol=1e-10)
-    if form.curvature:
-        assert np.abs(form.inner(moved, y)).max() < 1e-11
+    assert np.allclose(inner(form, moved, moved, y), inner(form, t, t, x), rtol=1e-10, atol=1e-12)
+    assert np.allclose(inner(form, moved, arrived, y), inner(form, t, u, x), rtol=1e-9, atol=1e-12)
+    assert np.allclose(arrived, -log(form, x, y), rtol=1e-8, atol=1e-10)
+    assert np.allclose(form.transport(t, 0 * u, x), t, rtol=1e-14)
+    if form.curvature > 0:
+        assert np.abs(np.sum(moved * y, axis=-1)).max() < 1e-11
 
 
 def test_a_quarter_of_a_great_circle():
@@ -112,9 +123,23 @@ def test_a_quarter_of_a_great_circle():
     assert np.allclose(sphere.exp(u, x), [0, 2, 0], atol=1e-15)
     assert np.allclose(sphere.transport(u, u, x), [-np.pi, 0, 0], atol=1e-14)
     assert np.allclose(sphere.transport(np.array([0, 0, 1.0]), u, x), [0, 0, 1], atol=1e-15)
-    plane = SpaceForm(-1.0, 3)
-    assert np.allclose(plane.exp(np.array([0, 1.0, 0]), np.array([1.0, 0, 0])), [np.cosh(1), np.sinh(1), 0])
-    assert plane.signature.tolist() == [-1, 1, 1] and sphere.signature.tolist() == [1, 1, 1]
+    plane = HalfPlane(-1.0)
+    assert np.allclose(plane.exp(np.array([0.0, 2.0]), np.array([3.0, 2.0])), [3, 2 * np.e])
+    assert np.allclose(plane.exp(np.array([1.0, 0.0]), np.array([0.0, 1.0])), [np.tanh(1), 1 / np.cosh(1)])
+
+
+def test_antipodes_of_a_sphere_and_far_points_of_a_half_plane_keep_their_digits():
+    x, angle = np.array([1.0, 0.0]), np.pi - 1e-9
+    y = np.array([np.cos(angle), np.sin(angle)])
+    assert abs(SpaceForm(1.0, 2).distance(y, x, y - x) - angle) < 1e-15
+    plane = HalfPlane(-1.0)
+    for height in (1e-150, 1e-8, 1e8, 1e150):
+        p, q = np.array([0.0, 1.0]), np.array([0.0, height])
+        assert abs(plane.distance(q, p, q - p) / abs(np.log(height)) - 1) < 1e-14
+        assert np.allclose(plane.exp(plane.log(q, p, q - p), p), q, rtol=1e-12)
+    p, q = np.array([0.0, 1.0]), np.array([1e8, 1.0])
+    assert abs(plane.distance(q, p, q - p) / (2 * np.arcsinh(5e7)) - 1) < 1e-15
+    assert np.allclose(plane.exp(plane.log(q, p, q - p), p), q, rtol=1e-6)
 
 
 def test_a_geodesic_out_of_the_image_is_refused_where_it_comes_back_too():
