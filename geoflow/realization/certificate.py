@@ -187,7 +187,9 @@ def _second_fundamental_form(J: Array, S: Array) -> Array:
     bend = np.einsum("nDij,nia,njb->nDab", S, inverse, inverse, optimize=True)
     bend = bend - np.einsum("nDk,nEk,nEab->nDab", Q, Q, bend, optimize=True)
     flat = bend.reshape(*bend.shape[:2], -1)
-    norms: Array = np.linalg.norm(np.swapaxes(flat, 1, 2) @ flat, ord=2, axis=(1, 2)) ** 0.5
+    gram, norms = np.swapaxes(flat, 1, 2) @ flat, np.full(len(flat), np.nan)
+    fine = np.isfinite(gram).all(axis=(1, 2))
+    norms[fine] = np.linalg.norm(gram[fine], ord=2, axis=(1, 2)) ** 0.5
     return np.maximum(norms, 1e-300)
 
 

@@ -192,7 +192,7 @@ class Target:
         """The metric is the second derivative of the potential, by differences of its values at several steps.
 
         A difference is believed to within ten times its change with the step, and its rounding: a point is refused only
-        where all steps say so.
+        where two steps, one after the other, say so.
         """
         R = self.potential
         if R is None:
@@ -205,12 +205,13 @@ class Target:
         H = self.metric(w)
         formula = np.einsum("ni,nij,nj->n", v, H, v)
         size = np.einsum("ni,nij,nj->n", np.abs(v), np.abs(H), np.abs(v))
-        wrong, defect = np.ones(len(w), dtype=bool), np.full(len(w), np.inf)
+        (wrong, before), defect = np.zeros((2, len(w)), dtype=bool), np.full(len(w), np.inf)
         for h in SECOND_STEPS:
             quotient, doubt = self._second_differences(w, h * v)
             gap = np.abs(formula - quotient / h**2)
-            wrong &= gap > 1e-5 * (size + np.abs(quotient) / h**2) + 10 * doubt / h**2  # a NaN is no evidence
-            defect = np.fmin(defect, gap / (size + 1e-300))
+            off = gap > 1e-5 * (size + np.abs(quotient) / h**2) + 10 * doubt / h**2  # a NaN is no evidence
+            wrong, before = wrong | (off & before), off
+            defect = np.where(off, np.fmin(defect, gap / (size + 1e-300)), defect)
         if wrong.any():
             worst = int(np.argmax(np.where(wrong, defect, -1.0)))
             got = f"values that differ from second differences of the potential by {defect[worst]:.1e} relative"
