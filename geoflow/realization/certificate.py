@@ -170,11 +170,15 @@ def _what_was_searched(target: Target, points: Array) -> tuple[float, float, str
     found, box = target.found, target.box
     if box is None:
         return np.nan, np.nan, "random points only: the region is no bounded box"
+    if len(found.sample):
+        points = np.concatenate([points, found.sample])
     seen = covering_radius(points, box.lower, box.upper)
     at_extremes = FINEST if found.n_quantities else np.nan
     parts = [f"{len(target.corners)} corners", f"{len(target.edges)} points of edges and faces"]
     if found.n_quantities:
         parts.append(f"{len(found.points)} extremes of {found.n_quantities} quantities it is computed from")
+    if len(found.sample):
+        parts.append(f"the metric alone at {len(found.sample)} points")
     words = f"searched {', '.join(parts)}; features of the metric are seen from {seen:.2g} of the sides of the box on"
     words += f", at the extremes from {at_extremes:.0e}" if found.n_quantities else ", narrower ones may be missed"
     return seen, at_extremes, words + (f" ({found.note})" if found.note else "")

@@ -9,7 +9,7 @@ scales.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -20,9 +20,12 @@ from geoflow.numerics.records import Record, Step, record
 LARGEST_DIM = 6  # a quadratic model in d variables takes (d+1)(d+2)/2 values
 SAMPLE = 1031  # a prime, so that the axis of the points is known from its length
 STARTS, MOST = 3, 300  # of one extreme, and of all
+FEW = 8  # quantities that are brought to zero together
 ROUNDS, FIRST, SHRINK = 7, 0.06, 0.3  # of a descent; its first step, in shares of the sides, and what a round leaves
 SCALES = 0.05 * 0.4 ** np.arange(8)  # about an extreme, shares of the sides
 FINEST = 1e-3  # a feature of this share of the sides is seen at an extreme: the descent and three scales are finer
+
+METRIC_SAMPLE, SURPRISES = 2**14, 40  # where a metric that is not recorded is looked at, and what is kept
 
 #: steps that add no feature to what they are given: polynomials, and those that move entries
 PLAIN = {
@@ -45,12 +48,15 @@ class Found:
     n_quantities : int
     note : str
         Why the metric was not recorded, or what was left out; empty where nothing was.
+    sample : array, shape=[n, d]
+        Where the metric alone was looked at, to find points about which it varies; none where it was recorded.
     """
 
     points: Array
     around: Array
     n_quantities: int = 0
     note: str = ""
+    sample: Array = field(default_factory=lambda: np.zeros((0, 1)))
 
 
 def extremes(functions: Sequence[Map], lower: Array, upper: Array, fixed: Array) -> Found:
@@ -70,7 +76,7 @@ def extremes(functions: Sequence[Map], lower: Array, upper: Array, fixed: Array)
         notes += [note] if recorded is None else []
         records += [] if recorded is None else [recorded]
     if not records:
-        return Found(none, none, 0, f"it cannot be recorded: {notes[0]}" if notes else "its formula is not known")
+        return Found(none, none, 0, f"it cannot be recorded: {notes[0][:100]}" if notes else "its formula is not known")
     if notes:
         notes = [f"{len(notes)} of its {len(functions)} formulas cannot be recorded"]
 
@@ -115,28 +121,36 @@ def _starts(z: Array, q: Array, goals: list[tuple[int, int]]) -> tuple[Array, In
 def quantities(recorded: Record, w: Array) -> Array:
     """What the steps that are no polynomials are given at points of shape=[N, d], a column each; shape=[N, J].
 
-    Of products whose factors have an exponential or a quotient among them, the logarithm, which does not underflow; of
-    several entries also their sum of squares, which is zero where all of them are.
+    Of products whose factors have an exponential or a quotient among them, the logarithm, which does not underflow. Of
+    a few given together, entries of one array or in factors of one product, also their sum of squares: where all of
+    them are zero.
     """
     values, N = recorded.values(w), len(w)
     logs: dict[int, Array] = {}
-    out: list[Array] = []
-    taken: set[int] = set()
+    given: dict[int, Array] = {}  # by the step whose result they are
+    behind: list[frozenset[int]] = [frozenset()]  # which of these each step depends on
+    together: dict[frozenset[int], None] = {}
+    products: list[Array] = []
     for place, step in enumerate(recorded.steps[1:], start=1):
+        behind.append(frozenset().union(*(behind[parent] for parent in step.parents)))
         log = _logarithm(step, values, logs)
         if log is not None:
             logs[place] = log
-            out += _columns(log, N) if step.name in ("multiply", "prod") else []
+            products += _columns(log, N) if step.name in ("multiply", "prod") else []
         if step.name in PLAIN or _is_polynomial(step):
+            if step.name == "multiply" and len(step.parents) == 2:
+                together[behind[place]] = None
             continue
         for parent in step.parents:
-            if parent not in taken:
-                taken.add(parent)
-                columns = _columns(values[parent], N)
-                out += columns
-                if len(columns) == 1 and 1 < columns[0].shape[1] <= LARGEST_DIM:
-                    out.append((columns[0] ** 2).sum(axis=1, keepdims=True))
-    return np.concatenate([np.zeros((N, 0)), *out], axis=1)
+            if columns := _columns(values[parent], N):
+                given[parent] = columns[0]
+                behind[place] |= {parent}
+                together[frozenset({parent})] = None
+    sums = []
+    for group in together:
+        some = np.concatenate([np.zeros((N, 0)), *(given[parent] for parent in sorted(group))], axis=1)
+        sums += [(some**2).sum(axis=1, keepdims=True)] if 1 < some.shape[1] <= FEW else []
+    return np.concatenate([np.zeros((N, 0)), *given.values(), *products, *sums], axis=1)
 
 
 def _columns(value: Array, N: int) -> list[Array]:
@@ -183,7 +197,7 @@ def _logarithm(step: Step, values: list[Array], logs: dict[int, Array]) -> Array
 
 
 def descend(f: Callable[[Array, Index], Array], starts: Array, first: float = FIRST, rounds: int = ROUNDS) -> Array:
-    """Points of the unit cube where functions are smaller than at the starts, shape=[n, d]: each a minimum, or an edge.
+    """Points of the unit cube near minima of functions, edges included, never above their starts; shape=[n, d].
 
     f takes points and the index of the start each belongs to. A quadratic through (d+1)(d+2)/2 values is minimised in
     each round; it needs no derivatives, and a quadratic is done in one.
@@ -206,8 +220,9 @@ def descend(f: Callable[[Array, Index], Array], starts: Array, first: float = FI
         step = _newton(g, B)
         size = np.abs(step).max(axis=1, keepdims=True)
         short = step * np.minimum(1, 2 * h / np.maximum(size, 1e-300))
-        trials = np.stack([np.clip(centre + s, 0, 1) for s in (step, short)], axis=1)
-        more = f(trials.reshape(-1, d), np.repeat(rows, 2)).reshape(n, 2)
+        # three steps to the minimum of a fourth power
+        trials = np.stack([np.clip(centre + s, 0, 1) for s in (step, 3 * step, short)], axis=1)
+        more = f(trials.reshape(-1, d), np.repeat(rows, 3)).reshape(n, 3)
         points = np.concatenate([best[:, None], around, trials], axis=1)
         values = np.concatenate([least[:, None], values, more], axis=1)
         lowest = np.argmin(np.where(np.isnan(values), np.inf, values), axis=1)
@@ -225,6 +240,20 @@ def _newton(g: Array, B: Array) -> Array:
     along = np.einsum("nji,nj->ni", vectors, np.where(fine[:, None], g, 0.0))
     step: Array = -np.einsum("nij,nj->ni", vectors, np.clip(along / size, -1, 1))
     return step
+
+
+def surprises(metric: Map, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """A sample of a metric alone, and the points of it where it differs most from what it is at the nearest others."""
+    width = upper - lower
+    z = np.random.default_rng(29).uniform(size=(METRIC_SAMPLE, len(lower)))
+    H = np.concatenate([metric(lower + width * part) for part in np.array_split(z, 8)])
+    H = H * width[:, None] * width
+    near = cKDTree(z).query(z, k=2 * z.shape[1] + 3)[1][:, 1:]
+    size = np.abs(H).max(axis=(1, 2))
+    with np.errstate(all="ignore"):
+        off = np.abs(H - H[near].mean(axis=1)).max(axis=(1, 2)) / np.minimum(size, size[near].min(axis=1))
+    order = np.argsort(-np.nan_to_num(off, nan=np.inf))
+    return lower + width * z, lower + width * z[order[:SURPRISES]]
 
 
 def covering_radius(points: Array, lower: Array, upper: Array) -> float:

@@ -13,8 +13,9 @@ from geoflow._typing import Array, ArrayLike, Index, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, DomainError, NotLegendreError, ShapeError
 from geoflow.numerics.batches import halve
+from geoflow.potentials.kernel import SolvedKernel
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.realization.search import Found, extremes
+from geoflow.realization.search import LARGEST_DIM, Found, extremes, surprises
 from geoflow.spaces.domains import Box, ConvexDomain
 
 DEGENERATE = 1e-10
@@ -98,6 +99,9 @@ class Target:
             none = np.zeros((0, self.region.dim))
             return Found(none, none, 0, "the region is no bounded box")
         found = extremes(self.sources, box.lower, box.upper, self.corners)
+        if not found.n_quantities and self.sources and box.dim <= LARGEST_DIM and not self._solved:
+            sample, points = surprises(self.metric, box.lower, box.upper)
+            found = replace(found, points=points, sample=sample)
         # next to the boundary of dom R hess R itself has no digits left
         room = 0.0 if self.compact else 1e-3
         low, high = box.lower + room * (box.upper - box.lower), box.upper - room * (box.upper - box.lower)
@@ -109,6 +113,11 @@ class Target:
         """Whether the region is a bounded box whose corners are inside dom R, so that all of the closed box is."""
         box = self.box
         return box is not None and len(self.corners) == min(2**box.dim, METRIC_CORNERS)
+
+    @property
+    def _solved(self) -> bool:
+        """Whether a value of the metric takes a solve, so that many are dear."""
+        return self.potential is not None and isinstance(self.potential.kernel, SolvedKernel)
 
     def _within(self, w: Array) -> Array:
         """The points of the closed region that are in dom R."""
