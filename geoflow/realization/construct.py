@@ -74,7 +74,7 @@ def realize(
     limits = _require_options(method, tol, as_options(Budget, budget, "realize"))
     target = Target.hessian(R, as_region(box, R.dim))
     target.require_in_domain()
-    target.require_hessian()
+    target.require_hessian(tol)
     target.require_definite()
     tried: list[str] = []
     if method in ("auto", "exact"):

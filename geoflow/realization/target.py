@@ -12,6 +12,7 @@ import numpy as np
 from geoflow._typing import Array, ArrayLike, Index, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, DomainError, NotLegendreError, ShapeError
+from geoflow.numerics import autodiff
 from geoflow.numerics.batches import halve
 from geoflow.potentials.kernel import SolvedKernel
 from geoflow.potentials.legendre import LegendreFunction
@@ -197,8 +198,8 @@ class Target:
         remedy = "choose a box without that point, or add a small strictly convex term such as |w|^2 / 20"
         raise NotLegendreError(what, got, "positive definite all over the box", remedy, point=point, eigenvalue=low)
 
-    def require_hessian(self) -> None:
-        """The metric is the second derivative of the potential, by differences of its values at several steps.
+    def require_hessian(self, tol: float = 1e-8) -> None:
+        """The metric is the second derivative of the potential: autograd's to tol, and that of differences at 1e-5.
 
         A difference is believed to within ten times its change with the step, and its rounding: a point is refused only
         where two steps, one after the other, say so.
@@ -207,11 +208,16 @@ class Target:
         if R is None:
             return
         rng, box, d = np.random.default_rng(41), self.box, self.region.dim
-        w = np.concatenate([self.sample(100, rng), self.found.points[:100]])
+        some = self.sample(100, rng), self.found.points[:100]
+        w = np.concatenate([*some, self.found.around[:400], self.corners[:100]])
+        H = self.metric(w)
+        gap = self._automatic_gap(w, H)
+        if (gap > max(tol / 3, 1e-11)).any():
+            self._refuse_hessian(w, gap, "those of autograd")
+        w, H = np.concatenate(some), H[: sum(map(len, some))]
         v = rng.standard_normal(w.shape)
         v /= np.linalg.norm(v, axis=1, keepdims=True)
         v *= np.minimum(1.0, self.room(w))[:, None] if box is None else (box.upper - box.lower) / np.sqrt(d)
-        H = self.metric(w)
         formula = np.einsum("ni,nij,nj->n", v, H, v)
         size = np.einsum("ni,nij,nj->n", np.abs(v), np.abs(H), np.abs(v))
         (wrong, before), defect = np.zeros((2, len(w)), dtype=bool), np.full(len(w), np.inf)
@@ -222,13 +228,28 @@ class Target:
             wrong, before = wrong | (off & before), off
             defect = np.where(off, np.fmin(defect, gap / (size + 1e-300)), defect)
         if wrong.any():
-            worst = int(np.argmax(np.where(wrong, defect, -1.0)))
-            got = f"values that differ from second differences of the potential by {defect[worst]:.1e} relative"
-            got += f" at w = {describe(w[worst])}"
-            wanted = "the second derivative of the potential, shape=[..., d, d]"
-            remedy = "correct hessian=, or leave it out where autograd can differentiate the potential"
-            evidence = {"defect": float(defect[worst]), "point": w[worst]}
-            raise ArgumentError(f"Hessian of {R.name}", got, wanted, remedy, **evidence)
+            self._refuse_hessian(w, np.where(wrong, defect, -1.0), "second differences of the potential")
+
+    def _refuse_hessian(self, w: Array, defect: Array, others: str) -> None:
+        worst = int(np.nanargmax(defect))
+        got = f"values that differ from {others} by {defect[worst]:.1e} relative at w = {describe(w[worst])}"
+        wanted = "the second derivative of the potential, shape=[..., d, d]"
+        remedy = "correct hessian=, leave it out where autograd can differentiate the potential, or raise tol"
+        evidence = {"defect": float(defect[worst]), "point": w[worst]}
+        raise ArgumentError(f"Hessian of {self.name}", got, wanted, remedy, **evidence)
+
+    def _automatic_gap(self, w: Array, H: Array) -> Array:
+        """How far the metric is from autograd's Hessian of R, relative to its diagonal; NaN where there is none."""
+        if self.potential is None or self._solved:
+            return np.full(len(w), np.nan)
+        with np.errstate(all="ignore"):
+            try:
+                A = np.asarray(autodiff.hessian(self.potential.potential)(w), dtype=float)
+            except Exception:  # not written for autograd: differences have to do
+                return np.full(len(w), np.nan)
+            scale = np.sqrt(np.abs(np.einsum("nii->ni", H)))
+            gap: Array = (np.abs(A - H) / (scale[:, :, None] * scale[:, None, :])).max(axis=(1, 2))
+        return gap
 
     def _second_differences(self, w: Array, e: Array) -> tuple[Array, Array]:
         """R''(e, e) by fourth-order differences, and how far it may be off; NaN where the stencil leaves dom R."""

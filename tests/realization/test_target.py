@@ -129,6 +129,13 @@ def test_corners_and_edges_are_on_the_boundary_where_the_metric_is():
     assert not whole.compact and whole.corners.shape == whole.edges.shape == (0, 2)
 
 
+def untraced(f, w):
+    """f, which autograd cannot look into."""
+    if type(w) is not np.ndarray:
+        raise TypeError("plain arrays only")
+    return f(w)
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_a_hessian_that_is_not_that_of_the_potential_is_refused(scale):
     R, box = P["log_sum_exp"](2), Box([-scale, -scale], [scale, scale])
@@ -141,9 +148,14 @@ def test_a_hessian_that_is_not_that_of_the_potential_is_refused(scale):
 
     right = lambda w: np.asarray(R.kernel.hessian(w / scale)) / scale**2  # noqa: E731
     Target.hessian(gf.LegendreFunction(potential, 2, hessian=right), box).require_hessian()
+    for wrong in (lambda w: 7 * right(w), lambda w: (1 + 1e-6) * right(w), lambda w: right(w) * (1 + 1e-5 * bump(w))):
+        with pytest.raises(gf.ArgumentError, match="differ from those of autograd") as caught:
+            gf.realize(gf.LegendreFunction(potential, 2, hessian=wrong), box, tol=1e-8)
+        assert caught.value.defect > 1e-7
     for wrong in (lambda w: 7 * right(w), lambda w: 1.001 * right(w), lambda w: right(w) * (1 + 0.1 * bump(w))):
+        plain = gf.LegendreFunction(lambda w: untraced(potential, w), 2, hessian=wrong)
         with pytest.raises(gf.ArgumentError, match="differ from second differences of the potential") as caught:
-            gf.realize(gf.LegendreFunction(potential, 2, hessian=wrong), box, tol=1e-6)
+            gf.realize(plain, box, tol=1e-6)
         assert caught.value.defect > 5e-4 and box.belongs(caught.value.point)
 
 
