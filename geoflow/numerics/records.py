@@ -77,6 +77,10 @@ class Record:
         x has shape=[D] for a record at one point, and as many axes as the example for one of a batch; raises `KeyError`
         where a primitive is not in the table.
         """
+        return self.values(x, table)[self.output]
+
+    def values(self, x: Any, table: Table | None = None) -> list[Any]:
+        """The results of all steps at x, as `replay` has the last of them."""
         values = [x]
         for step in self.steps[1:]:
             args = list(step.args)
@@ -84,7 +88,7 @@ class Record:
                 args[position] = values[parent]
             f = step.primitive if table is None else table[step.primitive]
             values.append(f(*args, **step.kwargs))
-        return values[self.output]
+        return values
 
     def missing(self, table: Table) -> list[str]:
         """Names of the primitives that a table does not have."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.spatial.distance import pdist
 
-from geoflow._typing import Array
+from geoflow._typing import Array, Index
 from geoflow._validate import describe
 from geoflow.realization.embedding import Embedding
+from geoflow.realization.injectivity import injectivity_margin
+from geoflow.realization.search import FINEST, LARGEST_DIM, covering_radius, descend
 from geoflow.realization.target import Target
 from geoflow.results import Verdict
 
 DERIVATIVE_TOL = 1e-5
 INJECTIVITY_TOL = 1e-3
-PAIR_POINTS = 1500
 FRESH_POINTS = 2500
+WORST = 6
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Certificate(Verdict):
         Largest condition number of dF.
     reach : float
         1 / (largest norm of the second fundamental form): how far off M the nearest point is locally unique.
+    smallest_feature : float
+        Radius of the largest ball in the box without a point that was looked at, as a share of its sides: a feature of
+        the metric that is smaller may have been missed. NaN where the region is no bounded box.
+    smallest_at_extremes : float
+        The same at extremes and zeros of the quantities that the metric is computed from; NaN where none were recorded.
+    searched : str
+        In words, where was looked beside the fresh points, and what could not be.
     """
 
     metric_error: float
@@ -49,6 +57,9 @@ class Certificate(Verdict):
     injectivity_margin: float
     condition: float
     reach: float
+    smallest_feature: float = np.nan
+    smallest_at_extremes: float = np.nan
+    searched: str = ""
 
     @property
     def failures(self) -> list[str]:
@@ -70,13 +81,21 @@ class Certificate(Verdict):
         return (
             f"{verdict}: relative metric error {self.metric_error:.1e} (tol {self.tol:.0e}) on {self.n_points} fresh "
             f"points, injectivity margin {self.injectivity_margin:.2g}, condition of dF {self.condition:.3g}, "
-            f"reach {self.reach:.2g}"
+            f"reach {self.reach:.2g}" + (f"; {self.searched}" if self.searched else "")
         )
 
 
 def relative_metric_error(J: Array, H: Array) -> Array:
     """|| L^{-1} J^T J L^{-T} - I ||_2 with H = L L^T; shape=[N, D, d] and [N, d, d] to [N]. NaN where J has one."""
-    L = np.linalg.cholesky(H)
+    try:
+        L = np.linalg.cholesky(H)
+    except np.linalg.LinAlgError:  # no metric at some of the points: these have no error
+        finite = np.flatnonzero(np.isfinite(H).all(axis=(1, 2)))
+        fine = finite[np.linalg.eigvalsh(H[finite])[:, 0] > 0]
+        some = np.full(len(J), np.nan)
+        if len(fine) < len(J):
+            some[fine] = relative_metric_error(J[fine], H[fine])
+        return some
     K = np.swapaxes(np.linalg.solve(L, np.swapaxes(J, 1, 2)), 1, 2)  # J L^{-T}
     gram = np.swapaxes(K, 1, 2) @ K - np.eye(H.shape[-1])
     out = np.full(len(J), np.nan)
@@ -88,24 +107,81 @@ def relative_metric_error(J: Array, H: Array) -> Array:
 def certify(
     F: Embedding, target: Target, tol: float, n_points: int = FRESH_POINTS, seed: int = 0, exact: bool = False
 ) -> Certificate:
-    """Measure F at random points of the region; an exact F bends at the scale of the distance to the boundary."""
-    points = target.sample(n_points, np.random.default_rng([seed, 20_221]))  # not a stream any solver draws from
-    widths = np.maximum(np.ptp(points, axis=0), 1e-300) * np.ones_like(points)
+    """Measure F at random points of the region, at corners, edges, faces and extremes, and from the worst of them on.
+
+    An exact F bends at the scale of the distance to the boundary.
+    """
+    fresh = target.sample(n_points, np.random.default_rng([seed, 20_221]))  # not a stream any solver draws from
+    found = target.found
+    points = np.concatenate([fresh, target.corners, target.edges, found.points])
+    widths = np.maximum(np.ptp(fresh, axis=0), 1e-300) * np.ones_like(points)
     if exact:
-        widths = np.minimum(widths, 10 * target.room(points)[:, None])
+        # a point of a face has no room, and its stencil is left out
+        room = 10 * target.room(points)[:, None]
+        widths = np.where(room > 1e-6 * widths, np.minimum(widths, room), widths)
     jets = [F.jet(points[k : k + 1000]) for k in range(0, len(points), 1000)]
     value, J, S = (np.concatenate([jet[k] for jet in jets]) for k in range(3))
-    errors = relative_metric_error(J, target.metric(points))
-    worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
+    errors = np.concatenate([relative_metric_error(J, target.metric(points)), metric_error_at(F, target, found.around)])
+    witness, worst = _worst(F, target, np.concatenate([points, found.around]), errors)
     margin, condition, reach = np.nan, np.nan, np.nan
     if np.isfinite(J).all():
         with np.errstate(all="ignore"):
             singular = np.linalg.svd(J, compute_uv=False)
             condition = float((singular[:, 0] / singular[:, -1]).max())
             reach = 1 / float(_second_fundamental_form(J, S).max())
-            margin = _injectivity_margin(points, value, singular[:, -1])
-    slope = _derivative_error(F, points[:300], J[:300], S[:300], widths[:300], target)
-    return Certificate(float(errors[worst]), len(points), float(tol), points[worst], slope, margin, condition, reach)
+            margin = injectivity_margin(F, target, points, value, singular[:, -1])
+    some = np.r_[:300, n_points + len(target.corners) + len(target.edges) : len(points)]
+    some = some[some < len(points)]
+    slope = _derivative_error(F, points[some], J[some], S[some], widths[some], target)
+    seen, at_extremes, words = _what_was_searched(target, np.concatenate([points, found.around]))
+    return Certificate(
+        worst, len(fresh), float(tol), witness, slope, margin, condition, reach, seen, at_extremes, words
+    )
+
+
+def metric_error_at(F: Embedding, target: Target, w: Array) -> Array:
+    """The relative metric error of F at points, shape=[N, d] to [N]."""
+    J = [F.jacobian(w[k : k + 1000]) for k in range(0, len(w), 1000)]
+    return relative_metric_error(np.concatenate(J), target.metric(w)) if len(w) else np.zeros(0)
+
+
+def _worst(F: Embedding, target: Target, w: Array, errors: Array) -> tuple[Array, float]:
+    """Where the metric error is largest, and that: in a closed box it is maximised from the worst points."""
+    order = np.argsort(np.where(np.isnan(errors), -np.inf, -errors), kind="stable")
+    worst, box = int(order[0]), target.box
+    if np.isnan(errors[worst]) or box is None or not target.compact or box.dim > LARGEST_DIM:
+        return w[worst], float(errors[worst])
+    width = box.upper - box.lower
+
+    def gain(unit: Array, index: Index) -> Array:
+        found = metric_error_at(F, target, box.lower + width * unit)
+        return np.where(np.isnan(found), -np.inf, -found)
+
+    top = box.lower + width * descend(gain, (w[order[:WORST]] - box.lower) / width, first=0.01, rounds=3)
+    higher = metric_error_at(F, target, top)
+    best = int(np.argmax(np.where(np.isnan(higher), np.inf, higher)))
+    if higher[best] <= (1 + 1e-9) * errors[worst]:  # a constant error stays where it was seen first
+        return w[worst], float(errors[worst])
+    return top[best], float(higher[best])
+
+
+def _what_was_searched(target: Target, points: Array) -> tuple[float, float, str]:
+    """The smallest features seen, anywhere and at extremes, as shares of the sides of the box; and in words."""
+    found, box = target.found, target.box
+    if box is None:
+        return np.nan, np.nan, "random points only: the region is no bounded box"
+    if len(found.sample):
+        points = np.concatenate([points, found.sample])
+    seen = covering_radius(points, box.lower, box.upper)
+    at_extremes = FINEST if found.n_quantities else np.nan
+    parts = [f"{len(target.corners)} corners", f"{len(target.edges)} points of edges and faces"]
+    if found.n_quantities:
+        parts.append(f"{len(found.points)} extremes of {found.n_quantities} quantities it is computed from")
+    if len(found.sample):
+        parts.append(f"the metric alone at {len(found.sample)} points")
+    words = f"searched {', '.join(parts)}; features of the metric are seen from {seen:.2g} of the sides of the box on"
+    words += f", at the extremes from {at_extremes:.0e}" if found.n_quantities else ", narrower ones may be missed"
+    return seen, at_extremes, words + (f" ({found.note})" if found.note else "")
 
 
 def _second_fundamental_form(J: Array, S: Array) -> Array:
@@ -115,7 +191,9 @@ def _second_fundamental_form(J: Array, S: Array) -> Array:
     bend = np.einsum("nDij,nia,njb->nDab", S, inverse, inverse, optimize=True)
     bend = bend - np.einsum("nDk,nEk,nEab->nDab", Q, Q, bend, optimize=True)
     flat = bend.reshape(*bend.shape[:2], -1)
-    norms: Array = np.linalg.norm(np.swapaxes(flat, 1, 2) @ flat, ord=2, axis=(1, 2)) ** 0.5
+    gram, norms = np.swapaxes(flat, 1, 2) @ flat, np.full(len(flat), np.nan)
+    fine = np.isfinite(gram).all(axis=(1, 2))
+    norms[fine] = np.linalg.norm(gram[fine], ord=2, axis=(1, 2)) ** 0.5
     return np.maximum(norms, 1e-300)
 
 
@@ -136,14 +214,3 @@ def _derivative_error(F: Embedding, w: Array, J: Array, S: Array, widths: Array,
         error = np.linalg.norm(quotient - J[fine, :, i], axis=1) / size
         worst = max(worst, float(error.max())) if np.isfinite(error).all() else np.nan
     return worst
-
-
-def _injectivity_margin(w: Array, x: Array, stretch: Array) -> float:
-    w, x = w[:PAIR_POINTS], x[:PAIR_POINTS]
-    distance = pdist(w)
-    with np.errstate(all="ignore"):
-        ratio = np.where(distance > 0, pdist(x) / distance, np.inf)
-    # a pair is compared with the weaker stretch of its two ends: a metric may vary by orders of magnitude
-    s = stretch[:PAIR_POINTS]
-    i, j = np.triu_indices(len(s), 1)
-    return float(min((ratio / np.minimum(s[i], s[j])).min(), 1.0)) if len(s) > 1 else 1.0

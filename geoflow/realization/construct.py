@@ -65,6 +65,8 @@ def realize(
         When tol is not met; carries the best F found as `realization`.
     NotLegendreError, DomainError
         When the Hessian is not positive definite in the box, or the box leaves dom R; with the `point`.
+    ArgumentError
+        When the Hessian is not that of the potential.
 
     Reference
     ---------
@@ -74,6 +76,7 @@ def realize(
     limits = _require_options(method, tol, as_options(Budget, budget, "realize"))
     target = Target.hessian(R, as_region(box, R.dim))
     target.require_in_domain()
+    target.require_hessian(tol)
     target.require_definite()
     tried: list[str] = []
     if method in ("auto", "exact"):
@@ -112,7 +115,7 @@ def realize_metric(
     region = as_region(box, None)
     if region is None:
         raise ArgumentError("box", got="None", wanted="a gf.domains.Box or a pair (lower, upper)")
-    target = Target(checked_metric(metric_matrix, region.dim), region)
+    target = Target(checked_metric(metric_matrix, region.dim), region, sources=(metric_matrix,))
     target.require_definite()
     return _solve(target, tol, method, limits, [])
 
@@ -258,8 +261,12 @@ def _order(method: str, budget: Budget, d: int) -> list[str]:
 
 
 def _fresh_error(target: Target, budget: Budget) -> Callable[[Embedding], float]:
-    """An embedding's largest relative metric error at points that no solver sees; infinite where one is not finite."""
+    """An embedding's largest relative metric error at points that no solver sees; infinite where one is not finite.
+
+    Random ones, corners, edges, and where the quantities that the metric is computed from are extreme.
+    """
     fresh = target.sample(SOLVER_POINTS, np.random.default_rng([budget.seed, 7]))
+    fresh = np.concatenate([fresh, target.corners, target.edges, target.found.points])
     wanted = target.metric(fresh)
 
     def error(F: Embedding) -> float:

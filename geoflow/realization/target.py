@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -12,11 +13,18 @@ from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index, Map, Mask
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, DomainError, NotLegendreError, ShapeError
+from geoflow.numerics import autodiff
 from geoflow.numerics.batches import halve
+from geoflow.potentials.kernel import SolvedKernel
 from geoflow.potentials.legendre import LegendreFunction
+from geoflow.realization.search import LARGEST_DIM, Found, extremes, surprises
 from geoflow.spaces.domains import Box, ConvexDomain
 
 DEGENERATE = 1e-10
+CORNERS = 2**12  # of a box that are asked whether they are in dom R, and
+SECOND_STEPS = (1e-2, 1e-3, 1e-4)  # of differences of a potential, shares of the sides of the box
+METRIC_CORNERS = 2**10  # looked at for its metric: all up to dimension 12, and 10
+EDGE_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -26,11 +34,14 @@ class Target(Portable):
     metric: Map  # w of shape=[N, d] to shape=[N, d, d], unchecked
     region: ConvexDomain  # where it is asked for
     potential: LegendreFunction | None = None  # R, where the metric is its Hessian
+    sources: tuple[Map, ...] = ()  # functions in autograd.numpy that it is computed from, of w of shape=[N, d]
 
     @classmethod
     def hessian(cls, R: LegendreFunction, region: ConvexDomain | None = None) -> Target:
         """The metric hess R, on dom R by default; its formula is used up to the boundary of a box."""
-        return cls(lambda w: R.kernel.derivative(2, w), R.domain if region is None else region, R)
+        closed = getattr(R.formula, "closed", (None, None, None))[1]
+        sources = (R.potential,) if closed is None else (R.potential, closed)
+        return cls(lambda w: R.kernel.derivative(2, w), R.domain if region is None else region, R, sources)
 
     @property
     def name(self) -> str:
@@ -61,6 +72,59 @@ class Target(Portable):
             points = points[fine][rng.integers(fine.sum(), size=n)] if not fine.all() else points
         return points
 
+    @cached_property
+    def corners(self) -> Array:
+        """Those corners of a bounded box where the metric is, shape=[n, d]; a random part of them in high dimension."""
+        box = self.box
+        if box is None:
+            return np.zeros((0, self.region.dim))
+        return self._within(corners_of(box.lower, box.upper, METRIC_CORNERS))
+
+    @cached_property
+    def edges(self) -> Array:
+        """Random points of the edges and faces of a bounded box, where the metric is; shape=[n, d]."""
+        box, d = self.box, self.region.dim
+        if box is None or d == 1:
+            return np.zeros((0, d))
+        rng = np.random.default_rng(14)
+        free = rng.uniform(box.lower, box.upper, size=(EDGE_POINTS, d))
+        # as many points on the faces of each dimension from 1 to d - 1
+        pinned = np.argsort(np.argsort(rng.uniform(size=free.shape))) < rng.integers(1, d, size=(EDGE_POINTS, 1))
+        ends = np.where(rng.uniform(size=free.shape) < 0.5, box.lower, box.upper)
+        return self._within(np.where(pinned, ends, free))
+
+    @cached_property
+    def found(self) -> Found:
+        """Where the quantities that the metric is computed from are extreme over a bounded box, and points about it."""
+        box = self.box
+        if box is None:
+            none = np.zeros((0, self.region.dim))
+            return Found(none, none, 0, "the region is no bounded box")
+        found = extremes(self.sources, box.lower, box.upper, self.corners)
+        if not found.n_quantities and self.sources and box.dim <= LARGEST_DIM and not self._solved:
+            sample, points = surprises(self.metric, box.lower, box.upper)
+            found = replace(found, points=points, sample=sample)
+        # next to the boundary of dom R hess R itself has no digits left
+        room = 0.0 if self.compact else 1e-3
+        low, high = box.lower + room * (box.upper - box.lower), box.upper - room * (box.upper - box.lower)
+        points, around = (w[np.all((w >= low) & (w <= high), axis=1)] for w in (found.points, found.around))
+        return replace(found, points=self._within(points), around=self._within(around))
+
+    @property
+    def compact(self) -> bool:
+        """Whether the region is a bounded box whose corners are inside dom R, so that all of the closed box is."""
+        box = self.box
+        return box is not None and len(self.corners) == min(2**box.dim, METRIC_CORNERS)
+
+    @property
+    def _solved(self) -> bool:
+        """Whether a value of the metric takes a solve, so that many are dear."""
+        return self.potential is not None and isinstance(self.potential.kernel, SolvedKernel)
+
+    def _within(self, w: Array) -> Array:
+        """The points of the closed region that are in dom R."""
+        return w if self.potential is None else w[np.asarray(self.potential.domain.belongs(w))]
+
     def room(self, w: Array) -> Array:
         """How far each point may move along the axes and stay inside, at most 1, to a factor of 2; shape=[N]."""
         axes = np.concatenate([np.eye(w.shape[1]), -np.eye(w.shape[1])])
@@ -74,10 +138,11 @@ class Target(Portable):
         return size
 
     def _probe_points(self) -> Array:
-        """Corners, centre and a random sample; a bounded box also gets a regular grid."""
+        """A random sample; of a bounded box also its corners, edges, extremes, and centre or a regular grid."""
         points, box = self.sample(2000, np.random.default_rng(11)), self.box
         if box is None:
             return points
+        points = np.concatenate([points, self.corners, self.edges, self.found.points, self.found.around])
         n = {1: 201, 2: 41, 3: 13, 4: 7}.get(box.dim)
         if n is None:
             return np.concatenate([points, ((box.lower + box.upper) / 2)[None]])
@@ -94,11 +159,7 @@ class Target(Portable):
             low = np.where(np.isfinite(region.lower), region.lower, region.interior_point() - 1)
             high = np.where(np.isfinite(region.upper), region.upper, region.interior_point() + 1)
             centre = (low + high) / 2
-            if region.dim <= 12:
-                corners = np.array(list(itertools.product(*zip(low, high, strict=True))))
-            else:
-                corners = np.where(np.random.default_rng(0).uniform(size=(4096, region.dim)) < 0.5, low, high)
-            points = np.concatenate([centre + (1 - 1e-9) * (corners - centre), points])
+            points = np.concatenate([centre + (1 - 1e-9) * (corners_of(low, high, CORNERS) - centre), points])
         inside = np.asarray(R.domain.belongs(points))
         if not inside.all():
             point = points[int(np.argmin(inside))]
@@ -138,6 +199,71 @@ class Target(Portable):
         remedy = "choose a box without that point, or add a small strictly convex term such as |w|^2 / 20"
         raise NotLegendreError(what, got, "positive definite all over the box", remedy, point=point, eigenvalue=low)
 
+    def require_hessian(self, tol: float = 1e-8) -> None:
+        """The metric is the second derivative of the potential: autograd's to tol, and that of differences at 1e-5.
+
+        A difference is believed to within ten times its change with the step, and its rounding: a point is refused only
+        where two steps, one after the other, say so.
+        """
+        R = self.potential
+        if R is None:
+            return
+        rng, box, d = np.random.default_rng(41), self.box, self.region.dim
+        some = self.sample(100, rng), self.found.points[:100]
+        w = np.concatenate([*some, self.found.around[:400], self.corners[:100]])
+        H = self.metric(w)
+        gap = self._automatic_gap(w, H)
+        if (gap > max(tol / 3, 1e-11)).any():
+            self._refuse_hessian(w, gap, "those of autograd")
+        w, H = np.concatenate(some), H[: sum(map(len, some))]
+        v = rng.standard_normal(w.shape)
+        v /= np.linalg.norm(v, axis=1, keepdims=True)
+        v *= np.minimum(1.0, self.room(w))[:, None] if box is None else (box.upper - box.lower) / np.sqrt(d)
+        formula = np.einsum("ni,nij,nj->n", v, H, v)
+        size = np.einsum("ni,nij,nj->n", np.abs(v), np.abs(H), np.abs(v))
+        (wrong, before), defect = np.zeros((2, len(w)), dtype=bool), np.full(len(w), np.inf)
+        for h in SECOND_STEPS:
+            quotient, doubt = self._second_differences(w, h * v)
+            gap = np.abs(formula - quotient / h**2)
+            off = gap > 1e-5 * (size + np.abs(quotient) / h**2) + 10 * doubt / h**2  # a NaN is no evidence
+            wrong, before = wrong | (off & before), off
+            defect = np.where(off, np.fmin(defect, gap / (size + 1e-300)), defect)
+        if wrong.any():
+            self._refuse_hessian(w, np.where(wrong, defect, -1.0), "second differences of the potential")
+
+    def _refuse_hessian(self, w: Array, defect: Array, others: str) -> None:
+        worst = int(np.nanargmax(defect))
+        got = f"values that differ from {others} by {defect[worst]:.1e} relative at w = {describe(w[worst])}"
+        wanted = "the second derivative of the potential, shape=[..., d, d]"
+        remedy = "correct hessian=, leave it out where autograd can differentiate the potential, or raise tol"
+        evidence = {"defect": float(defect[worst]), "point": w[worst]}
+        raise ArgumentError(f"Hessian of {self.name}", got, wanted, remedy, **evidence)
+
+    def _automatic_gap(self, w: Array, H: Array) -> Array:
+        """How far the metric is from autograd's Hessian of R, relative to its diagonal; NaN where there is none."""
+        if self.potential is None or self._solved:
+            return np.full(len(w), np.nan)
+        with np.errstate(all="ignore"):
+            try:
+                A = np.asarray(autodiff.hessian(self.potential.potential)(w), dtype=float)
+            except Exception:  # not written for autograd: differences have to do
+                return np.full(len(w), np.nan)
+            scale = np.sqrt(np.abs(np.einsum("nii->ni", H)))
+            gap: Array = (np.abs(A - H) / (scale[:, :, None] * scale[:, None, :])).max(axis=(1, 2))
+        return gap
+
+    def _second_differences(self, w: Array, e: Array) -> tuple[Array, Array]:
+        """R''(e, e) by fourth-order differences, and how far it may be off; NaN where the stencil leaves dom R."""
+        assert self.potential is not None
+        R, steps = self.potential.kernel, (-2, -1, -0.5, 0, 0.5, 1, 2)
+        with np.errstate(all="ignore"):
+            inside = np.asarray(np.stack([self.inside(w + k * e) for k in steps]).all(axis=0))
+            f = {k: np.where(inside, R.derivative(0, np.where(inside[:, None], w + k * e, w)), np.nan) for k in steps}
+            coarse = (16 * (f[1] + f[-1]) - (f[2] + f[-2]) - 30 * f[0]) / 12
+            fine = (16 * (f[0.5] + f[-0.5]) - (f[1] + f[-1]) - 30 * f[0]) / 3
+            rounding = 100 * np.finfo(float).eps * np.max([np.abs(f[k]) for k in steps], axis=0)
+        return fine, np.abs(fine - coarse) + rounding
+
     def _least_eigenvalue(self, starts: Array) -> tuple[Array, float]:
         """The smallest eigenvalue near the starts, minimised inside a bounded box, and where it is."""
         from scipy.optimize import minimize
@@ -170,6 +296,14 @@ class Target(Portable):
         steps = 0.05 * np.diag(np.where(np.isfinite(widths), widths, 1.0))
         around = np.concatenate([point + steps, point - steps])
         return around[self.inside(around)]
+
+
+def corners_of(lower: Array, upper: Array, most: int) -> Array:
+    """The corners of a box, shape=[2^d, d]; where they are more than `most`, so many of them at random."""
+    d = len(lower)
+    if 2**d <= most:
+        return np.array(list(itertools.product(*zip(lower, upper, strict=True))))
+    return np.where(np.random.default_rng(0).uniform(size=(most, d)) < 0.5, lower, upper)
 
 
 def as_region(box: ConvexDomain | Sequence[ArrayLike] | None, dim: int | None) -> ConvexDomain | None:

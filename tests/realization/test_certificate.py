@@ -4,6 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 
 import geoflow as gf
+from benchmarks import certificates
 from geoflow.realization.certificate import Certificate, certify, relative_metric_error
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.target import Target
@@ -114,3 +115,77 @@ def test_a_nan_is_never_certified():
     assert Certificate(**fields)
     for name in ("metric_error", "derivative_error", "injectivity_margin"):
         assert not Certificate(**{**fields, name: np.nan})
+
+
+def test_corners_count():
+    """An error that only a corner has: below 1e-3 in all but a 30,000th of the cube."""
+
+    class Curled(Embedding):
+        """w plus c (w_1 w_2 w_3)^20 / 20 in the first coordinate."""
+
+        dim = ambient_dim = 3
+
+        def jet(self, w):
+            p = w.prod(axis=1)
+            J = np.tile(np.eye(3), (len(w), 1, 1))
+            J[:, 0] += 0.1 * p[:, None] ** 19 * np.stack([w[:, 1] * w[:, 2], w[:, 0] * w[:, 2], w[:, 0] * w[:, 1]], 1)
+            value = w.copy()
+            value[:, 0] += 0.1 * p**20 / 20
+            return value, J, np.zeros((len(w), 3, 3, 3))
+
+    cube = Target(lambda w: np.broadcast_to(np.eye(3), (len(w), 3, 3)), gf.domains.Box([-1] * 3, [1] * 3))
+    found = certify(Curled(), cube, 0.05)
+    at_corner = relative_metric_error(Curled().jacobian(np.ones((1, 3))), np.eye(3)[None])[0]
+    assert not found and abs(found.metric_error - at_corner) < 1e-12 and np.abs(found.witness).tolist() == [1, 1, 1]
+    assert found.metric_error > 0.15
+
+
+def test_an_error_is_maximised_from_the_worst_points():
+    class Dented(Embedding):
+        """w in the plane, its length along w_1 off by a bump of width 0.05 about a point of no sample."""
+
+        dim = ambient_dim = 2
+
+        def jet(self, w):
+            J = np.tile(np.eye(2), (len(w), 1, 1))
+            J[:, 0, 0] += 0.1 * np.exp(-((w - [0.123, 0.456]) ** 2).sum(axis=1) / (2 * 0.05**2))
+            return w, J, np.zeros((len(w), 2, 2, 2))
+
+    found = certify(Dented(), EUCLIDEAN, 0.3, n_points=1000)
+    assert found.metric_error > 0.21 - 1e-7 and np.linalg.norm(found.witness - [0.123, 0.456]) < 1e-3
+
+
+def test_narrow_bumps_are_never_certified_away(rng):
+    """A bump of width 0.005 to 0.02 that changes the metric by a fifth, in the plane and in space."""
+    for d, options in [(1, {"method": "spectral"}), (2, {"max_degree": 10}), (3, {"max_degree": 4})]:
+        for _ in range(3):
+            c, s = rng.uniform(-0.98, 0.98, d), float(rng.uniform(0.005, 0.02))
+
+            def potential(w, c=c, s=s):
+                bump = anp.exp(-anp.sum((w - c) ** 2, axis=-1) / (2 * s**2))
+                return anp.sum(w**2, axis=-1) / 2 + 0.2 * s**2 * bump
+
+            try:
+                gf.realize(gf.LegendreFunction(potential, d), gf.domains.Box([-1] * d, [1] * d), tol=0.02, **options)
+            except gf.RealizationError as error:
+                found = error.realization.certificate
+            assert found.metric_error > 0.1 and np.linalg.norm(found.witness - c) < 2 * s
+
+
+def test_a_certificate_says_what_was_searched():
+    R = gf.LegendreFunction(lambda w: anp.sum(w**2, axis=-1) + anp.exp(w[..., 0]), 2)
+    found = gf.realize(R, SQUARE, tol=1e-6).certificate
+    assert 0.01 < found.smallest_feature < 0.1 and found.smallest_at_extremes == 1e-3
+    for words in ("4 corners", "200 points of edges and faces", "quantities", "at the extremes from 1e-03"):
+        assert words in found.searched and words in str(found)
+    bare = certify(Scaled(1.0), EUCLIDEAN, 1e-8, n_points=300)
+    assert np.isnan(bare.smallest_at_extremes) and "narrower ones may be missed" in str(bare)
+    whole = gf.realize(gf.catalog.potentials["burg"](2)).certificate
+    assert np.isnan(whole.smallest_feature) and "random points only" in str(whole)
+
+
+def test_no_certificate_of_random_potentials_is_false():
+    """One hundredth of benchmarks/certificates.py."""
+    tally = certificates.run(seed=2, draws=10)["all"]
+    assert tally.counts["false"] == 0 and tally.counts["certified"] >= 3 and sum(tally.counts.values()) == 10
+    assert 0 < tally.worst <= 1.05

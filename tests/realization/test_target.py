@@ -114,3 +114,68 @@ def test_a_users_metric_is_checked_at_every_call():
     with pytest.raises(gf.NotLegendreError, match="not symmetric") as caught:
         tilted(np.array([[0.0, 0.0], [0.5, 0.0]]))
     assert caught.value.point.tolist() == [0.5, 0.0]
+
+
+def test_corners_and_edges_are_on_the_boundary_where_the_metric_is():
+    cube = Target.hessian(P["quartic"](3), Box([-1, 0, 2], [1, 1, 5]))
+    assert cube.compact and len(np.unique(cube.corners, axis=0)) == 8 and len(cube.edges) == 200
+    ends = ((cube.edges == cube.box.lower) | (cube.edges == cube.box.upper)).sum(axis=1)
+    assert set(ends) == {1, 2} and cube.inside((cube.edges + cube.box.interior_point()) / 2).all()
+    assert len(Target.hessian(P["quartic"](12), Box([-1] * 12, [1] * 12)).corners) == 1024
+    touching = Target.hessian(P["burg"](2), Box([0, 0], [1, 1]))
+    assert not touching.compact and touching.corners.tolist() == [[1, 1]] and (touching.edges > 0).all()
+    assert Target.hessian(P["quartic"](1), Box([-1], [1])).edges.shape == (0, 1)
+    whole = Target.hessian(P["burg"](2))
+    assert not whole.compact and whole.corners.shape == whole.edges.shape == (0, 2)
+
+
+def untraced(f, w):
+    """f, which autograd cannot look into."""
+    if type(w) is not np.ndarray:
+        raise TypeError("plain arrays only")
+    return f(w)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_hessian_that_is_not_that_of_the_potential_is_refused(scale):
+    R, box = P["log_sum_exp"](2), Box([-scale, -scale], [scale, scale])
+
+    def potential(w):
+        return R.potential(w / scale)
+
+    def bump(w):
+        return anp.exp(-anp.sum((w / scale - 0.3) ** 2, axis=-1) / (2 * 0.01**2))[..., None, None]
+
+    right = lambda w: np.asarray(R.kernel.hessian(w / scale)) / scale**2  # noqa: E731
+    Target.hessian(gf.LegendreFunction(potential, 2, hessian=right), box).require_hessian()
+    for wrong in (lambda w: 7 * right(w), lambda w: (1 + 1e-6) * right(w), lambda w: right(w) * (1 + 1e-5 * bump(w))):
+        with pytest.raises(gf.ArgumentError, match="differ from those of autograd") as caught:
+            gf.realize(gf.LegendreFunction(potential, 2, hessian=wrong), box, tol=1e-8)
+        assert caught.value.defect > 1e-7
+    for wrong in (lambda w: 7 * right(w), lambda w: 1.001 * right(w), lambda w: right(w) * (1 + 0.1 * bump(w))):
+        plain = gf.LegendreFunction(lambda w: untraced(potential, w), 2, hessian=wrong)
+        with pytest.raises(gf.ArgumentError, match="differ from second differences of the potential") as caught:
+            gf.realize(plain, box, tol=1e-6)
+        assert caught.value.defect > 5e-4 and box.belongs(caught.value.point)
+
+
+def test_a_hessian_without_the_bump_of_the_potential_is_refused(rng):
+    c, s = rng.uniform(-0.9, 0.9, 3), 0.005
+    R = gf.LegendreFunction(
+        lambda w: anp.sum(w**2, axis=-1) / 2 + 0.1 * s**2 * anp.exp(-anp.sum((w - c) ** 2, axis=-1) / (2 * s**2)),
+        3,
+        hessian=lambda w: np.eye(3) + 0 * w[..., None],
+    )
+    with pytest.raises(gf.ArgumentError, match="Hessian of R"):
+        gf.realize(R, Box([-1] * 3, [1] * 3), tol=1e-2)
+
+
+def test_no_right_hessian_is_refused():
+    for name in P:
+        R = P[name](3 if name == "log_det_spd" else 2)
+        for S in (R, R.conjugate, 1e6 * R, 1e-6 * R):
+            Target.hessian(S).require_hessian()
+    kinked = gf.LegendreFunction(lambda w: anp.sum(w**2 + anp.abs(w), axis=-1), 2)
+    raised = gf.LegendreFunction(lambda w: anp.sum(w**2, axis=-1) + 1e9, 2)
+    for R in (kinked, raised):
+        Target.hessian(R, SQUARE).require_hessian()
