@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+#: characters of one sentence of a message, beyond which its middle is left out
+LONGEST = 1200
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """The text on one line, without its middle where it is long."""
+    text = " ".join(text.split())
+    return text if len(text) <= longest else f"{text[: 2 * longest // 3]} ... {text[-longest // 4 :]}"
+
 
 class GeoflowError(Exception):
     """Root of every error geoflow raises on purpose.
@@ -24,7 +33,7 @@ class GeoflowError(Exception):
         for name, value in evidence.items():
             setattr(self, name, value)
         parts = [what, got and f"got {got}", wanted and f"wanted {wanted}", remedy]
-        super().__init__("; ".join(part for part in parts if part))
+        super().__init__("; ".join(shortened(part) for part in parts if part))
 
 
 class ArgumentError(GeoflowError, ValueError):
@@ -73,6 +82,14 @@ class ConvergenceError(GeoflowError):
 
 class RealizationError(GeoflowError):
     """An embedding does not meet the tolerance it was asked for."""
+
+
+class DerivativeError(ArgumentError, NotImplementedError):
+    """A function uses an operation of which autograd has no derivative; carries `operation`, and `file` and `line`."""
+
+
+class UserCodeError(GeoflowError):
+    """A function of the user raised an exception, which is the `__cause__`; carries `file` and `line` where it did."""
 
 
 class BackendError(GeoflowError, ImportError):

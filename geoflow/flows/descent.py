@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Bilinear, Map
+from geoflow._usercode import guarded
 from geoflow._validate import as_finite, as_points, require_type
-from geoflow.errors import ArgumentError, GeoflowError
+from geoflow.errors import ArgumentError, GeoflowError, ShapeError, UserCodeError
 from geoflow.flows.losses import Loss, PointwiseLoss
 from geoflow.flows.mirror import with_checked_end
 from geoflow.maps.parametrization import Parametrization
@@ -105,20 +106,23 @@ def _iterate(
         raise ArgumentError("n_steps", got=repr(n_steps), wanted="an integer, at least 1")
     if state.ndim != 1:
         raise ArgumentError("starting point", got=f"shape {state.shape}", wanted="one point")
+    draw = guarded(noise, "the noise", "k")
     states, forces = [state], [np.zeros(loss.dim)]
     w = [np.asarray(scheme.w_of(state), dtype=float)]
     loss.require_scalar(w[0], 0.0)
     status, message = Status.SUCCESS, f"{n_steps} steps"
     for k in range(n_steps):
         force = -loss.gradient(w[-1][None], k * step)[0]
-        if noise is not None:
-            force = force - np.asarray(noise(k), dtype=float)
+        if draw is not None:
+            force = force - _of_shape(draw(k), force.shape)
         try:
             with np.errstate(all="ignore"):
                 state = np.asarray(scheme.advance(states[-1], force), dtype=float)
                 point = np.asarray(scheme.w_of(state), dtype=float)
             if not (np.isfinite(state).all() and np.isfinite(point).all()):
                 raise ArgumentError("step", got="NaN or infinity", wanted="a shorter step")
+        except UserCodeError:
+            raise
         except GeoflowError as error:
             status, message = Status.LEFT_DOMAIN, f"step {k + 1} leaves the domain: {error.what}, got {error.got}"
             break
@@ -135,6 +139,14 @@ def _iterate(
     x = None if scheme.point_of is None else scheme.point_of(np.stack(states))
     mu = scheme.mu0 + np.cumsum(forces, axis=0)
     return Trajectory(t, path, x, mu, values, status, message, sol, n_steps, scheme.name)
+
+
+def _of_shape(xi: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """The noise of a step: one number, or one for every coordinate of w."""
+    value = as_finite(xi, "value of the noise")
+    if value.shape not in {(), shape}:
+        raise ShapeError("value of the noise", f"shape {value.shape}", f"shape {shape}, a number a coordinate of w")
+    return value
 
 
 def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> float:

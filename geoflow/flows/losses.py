@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import expit
 
 from geoflow._typing import Array, ArrayLike, Map
+from geoflow._usercode import guarded
 from geoflow._validate import as_finite, as_points
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
@@ -136,7 +137,8 @@ class PointwiseLoss:
 
     def at(self, w: Array, t: float) -> Array:
         """The loss as the user gave it, at one point."""
-        return self.loss(w, t) if self.time_dependent else self.loss(w)
+        loss = guarded(self.loss, "the loss")
+        return loss(w, t) if self.time_dependent else loss(w)
 
     def _automatic(self, w: Array, t: float) -> Array:
         value, pull = autodiff.value_and_vjp(lambda p: self.at(p, t), w)
@@ -184,7 +186,8 @@ def _treats_points_alone(function: Callable[[Array, float], Any], w: Array, t: f
 
 def _at_time(own: Callable[..., ArrayLike]) -> Callable[[Array, float], ArrayLike]:
     """A gradient of w, or of w and t, as one of both."""
-    return own if _takes_time(own) else lambda w, t: own(w)
+    takes_time, own = _takes_time(own), guarded(own, "gradient of the loss")
+    return own if takes_time else lambda w, t: own(w)
 
 
 def _takes_time(function: Callable[..., Any]) -> bool:
@@ -210,7 +213,8 @@ def as_schedule(schedule: Schedule | None, regularized: bool) -> Callable[[float
     if schedule is None:
         return lambda t: 1.0
     if callable(schedule):
-        return lambda t: float(schedule(t))
+        alpha = guarded(schedule, "the schedule", "t")
+        return lambda t: float(alpha(t))
     value = as_finite(schedule, "schedule")
     if value.ndim:
         raise ArgumentError("schedule", got=f"shape {value.shape}", wanted="a number, or a callable t -> alpha(t)")

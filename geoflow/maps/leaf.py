@@ -9,7 +9,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe, require_converged
-from geoflow.errors import DomainError, GeoflowError, NotCommutingError
+from geoflow.errors import DomainError, GeoflowError, NotCommutingError, UserCodeError
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.lifts import Lifted, LogLike, first_growth, joint_motion, joint_rate, lift_along, log_like
 from geoflow.numerics.batches import in_slices, inverse_or_nan
@@ -63,6 +63,8 @@ class Leaf:
         try:
             with np.errstate(all="ignore"):
                 return self.lift(w)
+        except UserCodeError:
+            raise
         except (GeoflowError, np.linalg.LinAlgError):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
         if len(flat) > 1:

@@ -16,6 +16,7 @@ from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Node, trace
 
 from geoflow._typing import Array, Map
+from geoflow.errors import UserCodeError
 
 #: primitives of autograd to the functions that replace them
 Table = Mapping[Any, Callable[..., Any]]
@@ -250,6 +251,8 @@ def _close(a: Array, b: Array) -> bool:
 
 def _reason(error: Exception) -> str:
     """An exception while a map is recorded, in words."""
+    if isinstance(error, UserCodeError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, _ControlFlowError):
         return "it asks for the truth of a value that depends on x (`if`, `while`, `max`, `and`): use np.where"
