@@ -88,7 +88,7 @@ class DerivativeError(ArgumentError, NotImplementedError):
     """A function uses an operation of which autograd has no derivative; carries `operation`, and `file` and `line`."""
 
 
-class UserCodeError(GeoflowError):
+class UserCodeError(ArgumentError):
     """A function of the user raised an exception, which is the `__cause__`; carries `file` and `line` where it did."""
 
 

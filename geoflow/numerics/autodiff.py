@@ -22,7 +22,7 @@ from autograd.tracer import Box
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._usercode import TRACE_WORDS, described_error, described_place, is_of_autograd, place_of
-from geoflow.errors import ArgumentError, DerivativeError
+from geoflow.errors import ArgumentError, DerivativeError, GeoflowError
 
 
 def is_traced(x: Any) -> bool:
@@ -202,7 +202,7 @@ def _seam() -> Iterator[None]:
         except NotImplementedError as error:
             raise _without_derivative(error) from error
         except (TypeError, ValueError) as error:
-            if not any(word in str(error) for word in TRACE_WORDS):
+            if isinstance(error, GeoflowError) or not any(word in str(error) for word in TRACE_WORDS):
                 raise
             raise ArgumentError(
                 "a function that cannot be differentiated",
