@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 #: characters of one sentence of a message, beyond which its middle is left out
 LONGEST = 1200
+_NUMBER, _BETWEEN = r"[-+]?(?:(?<![\d.])\d+(?:\.\d*)?(?:e[-+]?\d+)?|nan|inf)", r"[\s,\[\]()]+"
+_MANY = re.compile(
+    rf"((?:{_NUMBER}{_BETWEEN}){{4}})(?:{_NUMBER}{_BETWEEN}){{6,}}((?:{_NUMBER}{_BETWEEN}){{2}}{_NUMBER})"
+)
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:
-    """The text on one line, without its middle where it is long."""
-    text = " ".join(text.split())
+    """The text on one line: long rows of numbers by their ends, and without its middle where it is long still."""
+    if len(text) > 40 * longest:
+        text = f"{text[: 20 * longest]} ... {text[-20 * longest :]}"
+    text = _MANY.sub(r"\1... \2", " ".join(text.split()))
     return text if len(text) <= longest else f"{text[: 2 * longest // 3]} ... {text[-longest // 4 :]}"
 
 

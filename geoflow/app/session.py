@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from geoflow.errors import GeoflowError, UserCodeError, shortened
+from geoflow.errors import GeoflowError, shortened
 
 #: exit statuses: every check passed, one failed, no answer because of the call or of a user's file; and two ends early
 PASSED, FAILED, REFUSED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 124, 130
@@ -115,11 +115,10 @@ def run_to_status(run: Callable[[], int], session: Session, traceback: bool = Fa
     except StoppedError as stop:
         say(f"{stop.reason} after {time.monotonic() - session.start:.1f} s, {session.done}")
         return stop.status
-    except BrokenPipeError:  # nobody reads on: what is left goes nowhere
-        with suppress(Exception):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return REFUSED
     except BaseException as error:
+        if isinstance(error, BrokenPipeError):  # nobody reads on: what is left goes nowhere
+            with suppress(Exception):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if traceback:
             sys.excepthook(type(error), error, error.__traceback__)
         say(in_words(error))
@@ -131,10 +130,10 @@ def in_words(error: BaseException) -> str:
     from geoflow._usercode import described_error, described_place, place_of
 
     place = place_of(error)
-    if isinstance(error, (UserCodeError, OSError)) or (isinstance(error, GeoflowError) and place is None):
+    if isinstance(error, (GeoflowError, OSError)) and (place is None or f"{place[0]}, line {place[1]}" in str(error)):
         return str(error)
     if isinstance(error, GeoflowError):
-        return str(error) if f", line {place and place[1]}" in str(error) else f"{error}{described_place(place)}"
+        return f"{error};{described_place(place)}"
     kind = "SystemExit (a call of exit)" if isinstance(error, SystemExit) else described_error(error)
     if place is None:
         return f"{kind}; no line of yours raised it, --traceback shows where"

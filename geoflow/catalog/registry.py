@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
+from geoflow._validate import as_count
 from geoflow.errors import ArgumentError
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow
@@ -89,7 +90,7 @@ class Entry(Generic[T]):
         if isinstance(d, bool) or not isinstance(d, (int, np.integer)) or d < 1 or (self.dims and d not in self.dims):
             wanted = f"one of {self.dims}" if self.dims else "an integer, at least 1"
             raise ArgumentError(f"dimension d of {self.name!r}", got=repr(d), wanted=wanted)
-        return self.build(int(d))
+        return self.build(as_count(d, f"dimension d of {self.name!r}"))
 
 
 class Registry(Mapping[str, Entry[T]]):

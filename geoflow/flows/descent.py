@@ -9,7 +9,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Bilinear, Map
 from geoflow._usercode import guarded
-from geoflow._validate import as_finite, as_points, require_type
+from geoflow._validate import LARGEST, as_count, as_finite, as_points, describe, require_type
 from geoflow.errors import ArgumentError, GeoflowError, ShapeError, UserCodeError
 from geoflow.flows.losses import Loss, PointwiseLoss
 from geoflow.flows.mirror import with_checked_end
@@ -102,8 +102,7 @@ def _iterate(
 ) -> Trajectory:
     if isinstance(step, bool) or not isinstance(step, (int, float, np.floating)) or not 0 < step < np.inf:
         raise ArgumentError("step", got=repr(step), wanted="a positive number")
-    if isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
-        raise ArgumentError("n_steps", got=repr(n_steps), wanted="an integer, at least 1")
+    as_count(n_steps, "n_steps", most=LARGEST // max(1, state.size))
     if state.ndim != 1:
         raise ArgumentError("starting point", got=f"shape {state.shape}", wanted="one point")
     draw = guarded(noise, "the noise", "k")
@@ -153,8 +152,8 @@ def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> flo
     """Least-squares slope of log error(step), positive, against log step, over at least two steps."""
     h = as_finite(steps, "steps")
     if h.ndim != 1 or len(h) < 2 or not (h > 0).all():
-        raise ArgumentError("steps", got=f"{steps!r}", wanted="at least two positive numbers")
+        raise ArgumentError("steps", got=describe(h), wanted="at least two positive numbers")
     errors = np.array([float(error(float(s))) for s in h])
     if not (np.isfinite(errors) & (errors > 0)).all():
-        raise ArgumentError("errors", got=f"{errors}", wanted="positive numbers", remedy="use larger steps")
+        raise ArgumentError("errors", got=describe(errors), wanted="positive numbers", remedy="use larger steps")
     return float(np.polyfit(np.log(h), np.log(errors), 1)[0])

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._usercode import guarded
-from geoflow._validate import as_finite, as_points
+from geoflow._validate import as_finite, as_points, describe
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import traceable, written_in_jax
@@ -82,9 +82,8 @@ class LogisticLoss(LinearModelLoss):
     def __init__(self, Z: ArrayLike, y: ArrayLike):
         super().__init__(Z, y)
         if not np.isin(self.y, (-1.0, 1.0)).all():
-            raise ArgumentError(
-                "labels y", got=f"values {np.unique(self.y)[:6]}", wanted="-1 and +1", remedy="map {0, 1} by 2 y - 1"
-            )
+            got = f"values {describe(np.unique(self.y))}"
+            raise ArgumentError("labels y", got, wanted="-1 and +1", remedy="map {0, 1} by 2 y - 1")
 
     def link(self, z: Array) -> Array:
         return anp.mean(anp.logaddexp(0.0, -self.y * z), axis=-1)

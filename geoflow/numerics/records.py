@@ -16,6 +16,7 @@ from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Node, trace
 
 from geoflow._typing import Array, Map
+from geoflow._validate import describe
 from geoflow.errors import UserCodeError
 
 #: primitives of autograd to the functions that replace them
@@ -219,7 +220,7 @@ def _disagreement(f: Map, recorded: Record, points: Array | None) -> str:
             continue
         compared += bool(np.isfinite(wanted).any())
         single = x.ndim == 1
-        where = f"at x = {np.array2string(x, precision=4, threshold=6)}" if single else f"at a batch {x.shape[:-1]}"
+        where = f"at x = {describe(x)}" if single else f"at a batch {x.shape[:-1]}"
         try:
             got = np.asarray(recorded.replay(x) if single or not recorded.pointwise else _rows(recorded, x))
         except Exception as error:
