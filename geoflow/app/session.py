@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from os import _exit
 from typing import Any
 
 from geoflow.errors import GeoflowError, shortened
@@ -96,7 +97,7 @@ class Session:
 
     def _leave(self, reason: str, status: int) -> None:
         say(f"{reason} after {time.monotonic() - self.start:.1f} s, {self.done}")
-        os._exit(status)
+        _exit(status)
 
 
 def say(line: str) -> None:
