@@ -6,6 +6,7 @@ from geoflow.errors import ArgumentError as ArgumentError
 from geoflow.errors import BackendError as BackendError
 from geoflow.errors import CheckError as CheckError
 from geoflow.errors import ConvergenceError as ConvergenceError
+from geoflow.errors import DerivativeError as DerivativeError
 from geoflow.errors import DomainError as DomainError
 from geoflow.errors import FileError as FileError
 from geoflow.errors import GeoflowError as GeoflowError
@@ -18,6 +19,7 @@ from geoflow.errors import NotPicklableError as NotPicklableError
 from geoflow.errors import NotRegularError as NotRegularError
 from geoflow.errors import RealizationError as RealizationError
 from geoflow.errors import ShapeError as ShapeError
+from geoflow.errors import UserCodeError as UserCodeError
 from geoflow.flows.descent import fitted_order as fitted_order
 from geoflow.flows.descent import gradient_descent as gradient_descent
 from geoflow.flows.descent import mirror_descent as mirror_descent

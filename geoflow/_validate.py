@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from geoflow._typing import Array
-from geoflow.errors import ArgumentError, ConvergenceError, NotFiniteError, ShapeError
+from geoflow.errors import ArgumentError, ConvergenceError, NotFiniteError, ShapeError, shortened
 
 T = TypeVar("T")
 
 
 def describe(point: Any) -> str:
-    """A short printed form of an array."""
-    return np.array2string(np.asarray(point), precision=6, threshold=8, edgeitems=3)
+    """An array as messages print it: on one line, at most 8 numbers of it, or 6, 16 or 2^axes at its corners."""
+    array = np.asarray(point)
+    corner = {0: 3, 1: 3, 2: 2}.get(array.ndim, 1)
+    return " ".join(np.array2string(array, precision=6, threshold=8, edgeitems=corner).split())
 
 
 def all_finite(array: Array) -> bool:
@@ -50,6 +52,20 @@ def as_points(value: Any, shape: int | tuple[int, ...], what: str) -> Array:
     if array.size == 0:
         raise ArgumentError(what, got=f"an empty array of shape {array.shape}", wanted="at least one point")
     return array
+
+
+#: largest dimension or count of anything: beyond, one array of it takes gigabytes
+LARGEST = 100_000_000
+
+
+def as_count(value: Any, what: str, most: int = LARGEST) -> int:
+    """An integer from 1 to `most`, refused by its size before anything of that size is formed."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ArgumentError(what, got=shortened(repr(value), 80), wanted="an integer, at least 1")
+    if value > most:
+        got = shortened(repr(value), 80) if value < 10**80 else "an integer of more than 80 digits"
+        raise ArgumentError(what, got=got, wanted=f"an integer, at least 1 and at most {most}")
+    return int(value)
 
 
 def require_type(value: Any, wanted: type, what: str, remedy: str = "") -> None:

@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
+
+#: characters of one sentence of a message, beyond which its middle is left out
+LONGEST = 1200
+_NUMBER, _BETWEEN = r"[-+]?(?:(?<![\d.])\d+(?:\.\d*)?(?:e[-+]?\d+)?|nan|inf)", r"[\s,\[\]()]+"
+_MANY = re.compile(
+    rf"((?:{_NUMBER}{_BETWEEN}){{4}})(?:{_NUMBER}{_BETWEEN}){{6,}}((?:{_NUMBER}{_BETWEEN}){{2}}{_NUMBER})"
+)
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """The text on one line: long rows of numbers by their ends, and without its middle where it is long still."""
+    if len(text) > 40 * longest:
+        text = f"{text[: 20 * longest]} ... {text[-20 * longest :]}"
+    text = _MANY.sub(r"\1... \2", " ".join(text.split()))
+    return text if len(text) <= longest else f"{text[: 2 * longest // 3]} ... {text[-longest // 4 :]}"
 
 
 class GeoflowError(Exception):
@@ -25,7 +41,7 @@ class GeoflowError(Exception):
         for name, value in evidence.items():
             setattr(self, name, value)
         parts = [what, got and f"got {got}", wanted and f"wanted {wanted}", remedy]
-        super().__init__("; ".join(part for part in parts if part))
+        super().__init__("; ".join(shortened(part) for part in parts if part))
 
 
 class ArgumentError(GeoflowError, ValueError):
@@ -82,6 +98,14 @@ class FileError(ArgumentError, RealizationError):
 
 class NotPicklableError(GeoflowError, pickle.PicklingError):
     """A function or object inside has no name by which another process could import it."""
+
+
+class DerivativeError(ArgumentError, NotImplementedError):
+    """A function uses an operation of which autograd has no derivative; carries `operation`, and `file` and `line`."""
+
+
+class UserCodeError(ArgumentError):
+    """A function of the user raised an exception, which is the `__cause__`; carries `file` and `line` where it did."""
 
 
 class BackendError(GeoflowError, ImportError):

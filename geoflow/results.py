@@ -11,6 +11,7 @@ import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Evidence
+from geoflow._validate import describe
 from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError
 
 
@@ -67,7 +68,7 @@ class Check(Verdict):
         if self.passed:
             return self
         raise self.error(
-            f"{self.name} fails at {np.array2string(np.asarray(self.witness), precision=6, threshold=12)}",
+            f"{self.name} fails at {describe(self.witness)}",
             got=f"relative defect {self.defect:.3e}" + (f" ({self.detail})" if self.detail else ""),
             wanted=f"at most {self.tol:.1e}",
             **{"remedy": "", "defect": self.defect, "point": self.witness, "tol": self.tol, **self.evidence},

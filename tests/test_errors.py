@@ -55,3 +55,12 @@ def test_what_fails_a_theorem_is_no_bad_argument(error):
 def test_an_error_survives_another_process():
     again = pickle.loads(pickle.dumps(gf.DomainError("thing", got="a", index=(1,))))
     assert type(again) is gf.DomainError and again.what and again.index == (1,)
+
+
+def test_rows_of_numbers_are_printed_by_their_ends():
+    text = errors.shortened(f"values {list(range(1000))} of 12, 13, 14\nthings")
+    assert text == "values [0, 1, 2, 3, ... 997, 998, 999] of 12, 13, 14 things"
+    assert errors.shortened("x" * 10**6, 100).startswith("xxx") and len(errors.shortened("x" * 10**6, 100)) < 110
+    assert errors.shortened("1 2 3 4 5 6 7 8") == "1 2 3 4 5 6 7 8"
+    for text in ("9" * 20_000, "1." * 20_000, "1 " * 20_000 + "x", "[" * 20_000):
+        assert len(errors.shortened(text)) < 1300  # in a time that grows with the length

@@ -43,7 +43,7 @@ IMPORTS = {name: imports_of(name) for name in MODULES}
 
 def level_of(name):
     room = name.split(".")[1] if "." in name else ""
-    return LEVEL.get(room, -1 if room not in LEVEL and name != "geoflow" else len(ROOMS))
+    return LEVEL.get(room, -1 if room not in LEVEL and name not in ("geoflow", "geoflow.__main__") else len(ROOMS))
 
 
 def room_of(name):

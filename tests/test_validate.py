@@ -1,5 +1,7 @@
 """Checks of arguments at the public calls, seen from there: finite arrays, shapes, types and times."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -99,3 +101,61 @@ def test_finite_numbers_of_any_size_are_finite_and_one_that_is_not_is_seen(value
             spoiled = value.copy()
             spoiled.flat[-1] = wrong
             assert not all_finite(spoiled)
+
+
+def big_mistakes():
+    """Calls with arrays of 1,000 entries, or 30,000, each of which is refused."""
+    n, rng = 1000, np.random.default_rng(0)
+    ones, far = np.ones(n), np.full(n, 1e9)
+    square = gf.Parametrization(lambda x: x**2, n, n, name="square")
+    quadratic = gf.LegendreFunction(lambda w: (w**2).sum(-1), gf.domains.Ball(np.zeros(n)))
+    on_simplex = gf.catalog.potentials["negative_entropy"](n)
+    yield lambda: gf.domains.Orthant(n).require(-ones)
+    yield lambda: gf.domains.Ball(rng.standard_normal(n)).require(far)
+    yield lambda: gf.domains.Box(-ones, rng.uniform(0, 1, n)).require(far)
+    yield lambda: gf.domains.Box(ones, -ones)
+    yield lambda: gf.domains.Orthant(n).require(np.where(np.eye(3, n) > 0, -1.0, np.ones((3, n))))
+    yield lambda: quadratic(far)
+    yield lambda: on_simplex.gradient(-ones)
+    yield lambda: square(np.full((30, n), np.nan))
+    yield lambda: square(np.full((30, n), 1e300))
+    yield lambda: square([*ones.tolist(), 1.0])
+    yield lambda: gf.mirror_map(square, 0 * ones).unwrap()
+    yield lambda: square.check_regular(0 * ones).unwrap()
+    yield lambda: gf.LogisticLoss(np.ones((n, 2)), rng.standard_normal(n))
+    yield lambda: gf.LeastSquares(np.ones((n, 2)), ones[1:])
+    yield lambda: gf.gradient_flow(lambda w: w[0], SQUARE, [1.0, 1.0], rng.standard_normal(n))
+    yield lambda: gf.fitted_order(lambda h: -1.0, rng.uniform(0.1, 1, n))
+    yield lambda: gf.fitted_order(lambda h: 1.0, -rng.uniform(0.1, 1, n))
+    yield lambda: gf.gradient_flow(lambda w: w[0], SQUARE, rng.standard_normal((n, 3)), 1.0)
+    yield lambda: gf.catalog.diagonal_network(n, 3, -rng.uniform(size=n))
+    yield lambda: gf.catalog.parametrizations[str(ones.tolist())]
+    yield lambda: gf.catalog.parametrizations["sine"](ones.tolist())
+    yield lambda: gf.gradient_flow(lambda w: w[0], SQUARE, [1.0, 1.0], 1.0, method=ones.tolist())
+    yield lambda: gf.lift_curve(SQUARE, [1.0, 1.0], rng.standard_normal((n, 3)))
+    yield lambda: gf.bregman_projection(on_simplex, -np.ones((1, n)), [1.0], ones)
+    yield lambda: gf.Parametrization(lambda x: (_ for _ in ()).throw(KeyError(ones.tolist())), 2, 2)
+
+
+def test_no_message_prints_a_long_array():
+    for k, call in enumerate(big_mistakes()):
+        with pytest.raises(gf.GeoflowError) as caught:
+            call()
+        numbers = re.findall(r"(?<![\w.])[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?", str(caught.value))
+        assert len(numbers) <= 60 and "\n" not in str(caught.value), (k, str(caught.value))
+
+
+def test_counts_are_refused_by_their_size():
+    """Before anything of that size is formed: an array of it takes 8 to 8e12 GB."""
+    for call in (
+        lambda: gf.Parametrization(lambda x: x, 10**9, 1),
+        lambda: gf.Parametrization(lambda x: x, 2, 10**9),
+        lambda: gf.LegendreFunction(lambda w: w[..., 0], 10**21),
+        lambda: gf.domains.Orthant(10**9),
+        lambda: gf.domains.Simplex(10**6),
+        lambda: gf.catalog.potentials["burg"](10**9),
+        lambda: gf.catalog.diagonal_network(2, 10**5000),
+        lambda: gf.gradient_descent(lambda w: w[0], SQUARE, [1.0, 1.0], 0.1, 10**9),
+    ):
+        with pytest.raises(gf.ArgumentError, match="at most"):
+            call()

@@ -9,52 +9,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoflow.app.arguments import parser
+from geoflow.app.session import FAILED, PASSED, Session, run_to_status
+
 if TYPE_CHECKING:
+    from geoflow.app.tables import Advance
     from geoflow.catalog.registry import Entry
     from geoflow.realization.realized import Realization
     from geoflow.results import Row
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 all passed, 1 a row failed, 2 bad usage."""
-    options = _parser().parse_args(arguments)
-    from geoflow.errors import GeoflowError
+    """Run the command line; returns the exit status.
 
+    0 every check passed; 1 a check failed; 2 no answer, because of the call or of what a user's file raised; 124 the
+    timeout is over; 130 Ctrl-C.
+    """
     try:
-        return int(options.run(options))
-    except (GeoflowError, OSError) as error:
-        print(f"geoflow: {error}", file=sys.stderr)
-        return 2
-
-
-def _parser() -> argparse.ArgumentParser:
-    description = "Commuting parametrizations, Legendre functions and mirror flows."
-    parser = argparse.ArgumentParser(prog="geoflow", description=description)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    demo = commands.add_parser("demo", help="run both theorems over the catalogue, and the bias on real data")
-    demo.add_argument("--out", default="geoflow-demo", help="folder of figures and figures.json (default: %(default)s)")
-    demo.set_defaults(run=_demo)
-    verify = commands.add_parser("verify", help="run the laws on catalogue entries or on your own parametrization")
-    verify.add_argument("targets", nargs="+", metavar="NAME|FILE.py:OBJECT")
-    verify.add_argument("--dim", type=int, help="dimension d of catalogue entries (default: 2)")
-    verify.add_argument("--x0", help="start of your own map, comma-separated (default: its module's x0)")
-    verify.add_argument("--json", metavar="FILE", help="write every figure")
-    verify.add_argument("--plot", metavar="DIR", help="write trajectories and gaps as PNG")
-    verify.set_defaults(run=_verify)
-    realize = commands.add_parser("realize", help="embed a Hessian metric, and run gradient flow on the result")
-    realize.add_argument("target", metavar="NAME|FILE.py:OBJECT", help="a potential of the catalogue, or your own")
-    realize.add_argument("--d", type=int, help="dimension d of a catalogue potential (default: 2)")
-    realize.add_argument("--box", metavar="LOW,..:HIGH,..", help="as -1,-2:1,-0.5, or one LOW:HIGH for all coordinates")
-    realize.add_argument("--dim", type=int, help="ambient dimension D (default: d(d+3)/2, or by the rule)")
-    realize.add_argument("--tol", type=float, default=1e-8, help="relative metric error to meet (default: %(default)s)")
-    realize.add_argument("--method", default="auto", choices=("auto", "exact", "twist", "spectral"))
-    realize.add_argument("--plot", metavar="DIR", help="write M, the convergence and the flows as PNG")
-    realize.add_argument("--save", metavar="FILE.npz", help="write the realization")
-    realize.add_argument("--json", metavar="FILE", help="write every figure")
-    realize.set_defaults(run=_realize)
-    listing = commands.add_parser("list", help="list the catalogue")
-    listing.set_defaults(run=_list)
-    return parser
+        options = parser(_demo, _verify, _realize, _list).parse_args(arguments)
+    except SystemExit as end:  # --help, or a call that argparse has answered
+        return int(end.code or PASSED)
+    options.session = Session(options.timeout)
+    return run_to_status(lambda: options.run(options), options.session, options.traceback)
 
 
 # commands: what they need is imported when they run, so that --help answers at once --------------------------------
@@ -77,40 +53,59 @@ def _list(options: argparse.Namespace) -> int:
     ]  # fmt: skip
     for title, columns, rows in tables:
         print_table(title, columns, rows)
-    return 0
+    return PASSED
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from geoflow import catalog
     from geoflow.app import tables
     from geoflow.app.demo import draw_rows
-    from geoflow.app.targets import user_case
-    from geoflow.theorems.converse import verify_potential
-    from geoflow.theorems.direct import verify_case, verify_refusal
 
     direct: list[Row] = []
     converse: list[Row] = []
-    with tables.progress() as advance:
-        for target in options.targets:
-            if target in catalog.noncommuting:
-                direct.append(verify_refusal(catalog.noncommuting[target]))
-            elif target in catalog.potentials:
-                advance(target, "realization")
-                converse.append(verify_potential(target, catalog.potentials[target](options.dim)))
-            else:
-                own = ".py" in target
-                case = user_case(target, options.x0) if own else catalog.parametrizations[target](options.dim)
-                direct.append(verify_case(target, case, advance=partial(advance, target)))
-    tables.print_direct(direct)
-    tables.print_converse(converse)
-    tables.print_laws(direct)
-    every = [*direct, *converse]
-    passed = all(row.passed for row in every)
-    if options.json:
-        tables.write_json(options.json, {"rows": [row.as_json() for row in every], "passed": passed})
+    error = "stopped"
+    try:
+        with tables.progress(options.session.announce) as advance:
+            _verify_targets(options, advance, (direct, converse))
+        error = ""
+    finally:  # what was done is shown, however the rest ends
+        tables.print_direct(direct)
+        tables.print_converse(converse)
+        tables.print_laws(direct)
+        every = [*direct, *converse]
+        passed = all(row.passed for row in every) and not error
+        if options.json:
+            tables.write_json(options.json, {"rows": [row.as_json() for row in every], "passed": passed})
     if options.plot:
         draw_rows(direct, Path(options.plot))
-    return 0 if passed else 1
+    return PASSED if passed else FAILED
+
+
+def _verify_targets(options: argparse.Namespace, advance: Advance, rows: tuple[list[Row], list[Row]]) -> None:
+    """Rows of the direct and of the converse theorem, added as they are done."""
+    from geoflow import catalog
+    from geoflow.app.targets import is_file, user_case
+    from geoflow.errors import ArgumentError
+    from geoflow.theorems.converse import verify_potential
+    from geoflow.theorems.direct import verify_case, verify_refusal
+
+    direct, converse = rows
+    files = [target for target in options.targets if is_file(target)]
+    if options.dim is not None and len(files) == len(options.targets):
+        raise ArgumentError("--dim", f"{options.dim}", "a catalogue entry beside it", "your own map has its dimension")
+    if options.x0 is not None and not files:
+        raise ArgumentError("--x0", options.x0, "a map of yours, FILE.py:OBJECT", "entries have their own start")
+    for target in options.targets:
+        advance(target, "reading it")
+        if target in catalog.noncommuting:
+            direct.append(verify_refusal(catalog.noncommuting[target]))
+        elif target in catalog.potentials:
+            R = catalog.potentials[target](options.dim)
+            advance(target, "realization")
+            converse.append(verify_potential(target, R))
+        else:
+            own = is_file(target)
+            case = user_case(target, options.x0) if own else catalog.parametrizations[target](options.dim)
+            direct.append(verify_case(target, case, advance=partial(advance, target)))
 
 
 def _realize(options: argparse.Namespace) -> int:
@@ -121,9 +116,10 @@ def _realize(options: argparse.Namespace) -> int:
     from geoflow.realization.methods import Stage
     from geoflow.theorems.converse import converse_figures, converse_row
 
+    options.session.announce(options.target, "reading it")
     R = user_potential(options.target, options.d)
     box = None if options.box is None else box_of(options.box, R.dim)
-    with tables.progress() as advance:
+    with tables.progress(options.session.announce) as advance:
 
         def stage(name: str, stage: Stage) -> None:
             reached = f"{stage.parameter:.3g}, {stage.grid} points: error {stage.fresh:.1e}"
@@ -141,6 +137,7 @@ def _realize(options: argparse.Namespace) -> int:
             _draw_realization(F, Path(options.plot))
     _print_realization(row, F)
     if options.save and not refusal:
+        Path(options.save).parent.mkdir(parents=True, exist_ok=True)
         print(f"saved to {F.save(options.save)}")
     if options.plot:
         print(f"figures are in {options.plot}/")
@@ -150,7 +147,7 @@ def _realize(options: argparse.Namespace) -> int:
         print(f"REFUSED: {refusal}")
     missed = [key for key in row.failures if key in row.figures]
     print("FAIL: " + ", ".join(missed) if missed else "gradient flow on M is mirror flow of R")
-    return 0 if row.passed else 1
+    return PASSED if row.passed else FAILED
 
 
 def _draw_realization(F: Realization, folder: Path) -> None:
@@ -180,7 +177,7 @@ def _print_realization(row: Row, F: Realization) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from geoflow.app.demo import run_demo
 
-    return 0 if run_demo(Path(options.out)) else 1
+    return PASSED if run_demo(Path(options.out), options.session.announce) else FAILED
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ from geoflow.theorems.converse import converse_demo, converse_example
 from geoflow.theorems.direct import verify_case, verify_refusal
 
 
-def run_demo(folder: Path) -> bool:
-    """Run everything, print it, and write figures and figures.json to the folder; whether every row passes."""
+def run_demo(folder: Path, told: tables.Advance = lambda subject, what: None) -> bool:
+    """Run everything, print it, and write figures and figures.json to the folder; whether every row passes.
+
+    `told` hears of every step.
+    """
     start = time.perf_counter()
-    with tables.progress() as advance:
+    with tables.progress(told) as advance:
         rows = _direct_rows(advance)
         converse = converse_demo(advance)
         optimum, bias = _bias_rows(advance)

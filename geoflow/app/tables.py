@@ -110,18 +110,24 @@ def _print_errors(rows: Sequence[Row]) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Advance]:
-    """A function to announce steps with: a spinner in a terminal, plain lines elsewhere."""
+def progress(told: Advance = lambda subject, what: None) -> Iterator[Advance]:
+    """A function to announce steps with: a spinner in a terminal, plain lines elsewhere; `told` hears every step."""
     if sys.stderr.isatty():
         from rich.console import Console
 
         with Console(stderr=True).status("starting") as status:
-            yield lambda subject, what: status.update(f"{subject}: {what}")
+
+            def show(subject: str, what: str) -> None:
+                told(subject, what)
+                status.update(f"{subject}: {what}")
+
+            yield show
         return
     last = ""
 
     def announce(subject: str, what: str) -> None:
         nonlocal last
+        told(subject, what)
         if subject != last:
             print(f"... {subject}", file=sys.stderr, flush=True)
             last = subject

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
-from geoflow._validate import as_finite
+from geoflow._validate import as_count, as_finite
 from geoflow.catalog.coordinatewise import power_legendre
 from geoflow.catalog.pairs import hypentropy
 from geoflow.catalog.registry import Case, Entry, around, parametrizations, potentials
@@ -99,8 +99,7 @@ def diagonal_network(d: int, depth: int = 3, alpha: ArrayLike = 1e-3, signed: bo
     Woodworth et al., Kernel and rich regimes in overparametrized models, COLT 2020.
     """
     for name, value in (("dimension d", d), ("depth", depth)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ArgumentError(f"{name} of a diagonal network", got=repr(value), wanted="an integer, at least 1")
+        as_count(value, f"{name} of a diagonal network")
     size = as_finite(alpha, "alpha")
     if size.shape not in {(), (d,)}:
         raise ShapeError("alpha", got=f"shape {size.shape}", wanted=f"a number, or shape ({d},)")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
+from geoflow._validate import as_count
 from geoflow.errors import ArgumentError
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow
@@ -81,12 +82,16 @@ class Entry(Portable, Generic[T]):
     dims: tuple[int, ...] = ()
     reason: str = ""
 
-    def __call__(self, d: int | None = None) -> T:
+    def __call__(self, d: int | None = None, *more: Any, **options: Any) -> T:
+        if more or options:
+            got = f"{1 + len(more)} arguments" + (f" and {', '.join(options)}=" if options else "")
+            remedy = f"call it with d alone: {self.name} has no other parameter"
+            raise ArgumentError(f"arguments of {self.name!r}", got, "one argument at most, the dimension d", remedy)
         d = (self.dims[0] if self.dims else 2) if d is None else d
         if isinstance(d, bool) or not isinstance(d, (int, np.integer)) or d < 1 or (self.dims and d not in self.dims):
             wanted = f"one of {self.dims}" if self.dims else "an integer, at least 1"
             raise ArgumentError(f"dimension d of {self.name!r}", got=repr(d), wanted=wanted)
-        return self.build(int(d))
+        return self.build(as_count(d, f"dimension d of {self.name!r}"))
 
 
 class Registry(Mapping[str, Entry[T]]):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Bilinear, Map
-from geoflow._validate import as_finite, as_points, require_type
-from geoflow.errors import ArgumentError, GeoflowError
+from geoflow._usercode import guarded
+from geoflow._validate import LARGEST, as_count, as_finite, as_points, describe, require_type
+from geoflow.errors import ArgumentError, GeoflowError, ShapeError, UserCodeError
 from geoflow.flows.losses import Loss, PointwiseLoss
 from geoflow.flows.mirror import with_checked_end
 from geoflow.maps.parametrization import Parametrization
@@ -101,24 +102,26 @@ def _iterate(
 ) -> Trajectory:
     if isinstance(step, bool) or not isinstance(step, (int, float, np.floating)) or not 0 < step < np.inf:
         raise ArgumentError("step", got=repr(step), wanted="a positive number")
-    if isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
-        raise ArgumentError("n_steps", got=repr(n_steps), wanted="an integer, at least 1")
+    as_count(n_steps, "n_steps", most=LARGEST // max(1, state.size))
     if state.ndim != 1:
         raise ArgumentError("starting point", got=f"shape {state.shape}", wanted="one point")
+    draw = guarded(noise, "the noise", "k")
     states, forces = [state], [np.zeros(loss.dim)]
     w = [np.asarray(scheme.w_of(state), dtype=float)]
     loss.require_scalar(w[0], 0.0)
     status, message = Status.SUCCESS, f"{n_steps} steps"
     for k in range(n_steps):
         force = -loss.gradient(w[-1][None], k * step)[0]
-        if noise is not None:
-            force = force - np.asarray(noise(k), dtype=float)
+        if draw is not None:
+            force = force - _of_shape(draw(k), force.shape)
         try:
             with np.errstate(all="ignore"):
                 state = np.asarray(scheme.advance(states[-1], force), dtype=float)
                 point = np.asarray(scheme.w_of(state), dtype=float)
             if not (np.isfinite(state).all() and np.isfinite(point).all()):
                 raise ArgumentError("step", got="NaN or infinity", wanted="a shorter step")
+        except UserCodeError:
+            raise
         except GeoflowError as error:
             status, message = Status.LEFT_DOMAIN, f"step {k + 1} leaves the domain: {error.what}, got {error.got}"
             break
@@ -138,12 +141,20 @@ def _iterate(
     return Trajectory(t, path, x, mu, values, status, message, sol, n_steps, scheme.name)
 
 
+def _of_shape(xi: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """The noise of a step: one number, or one for every coordinate of w."""
+    value = as_finite(xi, "value of the noise")
+    if value.shape not in {(), shape}:
+        raise ShapeError("value of the noise", f"shape {value.shape}", f"shape {shape}, a number a coordinate of w")
+    return value
+
+
 def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> float:
     """Least-squares slope of log error(step), positive, against log step, over at least two steps."""
     h = as_finite(steps, "steps")
     if h.ndim != 1 or len(h) < 2 or not (h > 0).all():
-        raise ArgumentError("steps", got=f"{steps!r}", wanted="at least two positive numbers")
+        raise ArgumentError("steps", got=describe(h), wanted="at least two positive numbers")
     errors = np.array([float(error(float(s))) for s in h])
     if not (np.isfinite(errors) & (errors > 0)).all():
-        raise ArgumentError("errors", got=f"{errors}", wanted="positive numbers", remedy="use larger steps")
+        raise ArgumentError("errors", got=describe(errors), wanted="positive numbers", remedy="use larger steps")
     return float(np.polyfit(np.log(h), np.log(errors), 1)[0])

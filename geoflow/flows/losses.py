@@ -12,7 +12,8 @@ from scipy.special import expit
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
-from geoflow._validate import as_finite, as_points
+from geoflow._usercode import guarded
+from geoflow._validate import as_finite, as_points, describe
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import traceable, written_in_jax
@@ -82,9 +83,8 @@ class LogisticLoss(LinearModelLoss):
     def __init__(self, Z: ArrayLike, y: ArrayLike):
         super().__init__(Z, y)
         if not np.isin(self.y, (-1.0, 1.0)).all():
-            raise ArgumentError(
-                "labels y", got=f"values {np.unique(self.y)[:6]}", wanted="-1 and +1", remedy="map {0, 1} by 2 y - 1"
-            )
+            got = f"values {describe(np.unique(self.y))}"
+            raise ArgumentError("labels y", got, wanted="-1 and +1", remedy="map {0, 1} by 2 y - 1")
 
     def link(self, z: Array) -> Array:
         return anp.mean(anp.logaddexp(0.0, -self.y * z), axis=-1)
@@ -151,7 +151,8 @@ class PointwiseLoss(Portable):
 
     def at(self, w: Array, t: float) -> Array:
         """The loss as the user gave it, at one point."""
-        return self.loss(w, t) if self.time_dependent else self.loss(w)
+        loss = guarded(self.loss, "the loss")
+        return loss(w, t) if self.time_dependent else loss(w)
 
     def _automatic(self, w: Array, t: float) -> Array:
         value, pull = autodiff.value_and_vjp(lambda p: self.at(p, t), w)
@@ -199,7 +200,8 @@ def _treats_points_alone(function: Callable[[Array, float], Any], w: Array, t: f
 
 def _at_time(own: Callable[..., ArrayLike]) -> Callable[[Array, float], ArrayLike]:
     """A gradient of w, or of w and t, as one of both."""
-    return own if _takes_time(own) else lambda w, t: own(w)
+    takes_time, own = _takes_time(own), guarded(own, "gradient of the loss")
+    return own if takes_time else lambda w, t: own(w)
 
 
 def _takes_time(function: Callable[..., Any]) -> bool:
@@ -225,7 +227,8 @@ def as_schedule(schedule: Schedule | None, regularized: bool) -> Callable[[float
     if schedule is None:
         return lambda t: 1.0
     if callable(schedule):
-        return lambda t: float(schedule(t))
+        alpha = guarded(schedule, "the schedule", "t")
+        return lambda t: float(alpha(t))
     value = as_finite(schedule, "schedule")
     if value.ndim:
         raise ArgumentError("schedule", got=f"shape {value.shape}", wanted="a number, or a callable t -> alpha(t)")

@@ -10,7 +10,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_options, as_times, require_type
-from geoflow.errors import ArgumentError, DomainError, GeoflowError
+from geoflow.errors import ArgumentError, DomainError, GeoflowError, UserCodeError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.leaf import PATH_TOL
 from geoflow.numerics.integrate import Solver, SolverOptions
@@ -98,6 +98,8 @@ def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
     if found.success:
         try:
             mu = R.gradient(found.w[-1])
+        except UserCodeError:
+            raise
         except GeoflowError as error:  # the flow ends close to the boundary
             return replace(found, message=f"{found.message} ({error.what} at the last point)")
         gap = np.abs(mu - found.mu[-1]).max() / (np.abs(found.mu[-1]).max() + 1e-300)

@@ -8,8 +8,9 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array
+from geoflow._usercode import described_error, described_place, is_about_shapes, place_of
 from geoflow._validate import all_finite, describe
-from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
+from geoflow.errors import ArgumentError, GeoflowError, NotFiniteError, ShapeError, UserCodeError
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics.engine import not_installed
 
@@ -39,14 +40,15 @@ def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, p
     """Shape of the values at flat points, shape=[n, D], and each point treated on its own; whether all are finite."""
     try:
         batch, single = evaluate(points), np.stack([evaluate(p) for p in points])
-    except ShapeError:
-        raise
     except Exception as error:
-        if isinstance(error, ImportError) and (error.name or "").startswith("jax"):
-            raise not_installed(error) from error
+        cause = (isinstance(error, UserCodeError) and error.__cause__) or error
+        if isinstance(cause, ImportError) and (cause.name or "").startswith("jax"):
+            raise not_installed(cause) from error
+        if isinstance(error, GeoflowError) and not (error is not cause and is_about_shapes(cause)):
+            raise
         raise ShapeError(
             f"{name} cannot be evaluated at points of shape {(len(points), *point_shape)}",
-            got=f"{type(error).__name__}: {error}",
+            got=f"{described_error(cause)}{described_place(place_of(error))}",
             wanted=f"a map of [..., {', '.join(map(str, point_shape))}] to [..., d], in autograd.numpy",
             remedy="act on the last axis only (x[..., i]), and check space and codomain_dim",
         ) from error

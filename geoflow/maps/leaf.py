@@ -10,7 +10,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe, require_converged
-from geoflow.errors import DomainError, GeoflowError, NotCommutingError
+from geoflow.errors import DomainError, GeoflowError, NotCommutingError, UserCodeError
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.lifts import Lifted, LogLike, growth_of, joint_motion, joint_rate, lift_along, log_like
 from geoflow.numerics.batches import in_slices, inverse_or_nan
@@ -70,6 +70,8 @@ class Leaf(Portable):
         try:
             with np.errstate(all="ignore"):
                 return self.lift(w, with_Q)
+        except UserCodeError:
+            raise
         except (GeoflowError, np.linalg.LinAlgError):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
         if len(flat) > 1:

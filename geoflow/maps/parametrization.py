@@ -11,7 +11,8 @@ from geomstats.geometry.manifold import Manifold
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Trilinear
-from geoflow._validate import all_finite, as_finite, as_points, describe
+from geoflow._usercode import guarded
+from geoflow._validate import all_finite, as_count, as_finite, as_points, describe
 from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
 from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
 from geoflow.maps.combined import AffineKernel
@@ -91,11 +92,12 @@ class Parametrization(Portable):
     ):
         if not callable(function):
             raise ArgumentError("parametrization", got=type(function).__name__, wanted="a callable x -> G(x)")
-        if isinstance(codomain_dim, bool) or not isinstance(codomain_dim, (int, np.integer)) or codomain_dim < 1:
-            raise ArgumentError("codomain_dim", got=repr(codomain_dim), wanted="an integer, at least 1")
+        codomain_dim = as_count(codomain_dim, "codomain_dim")
         require_engine(engine)
+        function, jacobian = guarded(function, name, "x"), guarded(jacobian, f"jacobian of {name}", "x")
+        hessian_product = guarded(hessian_product, f"hessian_product of {name}", "x, u, v")
         self._place(as_space(space), name)
-        self.codomain_dim, points = int(codomain_dim), self.generic_points()
+        self.codomain_dim, points = codomain_dim, self.generic_points()
         flat, (J, product) = self._flat_value(function), self._flat_forms(jacobian, hessian_product)
         kernel = FunctionKernel(flat, self.space, self.codomain_dim, J, product)
         self.kernel: MapKernel = kernel

@@ -11,7 +11,7 @@ from geomstats.numerics.ivp import ODEIVPIntegrator, OdeResult
 
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe
-from geoflow.errors import ConvergenceError, DomainError, GeoflowError
+from geoflow.errors import ConvergenceError, DomainError, GeoflowError, UserCodeError
 from geoflow.numerics.batches import halve
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Stop, integrate_batch
 from geoflow.potentials.legendre import LegendreFunction
@@ -185,6 +185,8 @@ class ShootingLog(LogSolver):
                         tol=1e-6,
                         max_nodes=20_000,
                     )
+            except UserCodeError:
+                raise
             except (GeoflowError, ValueError, np.linalg.LinAlgError):
                 continue
             if found.success and np.isfinite(found.y).all():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property, partial, wraps
 from typing import Any
 
 import autograd.numpy as anp
@@ -14,7 +14,7 @@ from geomstats.numerics.geodesic import ExpODESolver, ExpSolver, LogSolver
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
-from geoflow._validate import all_finite, as_points
+from geoflow._validate import all_finite, as_finite, as_points
 from geoflow.errors import ArgumentError
 from geoflow.metrics.geodesics import BatchedIVP, ShootingLog, geodesic_ends
 from geoflow.metrics.isometries import isometry
@@ -28,6 +28,22 @@ from geoflow.potentials.legendre import LegendreFunction
 from geoflow.spaces.domains import ConvexDomain
 
 DIFFERENCE = 1e-3
+
+
+def _taking_lists(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of vectors and points, shape=[..., d], for whatever numpy reads as such; `ShapeError` for another d."""
+
+    def array(metric: HessianMetric, value: Any) -> Any:
+        if value is None or isinstance(value, (int, np.integer)) or autodiff.is_traced(value):
+            return value
+        return as_points(value, metric.potential.dim, f"argument of {method.__name__}")
+
+    @wraps(method)
+    def taken(self: HessianMetric, *arguments: Any, **keywords: Any) -> Any:
+        named = {key: array(self, value) for key, value in keywords.items()}
+        return method(self, *(array(self, value) for value in arguments), **named)
+
+    return taken
 
 
 class HessianMetric(Portable, RiemannianMetric):
@@ -99,6 +115,22 @@ class HessianMetric(Portable, RiemannianMetric):
         """Gamma_kij = T_kij / 2 = <nabla_{e_i} e_j, e_k>, shape=[..., d, d, d]."""
         return self.potential.third_derivative(base_point) / 2
 
+    # what geomstats makes of the metric, of lists too
+    inner_product = _taking_lists(RiemannianMetric.inner_product)
+    squared_norm = _taking_lists(RiemannianMetric.squared_norm)
+    norm = _taking_lists(RiemannianMetric.norm)
+    normalize = _taking_lists(RiemannianMetric.normalize)
+    normal_basis = _taking_lists(RiemannianMetric.normal_basis)
+    random_unit_tangent_vec = _taking_lists(RiemannianMetric.random_unit_tangent_vec)
+    dist_broadcast = _taking_lists(RiemannianMetric.dist_broadcast)
+    closest_neighbor_index = _taking_lists(RiemannianMetric.closest_neighbor_index)
+    diameter = _taking_lists(RiemannianMetric.diameter)
+
+    def geodesic(self, initial_point: Any, end_point: Any = None, initial_tangent_vec: Any = None) -> Any:
+        """The geodesic by its start and its end or its velocity, t of shape=[n_times] to shape=[n_times, d]."""
+        path = _taking_lists(RiemannianMetric.geodesic)(self, initial_point, end_point, initial_tangent_vec)
+        return lambda t: path(as_finite(t, "times t"))
+
     # curvature ------------------------------------------------------------------------------------------------------
 
     def riemann_tensor(self, base_point: Any = None) -> Array:
@@ -142,6 +174,7 @@ class HessianMetric(Portable, RiemannianMetric):
 
     def geodesic_equation(self, state: Any) -> Array:
         """(v, -H^{-1} T(v, v) / 2) of (w, v), shape=[..., 2, d]; NaN outside the domain, for an integrator."""
+        state = autodiff.as_float(state)
         w, v = state[..., 0, :], state[..., 1, :]
         acceleration = self._transport_rate(w, v, v)
         return anp.stack([anp.broadcast_to(v, anp.shape(acceleration)), acceleration], axis=-2)

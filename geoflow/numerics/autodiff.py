@@ -7,6 +7,7 @@ the index of the derivative is last.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from autograd.tracer import Box
 
 from geoflow._pickling import rebuilt_by
 from geoflow._typing import Array, ArrayLike, Map
-from geoflow.errors import ArgumentError
+from geoflow._usercode import TRACE_WORDS, described_error, described_place, is_of_autograd, place_of
+from geoflow.errors import ArgumentError, DerivativeError, GeoflowError
 from geoflow.numerics.jets import Remembered
 
 
@@ -41,7 +43,14 @@ def value_and_vjp(f: Map, x: Array) -> tuple[Array, Callable[[Array], Array]]:
     """Value f(x) and the pullback u -> sum_a u_a df_a(x), for the whole batch at once."""
     with _seam():
         vjp, value = _make_vjp(f, x)
-    return value, vjp
+
+    def pull(u: Array) -> Array:
+        try:
+            return vjp(u)
+        except NotImplementedError as error:
+            raise _without_derivative(error) from error
+
+    return value, pull
 
 
 #: entries of the arrays, N d D, up to which a Jacobian is one reverse pass: beyond, memory is what it costs
@@ -192,15 +201,46 @@ def _seam() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="Output seems independent of input")
         try:
             yield
+        except NotImplementedError as error:
+            raise _without_derivative(error) from error
         except (TypeError, ValueError) as error:
-            if not any(word in str(error) for word in ("Box", "array element with a sequence", "vector space")):
+            if isinstance(error, GeoflowError) or not any(word in str(error) for word in TRACE_WORDS):
                 raise
             raise ArgumentError(
                 "a function that cannot be differentiated",
-                got=f"{type(error).__name__}: {error}",
+                got=f"{described_error(error)}{described_place(place_of(error))}",
                 wanted="a function of real arrays written with autograd.numpy",
                 remedy="use `import autograd.numpy as np` where it is defined, or give its derivative in closed form",
             ) from error
+
+
+#: formulas of operations that autograd has no derivative of, in those that it has
+INSTEAD = {
+    "cbrt": "np.sign(x) * np.abs(x) ** (1 / 3)",
+    "hypot": "np.sqrt(x**2 + y**2)",
+    "fmax": "np.maximum",
+    "fmin": "np.minimum",
+}
+
+
+def _without_derivative(error: NotImplementedError) -> NotImplementedError:
+    """What autograd says of an operation that it has no derivative of, with its name and what to do."""
+    if isinstance(error, DerivativeError) or not is_of_autograd(error):
+        return error
+    named = re.search(r"(?:VJP|JVP|[Gg]radient) of (?:matrix )?(\w+)", str(error))
+    operation, place = named.group(1) if named else "", place_of(error)
+    remedy = "give closed forms (jacobian= and hessian_product= of a map, gradient= and hessian= of a potential), or "
+    file, line = place or ("", 0)
+    return DerivativeError(
+        "a function that cannot be differentiated: autograd has no derivative of "
+        + (f"np.{operation}" if operation else "an operation in it"),
+        got=f"{described_error(error)}{described_place(place)}",
+        wanted="operations that autograd differentiates, to second order",
+        remedy=remedy + (f"write {INSTEAD[operation]}" if operation in INSTEAD else "write it by another formula"),
+        operation=operation,
+        file=file,
+        line=line,
+    )
 
 
 def _largest(x: Array) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from geoflow._typing import Array, Index, Map, Mask
-from geoflow.errors import GeoflowError
+from geoflow.errors import GeoflowError, UserCodeError
 
 
 def consecutive(sizes: Sequence[int]) -> list[slice]:
@@ -23,6 +23,8 @@ def solved_or_nan(solve: Map, batch: Array, axes: int = 1) -> Array:
     """
     try:
         return np.asarray(solve(batch))
+    except UserCodeError:
+        raise
     except (GeoflowError, np.linalg.LinAlgError):
         if batch.ndim == axes:
             return np.full(batch.shape, np.nan)

@@ -16,6 +16,8 @@ from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.tracer import Node, trace
 
 from geoflow._typing import Array, Map
+from geoflow._validate import describe
+from geoflow.errors import UserCodeError
 
 #: primitives of autograd to the functions that replace them
 Table = Mapping[Any, Callable[..., Any]]
@@ -227,7 +229,7 @@ def _disagreement(f: Map, recorded: Record, points: Array | None) -> str:
             continue
         compared += bool(np.isfinite(wanted).any())
         single = x.ndim == 1
-        where = f"at x = {np.array2string(x, precision=4, threshold=6)}" if single else f"at a batch {x.shape[:-1]}"
+        where = f"at x = {describe(x)}" if single else f"at a batch {x.shape[:-1]}"
         try:
             got = np.asarray(recorded.replay(x) if single or not recorded.pointwise else _rows(recorded, x))
         except Exception as error:
@@ -259,6 +261,8 @@ def _close(a: Array, b: Array) -> bool:
 
 def _reason(error: Exception) -> str:
     """An exception while a map is recorded, in words."""
+    if isinstance(error, UserCodeError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, _ControlFlowError):
         return "it asks for the truth of a value that depends on x (`if`, `while`, `max`, `and`): use np.where"

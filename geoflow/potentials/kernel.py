@@ -9,7 +9,7 @@ import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, Bilinear, Map, Mask
-from geoflow.errors import GeoflowError
+from geoflow.errors import GeoflowError, UserCodeError
 from geoflow.numerics import autodiff, engine
 from geoflow.numerics.batches import inverse_or_nan
 from geoflow.numerics.engine import Point
@@ -131,6 +131,8 @@ class LegendreKernel(Portable):
         """Which points are in the domain, shape=[N]; not those where the domain's own test fails."""
         try:
             return np.asarray(self.domain.belongs(w))
+        except UserCodeError:
+            raise
         except GeoflowError:
             return np.array([self.inside(point) for point in w] if np.ndim(w) > 1 else False)
 

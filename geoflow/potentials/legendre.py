@@ -11,6 +11,7 @@ from geomstats.geometry.manifold import Manifold
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._usercode import guarded
 from geoflow._validate import all_finite, as_finite, as_options, as_points, describe
 from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
@@ -82,7 +83,11 @@ class LegendreFunction(Portable):
         if not callable(potential):
             raise ArgumentError("potential", got=type(potential).__name__, wanted="a callable w -> R(w)")
         chosen, region = as_options(EngineChoice, options, "LegendreFunction").engine, as_domain(domain)
-        formula = ClosedFormula(potential, (gradient, hessian, third_derivative))
+        forms = zip((gradient, hessian, third_derivative), ("gradient", "hessian", "third_derivative"), strict=True)
+        closed = [guarded(form, f"{kind}= of {name}", "w") for form, kind in forms]
+        formula = ClosedFormula(guarded(potential, name, "w"), closed)
+        if not isinstance(conjugate, LegendreFunction):
+            conjugate = guarded(conjugate, f"conjugate= of {name}", "mu")
         self._adopt(LegendreKernel(with_engine(formula, region, chosen), region), name, conjugate)
 
     @classmethod

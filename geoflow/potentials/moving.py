@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
-from geoflow.errors import GeoflowError
+from geoflow.errors import GeoflowError, UserCodeError
 from geoflow.maps.leaf import Leaf
 from geoflow.potentials.kernel import LegendreKernel
 
@@ -89,6 +89,8 @@ class SolvedPoints:
         try:
             with np.errstate(all="ignore"):
                 w = self._R.inverse_gradient(mu, self._w)
+        except UserCodeError:
+            raise
         except GeoflowError:
             return np.full(mu.shape, np.nan)
         if np.isfinite(w).all():

@@ -9,6 +9,7 @@ import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
+from geoflow._usercode import guarded
 from geoflow._validate import as_finite
 from geoflow.errors import ArgumentError, NotCommutingError, ShapeError
 from geoflow.maps.lifts import joint_motion
@@ -22,7 +23,7 @@ def with_regularizer(G: Parametrization, h: Map, x0: Array) -> Parametrization:
     """The map (G, h) to R^{d+1}, after a look at the values of h: `ArgumentError` or `ShapeError` where not scalar."""
     if not callable(h):
         raise ArgumentError("regularizer", got=type(h).__name__, wanted="a callable x -> h(x), scalar")
-    batch = np.stack([x0, x0])
+    h, batch = guarded(h, "the regularizer"), np.stack([x0, x0])
     if np.shape(h(batch)) != (2,):
         raise ShapeError(
             "value of the regularizer",

@@ -13,7 +13,7 @@ from geomstats.geometry.base import VectorSpaceOpenSet
 from geomstats.geometry.euclidean import Euclidean
 
 from geoflow._pickling import Portable
-from geoflow._validate import as_points, describe
+from geoflow._validate import as_count, as_points, describe
 from geoflow.errors import ArgumentError, DomainError
 from geoflow.numerics import autodiff
 
@@ -24,6 +24,7 @@ class ConvexDomain(Portable, VectorSpaceOpenSet):
     def __init__(self, dim: int):
         if isinstance(dim, bool) or int(dim) != dim or dim < 1:
             raise ArgumentError("dimension of a domain", got=repr(dim), wanted="an integer, at least 1")
+        as_count(int(dim), "dimension of a domain")
         super().__init__(embedding_space=Euclidean(int(dim), equip=False), dim=int(dim), equip=False)
 
     def slack(self, point: Any) -> Any:
@@ -180,6 +181,7 @@ class Orthant(Box):
     """{w : w_i > 0}."""
 
     def __init__(self, dim: int):
+        dim = as_count(dim, "dimension of an orthant")
         super().__init__(np.zeros(dim), np.full(dim, np.inf))
 
     def __repr__(self) -> str:
@@ -190,6 +192,7 @@ class Simplex(Polytope):
     """{w in R^d : w_i > 0, sum w < 1}: the open simplex in its first d barycentric coordinates."""
 
     def __init__(self, dim: int):
+        dim = as_count(dim, "dimension of a simplex", most=10_000)
         super().__init__(np.concatenate([-np.eye(dim), np.ones((1, dim))]), np.r_[np.zeros(dim), 1.0])
 
     def interior_point(self) -> np.ndarray:
@@ -215,7 +218,8 @@ class Ball(ConvexDomain):
         return self.center
 
     def __repr__(self) -> str:
-        return f"Ball({self.center.tolist()}, {self.radius:g})"
+        centre = self.center.tolist() if self.dim <= 4 else f"a point of R^{self.dim}"
+        return f"Ball({centre}, {self.radius:g})"
 
 
 class ImplicitDomain(ConvexDomain):

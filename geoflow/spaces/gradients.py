@@ -20,6 +20,7 @@ from geomstats.geometry.spd_matrices import SPDAffineMetric, SPDBuresWasserstein
 from geomstats.geometry.stiefel import Stiefel, StiefelCanonicalMetric
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
+from geoflow._validate import as_count
 from geoflow.errors import ArgumentError
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import consecutive
@@ -33,7 +34,7 @@ def as_space(space: Any) -> Manifold:
     if isinstance(space, (int, np.integer)) and not isinstance(space, bool):
         if space < 1:
             raise ArgumentError("space", got=repr(space), wanted="an integer D >= 1 (for R^D), or a geomstats manifold")
-        return Euclidean(int(space), equip=False)
+        return Euclidean(as_count(space, "space"), equip=False)
     if not all(hasattr(space, name) for name in ("shape", "belongs", "to_tangent", "dim")):
         raise ArgumentError("space", got=type(space).__name__, wanted="an int D (for R^D), or a geomstats manifold")
     return space

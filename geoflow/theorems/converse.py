@@ -10,7 +10,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow.catalog.registry import potentials
-from geoflow.errors import ArgumentError, GeoflowError, RealizationError
+from geoflow.errors import ArgumentError, GeoflowError, RealizationError, UserCodeError
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import Loss
 from geoflow.flows.mirror import mirror_flow
@@ -99,6 +99,8 @@ def verify_potential(
     except RealizationError as error:
         found = error.evidence.get("realization")
         return Row(name, error=str(error)) if found is None else converse_row(name, found, {}, str(error))
+    except UserCodeError:
+        raise
     except GeoflowError as error:
         return Row(name, error=f"{type(error).__name__}: {error}")
 

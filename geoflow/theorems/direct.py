@@ -10,7 +10,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow.catalog.registry import Case, Entry
-from geoflow.errors import DomainError, GeoflowError, NotCommutingError
+from geoflow.errors import DomainError, GeoflowError, NotCommutingError, UserCodeError
 from geoflow.flows.losses import LeastSquares, LogisticLoss, Loss
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, shrunk_until
@@ -90,6 +90,8 @@ def verify_case(name: str, case: Case, seed: int = 0, advance: Callable[[str], N
     except NotCommutingError as error:
         row.details["refused"], row.error = True, str(error)
         row.figures["bracket"] = float(error.evidence.get("defect", np.nan))
+    except UserCodeError:
+        raise
     except GeoflowError as error:
         row.error = f"{type(error).__name__}: {error}"
     return row
@@ -124,6 +126,8 @@ def verify_refusal(entry: Entry[Case]) -> Row:
     except NotCommutingError as error:
         row.details.update(refused=True, seen=error.got)
         row.figures["bracket"] = float(error.evidence["defect"])
+    except UserCodeError:
+        raise
     except GeoflowError as error:
         row.error = f"{type(error).__name__}: {error}"
     return row

@@ -1,9 +1,12 @@
 """The command line as a user meets it: output, files and exit status."""
 
+import contextlib
+import io
 import json
 
 import pytest
 
+from benchmarks import commands
 from geoflow import catalog
 from geoflow.app.cli import main
 
@@ -113,3 +116,61 @@ def test_realize_refuses_with_a_figure_and_a_remedy(capsys):
 def test_verify_a_potential_by_name(capsys):
     assert main(["verify", "simplex_entropy"]) == 0
     assert "Converse theorem" in capsys.readouterr().out
+
+
+def test_command_lines_of_every_kind_end_in_one_line_and_their_status(tmp_path):
+    """Some of `python -m benchmarks.commands`, here without a process of their own; none runs a flow for long."""
+    quick = [
+        line for line in commands.lines(7, 240, tmp_path)
+        if line.status == 2 and not line.kind.startswith(("late", "sample", "closed", "potential"))
+    ]  # fmt: skip
+    assert len(quick) > 100 and len({line.kind for line in quick}) > 80
+    for line in quick[::4]:
+        with contextlib.redirect_stderr(io.StringIO()) as printed, contextlib.redirect_stdout(io.StringIO()):
+            status = main(list(line.arguments))
+        assert commands.fault(line, status, printed.getvalue()) == "", line
+
+
+@pytest.mark.parametrize(
+    "statement", ["1 / 0", "raise KeyboardInterrupt", "raise SystemExit(0)", "np.linalg.inv(0 * np.eye(2))"]
+)
+def test_what_a_map_raises_late_is_no_verdict(statement, tmp_path, capsys):
+    path = tmp_path / "late.py"
+    path.write_text(commands.PLACES["late"][1].replace("DELAY", "60").replace("{}", statement))
+    assert main(["verify", "identity", f"{path}:G", "--json", str(tmp_path / "rows.json")]) == 2
+    captured = capsys.readouterr()
+    assert f"{path}, line 8" in captured.err and "Traceback" not in captured.err
+    assert "identity" in captured.out  # what was done
+    content = json.loads((tmp_path / "rows.json").read_text())
+    assert not content["passed"] and [row["name"] for row in content["rows"]] == ["identity"]
+    assert main(["verify", f"{path}:G", "--traceback"]) == 2
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_the_judge_of_command_lines_sees_faults():
+    line = commands.Line(("list",), 2, "word")
+    assert "no answer" in commands.fault(line, None, "")
+    assert "traceback" in commands.fault(line, 2, "Traceback (most recent call last)")
+    assert "exit status 0" in commands.fault(line, 0, "")
+    assert "2 lines" in commands.fault(line, 2, "a word\nb") and "no 'word'" in commands.fault(line, 2, "a")
+    assert commands.fault(line, 2, "... sine\ngeoflow: word") == ""
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_the_run(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for arguments in (
+        ["--json", str(tmp_path)],
+        ["--json", str(tmp_path / "file" / "x")],
+        ["--plot", str(tmp_path / "file")],
+    ):
+        assert main(["verify", "sine", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert "wanted" in captured.err and "... sine" not in captured.err
+
+
+def test_options_that_mean_nothing_are_refused(module, capsys):
+    for arguments in (
+        ["verify", f"{module}:G", "--dim", "2"], ["verify", "sine", "--x0", "1"], ["realize", f"{module}:R", "--d=2"],
+    ):  # fmt: skip
+        assert main(arguments) == 2
+        assert "--" in capsys.readouterr().err

@@ -223,3 +223,22 @@ def test_tensors_are_compiled_once_for_all_metrics_of_a_potential():
     before = len(traces)
     R.metric.christoffels(2 * w), R.metric.riemann_tensor(2 * w)
     assert len(traces) == before
+
+
+def test_methods_take_lists_as_they_take_arrays():
+    metric = gf.LegendreFunction(lambda w: anp.sum(anp.cosh(w), axis=-1) + anp.sum(w, axis=-1) ** 4 / 8, 2).metric
+    p, q, a, b = [0.3, 0.4], [0.5, 0.6], [0.1, 0.2], [0.3, -0.1]
+    for name, arguments in {
+        "norm": (a, p), "squared_norm": (a, p), "normalize": (a, p), "inner_product": (a, b, p), "exp": (a, p),
+        "log": (q, p), "dist": (p, q), "dist_broadcast": ([p, q], [q]), "closest_neighbor_index": (p, [q, p]),
+        "diameter": ([p, q],), "geodesic_equation": ([p, a],), "sectional_curvature": (a, b, p),
+        "curvature": (a, b, a, p), "metric_matrix": (p,), "christoffels": (p,), "ricci_tensor": (p,),
+    }.items():  # fmt: skip
+        method = getattr(metric, name)
+        assert np.array_equal(method(*arguments), method(*(np.array(v) for v in arguments))), name
+    path = metric.geodesic(p, initial_tangent_vec=a)
+    assert np.array_equal(path([0.0, 0.5]), metric.geodesic(np.array(p), None, np.array(a))(np.array([0.0, 0.5])))
+    with pytest.raises(gf.ShapeError, match="argument of norm"):
+        metric.norm([1.0, 2.0, 3.0], p)
+    with pytest.raises(gf.ArgumentError, match="real numbers"):
+        metric.inner_product(a, "b", p)
