@@ -10,24 +10,25 @@ from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, ArrayLike, Map, Trilinear
-from geoflow._validate import as_finite, as_points, describe
-from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
-from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
+from geoflow._validate import as_finite, as_options, as_points, describe
+from geoflow.errors import ArgumentError, NotFiniteError, NotOnManifoldError, NotRegularError, ShapeError
+from geoflow.maps.brackets import gradient_brackets, require_finite
 from geoflow.maps.combined import AffineKernel
 from geoflow.maps.commuting import commuting_check, regular_check
-from geoflow.maps.compiled import CompiledKernel, compiled_kernel
+from geoflow.maps.compiled import compiled_kernel
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
 from geoflow.maps.leaf import Leaf, LeafKernel
-from geoflow.maps.probes import probe_closed_forms
+from geoflow.maps.probes import probe_map, probe_metric, probe_values
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import refuse_jax, require_engine, written_in_jax
+from geoflow.numerics.probes import CheckChoice, CheckOption, Points, generic_draws, more_draws, usable_points
 from geoflow.results import Check
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 COMMUTING_TOL = 1e-9
 REGULAR_TOL = 1e-10
@@ -77,6 +78,8 @@ class Parametrization:
     """
 
     commuting_tol = COMMUTING_TOL
+    #: numbers of the inputs that the map was seen to ignore
+    ignored: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -87,32 +90,48 @@ class Parametrization:
         name: str = "G",
         hessian_product: Trilinear | None = None,
         engine: str = "auto",
+        **check: Unpack[CheckOption],
     ):
         if not callable(function):
             raise ArgumentError("parametrization", got=type(function).__name__, wanted="a callable x -> G(x)")
         if isinstance(codomain_dim, bool) or not isinstance(codomain_dim, (int, np.integer)) or codomain_dim < 1:
             raise ArgumentError("codomain_dim", got=repr(codomain_dim), wanted="an integer, at least 1")
         require_engine(engine)
+        probed = as_options(CheckChoice, check, "Parametrization").check
         self._place(as_space(space), name)
         self.codomain_dim, points = int(codomain_dim), self.generic_points()
-        flat, (J, product) = self._flat_value(function), self._flat_forms(jacobian, hessian_product)
-        kernel = FunctionKernel(flat, self.space, self.codomain_dim, J, product)
+        flat, forms = self._flat_value(function), self._flat_forms(jacobian, hessian_product)
+        kernel = FunctionKernel(flat, self.space, self.codomain_dim, *forms)
         self.kernel: MapKernel = kernel
-        if engine != "jax" and points is not None and written_in_jax(flat, points):
-            if engine == "autograd":
-                raise refuse_jax(name)
-            engine = "jax"
-        if engine == "jax":
+        native = engine != "jax" and points is not None and written_in_jax(flat, points)
+        if native and engine == "autograd":
+            raise refuse_jax(name)
+        if engine == "jax" or native:
             found, note = compiled_kernel(flat, self.space, self.codomain_dim, points)
             kernel.engine_note = note
             self.kernel = found or kernel
-        if points is None or not probe_values(self._evaluate, points, name, self.point_shape):
-            return
-        if J is not None or product is not None:
-            native = isinstance(self.kernel, CompiledKernel)
-            probe_closed_forms(self.kernel.function if native else flat, J, product, self._tangent_at(points), name)
+        if points is not None and probed:
+            self._probe(points, native, forms)
+
+    def _probe(self, points: Array, native: bool, forms: tuple[Map | None, Trilinear | None]) -> None:
+        """Hold the values and derivatives of the map against each other, at points of M; a map in jax is not traced."""
+        probe_values(self._evaluate, points, self.name, self.point_shape)
+        at = self._usable(points)
+        if not native:
+            self.ignored = probe_map(self.kernel.function, forms, at, self.codomain_dim, self.name)
         if not self.is_euclidean:
-            probe_metric(self.kernel, self.space, points)
+            probe_metric(self.kernel, self.space, at.x[: at.first])
+
+    def _usable(self, points: Array) -> Points:
+        """Points of M at which the map has a finite value: of R^D at several sizes, where there are none further out."""
+        if not self.is_euclidean:
+            at = usable_points(self._evaluate, [points], self.name)
+            return at._replace(tangent=self._tangent_at(at.x)[1])
+        draws = generic_draws(self.dim)
+        try:
+            return usable_points(self._evaluate, draws, self.name)
+        except NotFiniteError:
+            return usable_points(self._evaluate, draws + more_draws(self.dim), self.name)
 
     @classmethod
     def from_kernel(
@@ -297,14 +316,15 @@ class Parametrization:
     def generic_points(self) -> Array | None:
         """Three flat points of M from a fixed seed, shape=[3, D]; None where M cannot sample."""
         if self.is_euclidean:
-            return np.random.default_rng(0).uniform(0.5, 1.5, size=(3, self.dim))
+            return generic_draws(self.dim)[0]
         points = seeded_points(self.space, 3)
         return None if points is None else self.flatten(points)
 
     def __repr__(self) -> str:
         points = " x ".join(map(str, self.point_shape))
         space = f"R^{points}" if self.is_euclidean else f"{type(self.space).__name__.lstrip('_')} in R^{points}"
-        return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim})"
+        unused = f", ignores {', '.join(f'x_{j + 1}' for j in self.ignored[:5])}" if self.ignored else ""
+        return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim}{unused})"
 
     # inside ---------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from autograd.tracer import Box
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow.errors import ArgumentError
+from geoflow.numerics import rules as rules  # registers the rules that autograd has wrong
 
 
 def is_traced(x: Any) -> bool:
@@ -124,7 +125,9 @@ def jvp(f: Map, x: ArrayLike, direction: ArrayLike) -> tuple[Array, Array]:
             return _make_jvp(f)(x)(direction)
     except NotImplementedError:
         value, pullback = value_and_vjp(f, x)
-        return value, value_and_vjp(pullback, anp.zeros(anp.shape(value)))[1](direction)
+        # a pullback is linear, so any covector will do; rules of autograd take another course at zero
+        generic = np.reshape(np.cos(1.0 + np.arange(anp.size(value))), anp.shape(value))
+        return value, value_and_vjp(pullback, generic)[1](direction)
 
 
 def directional_jacobian(f: Map, x: Array, directions: Array) -> Array:

@@ -10,7 +10,8 @@ from geomstats.geometry.spd_matrices import (
 )
 
 import geoflow as gf
-from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
+from geoflow.maps.brackets import gradient_brackets, require_finite
+from geoflow.maps.probes import probe_metric, probe_values
 from geoflow.maps.kernel import FunctionKernel
 
 
