@@ -19,10 +19,18 @@ from geoflow.maps.compiled import compiled_kernel
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
 from geoflow.maps.leaf import Leaf, LeafKernel
-from geoflow.maps.probes import probe_map, probe_metric, probe_values
+from geoflow.maps.probes import probe_map, probe_metric
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import refuse_jax, require_engine, written_in_jax
-from geoflow.numerics.probes import CheckChoice, CheckOption, Points, generic_draws, more_draws, usable_points
+from geoflow.numerics.probes import (
+    CheckChoice,
+    CheckOption,
+    Points,
+    generic_draws,
+    more_draws,
+    probe_values,
+    usable_points,
+)
 from geoflow.results import Check
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points

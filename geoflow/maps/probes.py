@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
@@ -12,40 +10,10 @@ from geoflow.errors import ArgumentError, ShapeError
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics import autodiff
 from geoflow.numerics.differences import WIDEST, Slopes, slopes
-from geoflow.numerics.engine import not_installed
 from geoflow.numerics.probes import OPT_OUT, Points, probe_automatic, probe_closed
 
 #: entries of given Jacobians beyond which they are compared at one point
 LARGE = 2**22
-
-
-def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, point_shape: tuple[int, ...]) -> bool:
-    """Shape of the values at flat points, shape=[n, D], and each point treated on its own; whether all are finite."""
-    try:
-        batch, single = evaluate(points), np.stack([evaluate(p) for p in points])
-    except ShapeError:
-        raise
-    except Exception as error:
-        if isinstance(error, ImportError) and (error.name or "").startswith("jax"):
-            raise not_installed(error) from error
-        raise ShapeError(
-            f"{name} cannot be evaluated at points of shape {(len(points), *point_shape)}",
-            got=f"{type(error).__name__}: {error}",
-            wanted=f"a map of [..., {', '.join(map(str, point_shape))}] to [..., d], in autograd.numpy",
-            remedy="act on the last axis only (x[..., i]), and check space and codomain_dim",
-        ) from error
-    both = np.isfinite(batch) & np.isfinite(single)
-    size = np.abs(np.where(both, single, 0.0)).max() + 1e-300
-    gap = float(np.abs(np.where(both, batch - single, 0.0)).max() / size)
-    if gap > 1e-9:
-        raise ArgumentError(
-            f"{name} mixes batch entries",
-            got=f"values that change by {gap:.1e} relative when other points join the batch",
-            wanted="a map that treats every point on its own",
-            remedy="reduce over axis=-1 only, and index with x[..., i]",
-            defect=gap,
-        )
-    return bool(both.all())
 
 
 def probe_metric(kernel: MapKernel, space: Manifold, x: Array, h: float = 1e-5) -> None:

@@ -122,4 +122,6 @@ def directions(x: Array, rng: np.random.Generator, centre: Array | float = 0.0) 
     """Random directions at points of shape=[N, D], each coordinate in its own size from the centre."""
     away = np.abs(x - centre)
     typical = np.sqrt((away**2).mean(axis=-1, keepdims=True))
-    return rng.standard_normal(x.shape) * np.maximum(away, np.where(typical > 0, 0.1 * typical, 1.0))
+    others = float(np.min(typical, initial=np.inf, where=typical > 0))
+    least = np.where(typical > 0, 0.1 * typical, others if np.isfinite(others) else 1.0)
+    return rng.standard_normal(x.shape) * np.maximum(away, least)

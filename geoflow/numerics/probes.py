@@ -11,10 +11,11 @@ import numpy as np
 
 from geoflow._typing import Array, Map, Mask
 from geoflow._validate import describe, require_flag
-from geoflow.errors import ArgumentError, NotFiniteError
+from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.blame import blame, unfinished
-from geoflow.numerics.differences import FINER, WIDEST, Slopes, clearly_off, directions, slopes, stays_off
+from geoflow.numerics.differences import WIDEST, Slopes, clearly_off, directions, slopes, stays_off
+from geoflow.numerics.engine import not_installed
 from geoflow.numerics.records import quiet
 
 OPT_OUT = "check=False believes it"
@@ -89,6 +90,35 @@ def _defined(value: Map, points: Array) -> Mask:
             return np.concatenate([_defined(value, point[None]) for point in points])
 
 
+def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, point_shape: tuple[int, ...]) -> bool:
+    """Shape of the values at flat points, shape=[n, D], and each point treated on its own; whether all are finite."""
+    try:
+        batch, single = evaluate(points), np.stack([evaluate(p) for p in points])
+    except ShapeError:
+        raise
+    except Exception as error:
+        if isinstance(error, ImportError) and (error.name or "").startswith("jax"):
+            raise not_installed(error) from error
+        raise ShapeError(
+            f"{name} cannot be evaluated at points of shape {(len(points), *point_shape)}",
+            got=f"{type(error).__name__}: {error}",
+            wanted=f"a function of [..., {', '.join(map(str, point_shape))}], in autograd.numpy",
+            remedy="act on the last axis only (x[..., i]), and check the dimensions",
+        ) from error
+    both = np.isfinite(batch) & np.isfinite(single)
+    size = np.abs(np.where(both, single, 0.0)).max() + 1e-300
+    gap = float(np.abs(np.where(both, batch - single, 0.0)).max() / size)
+    if gap > 1e-9:
+        raise ArgumentError(
+            f"{name} mixes batch entries",
+            got=f"values that change by {gap:.1e} relative when other points join the batch",
+            wanted="a map that treats every point on its own",
+            remedy="reduce over axis=-1 only, and index with x[..., i]",
+            defect=gap,
+        )
+    return bool(both.all())
+
+
 def generic_draws(D: int) -> list[Array]:
     """Points of R^D of both signs and several sizes, shape=[n, D] each, from a fixed seed."""
     rng = np.random.default_rng(0)
@@ -136,7 +166,10 @@ def probe_automatic(f: Map, at: Points, name: str, orders: int = 2, forms: str =
             raise _cannot(f, x, name, error, forms) from error
         if found is None:
             return derivatives[0], derivatives[1]
-        reason = blame(f, x[found.point] if found.what.endswith("one point") else x, found.order)
+        if np.isfinite(found.got):
+            reason = blame(f, x[found.point] if found.what.endswith("one point") else x, found.order)
+        else:
+            reason = unfinished(f, x[found.point], found.order)
     kind = "derivative" if found.order == 1 else "second derivative"
     raise ArgumentError(
         _because(name, reason) or f"the {kind} of {name} by autograd is not that of its values",
@@ -251,7 +284,8 @@ def _rowmax(a: Array) -> Array:
 def _worst(checks: list[_Check], first: int, order: int) -> Defect | None:
     """The first derivative that is off and stays off."""
     for what, a, again, scale in checks:
-        scale = scale if a.ndim > 1 else np.ravel(scale)
+        scale = np.array(scale if a.ndim > 1 else np.ravel(scale))
+        scale[:first] = scale[:first].max()
         base = again(WIDEST)
         off = clearly_off(a, base, scale)
         off[first:] &= np.isfinite(a[first:])  # of points further out, NaN is said when they are used
@@ -268,7 +302,7 @@ def _worst(checks: list[_Check], first: int, order: int) -> Defect | None:
 
 def probe_closed(given: Array, again: Callable[[float], Slopes], what: str, of: str, at: Points, scale: Array) -> None:
     """Compare the values of a closed form, along directions, with differences: `ArgumentError` with `defect`."""
-    base = again(FINER[0])
+    base = again(WIDEST)
     off = clearly_off(given, base, scale)
     off[at.first :] &= np.isfinite(given[at.first :])
     if off.any():
@@ -284,8 +318,3 @@ def probe_closed(given: Array, again: Callable[[float], Slopes], what: str, of: 
         remedy=f"correct the closed form, or leave it out where autograd can differentiate; {OPT_OUT}",
         defect=defect, point=at.x[index[0]],
     )  # fmt: skip
-
-
-def why_not_finite(f: Map, x: Array, order: int) -> str:
-    """Why a derivative is not finite at one point where the value is; empty where nothing is found."""
-    return unfinished(f, x, order)

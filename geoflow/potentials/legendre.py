@@ -13,10 +13,11 @@ from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import as_finite, as_options, as_points, describe
 from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
-from geoflow.numerics.engine import EngineChoice, EngineOption
+from geoflow.numerics.engine import EngineChoice, EngineOption, written_in_jax
 from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
+from geoflow.potentials.probes import probe_conjugate, probe_potential
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
 from geoflow.spaces.domains import ImplicitDomain, as_domain
 
@@ -42,6 +43,8 @@ class LegendreFunction:
     name : str
     engine : str
         "autograd", "jax" or "auto", as for `Parametrization`: what is not given in closed form is compiled.
+    check : bool
+        Derivatives, closed forms and the conjugate are compared with differences of R; False believes them.
 
     Attributes
     ----------
@@ -79,9 +82,17 @@ class LegendreFunction:
     ):
         if not callable(potential):
             raise ArgumentError("potential", got=type(potential).__name__, wanted="a callable w -> R(w)")
-        chosen, region = as_options(EngineChoice, options, "LegendreFunction").engine, as_domain(domain)
-        formula = ClosedFormula(potential, (gradient, hessian, third_derivative))
-        self._adopt(LegendreKernel(with_engine(formula, region, chosen), region), name, conjugate)
+        chosen, region = as_options(EngineChoice, options, "LegendreFunction"), as_domain(domain)
+        formula = with_engine(
+            ClosedFormula(potential, (gradient, hessian, third_derivative)), region, chosen.engine
+        )
+        self._adopt(LegendreKernel(formula, region), name, conjugate)
+        if chosen.check:
+            native = formula.engine == "jax" and written_in_jax(potential, region.interior_point())
+            at = probe_potential(formula, region, name, native)
+            if self.known_conjugate is not None:
+                dual = self.known_conjugate.kernel.derivative
+                probe_conjugate(formula, dual, at, name, not isinstance(conjugate, LegendreFunction) and not native)
 
     @classmethod
     def from_kernel(cls, kernel: LegendreKernel, name: str = "R") -> LegendreFunction:
@@ -314,7 +325,7 @@ class LegendreFunction:
     def _closed_conjugate(self, function: Map) -> LegendreFunction:
         """Q from its formula; mu is in its domain where grad R(grad Q(mu)) gives mu back."""
         region = self._dual_region(range_test(self.kernel, function))
-        return LegendreFunction(function, region, name=f"conjugate of {self.name}")
+        return LegendreFunction(function, region, name=f"conjugate of {self.name}", check=False)
 
     def _numerical_conjugate(self) -> LegendreFunction:
         def inside(mu: ArrayLike) -> Mask:

@@ -11,7 +11,8 @@ from geomstats.geometry.spd_matrices import (
 
 import geoflow as gf
 from geoflow.maps.brackets import gradient_brackets, require_finite
-from geoflow.maps.probes import probe_metric, probe_values
+from geoflow.maps.probes import probe_metric
+from geoflow.numerics.probes import probe_values
 from geoflow.maps.kernel import FunctionKernel
 
 
