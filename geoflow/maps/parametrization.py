@@ -34,6 +34,7 @@ from geoflow.numerics.probes import (
 from geoflow.results import Check
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points
+from geoflow.spaces.probes import probe_manifold, require_near
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -123,6 +124,7 @@ class Parametrization:
 
     def _probe(self, points: Array, native: bool, forms: tuple[Map | None, Trilinear | None]) -> None:
         """Hold the values and derivatives of the map against each other, at points of M; a map in jax is not traced."""
+        probe_manifold(self.space, points)
         probe_values(self._evaluate, points, self.name, self.point_shape)
         at = self._usable(points)
         if not native:
@@ -186,7 +188,7 @@ class Parametrization:
                 def derivative(x: Array, v: Array) -> Array:
                     return self.unflatten(closed(self.flatten(x), self.flatten(v)))
 
-            return VectorField(lambda x: self.unflatten(flat(self.flatten(x))), name, derivative, self.space)
+            return VectorField(lambda x: self.unflatten(flat(self.flatten(x))), name, derivative, self.space, False)
 
         return tuple(field(i) for i in range(self.codomain_dim))
 
@@ -244,6 +246,7 @@ class Parametrization:
         start = self.flatten(self.require_point(x0, "x0"))
 
         def watch(points: Array) -> None:
+            require_near(self.space, points, f"lift of {self.name}")
             self.check_regular(self.unflatten(points)).unwrap()
             self.check_commuting(self.unflatten(points)).unwrap()
 

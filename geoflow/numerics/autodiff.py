@@ -17,7 +17,7 @@ import numpy as np
 from autograd.core import make_vjp as _make_vjp
 from autograd.differential_operators import make_jvp as _make_jvp
 from autograd.extend import JVPNode, VJPNode, defvjp, defvjp_argnum, primitive, register_notrace
-from autograd.tracer import Box
+from autograd.tracer import Box, trace
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow.errors import ArgumentError
@@ -34,6 +34,12 @@ def untraced(x: Any) -> Array:
     while is_traced(x):
         x = x._value
     return np.asarray(x)
+
+
+def follows(f: Map, x: Array) -> bool:
+    """Whether the value of f comes from x by operations that autograd follows."""
+    with _seam():
+        return trace(VJPNode.new_root(), f, x)[1] is not None
 
 
 def value_and_vjp(f: Map, x: Array) -> tuple[Array, Callable[[Array], Array]]:
@@ -216,7 +222,7 @@ for _node in (VJPNode, JVPNode):
 
 
 # of arrays that may be being differentiated
-einsum, matmul, concatenate, inv = anp.einsum, anp.matmul, anp.concatenate, anp.linalg.inv
+einsum, matmul, concatenate, inv, reshaped = anp.einsum, anp.matmul, anp.concatenate, anp.linalg.inv, anp.reshape
 
 
 def as_float(x: ArrayLike) -> Array:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from geoflow._typing import Array, Index, Map
-from geoflow._validate import describe
+from geoflow._validate import describe, require_flag
 from geoflow.errors import ArgumentError, ConvergenceError, DomainError, NotFiniteError
 from geoflow.results import Status
 
@@ -32,6 +32,7 @@ class SolverOptions(TypedDict, total=False):
     rtol: float
     atol: float
     method: str
+    check: bool
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,17 @@ class Solver:
 
     "auto" is LSODA, which handles stiff flows, and DOP853 where LSODA gives up: approaching a boundary or a blow-up;
     beyond 1000 unknowns, where an implicit method would form too large a matrix, it is DOP853 alone. Beyond 20,000
-    unknowns the dense output integrates again from the last output time, instead of keeping every step.
+    unknowns the dense output integrates again from the last output time, instead of keeping every step. `check` is
+    whether the field, the gradient of a loss, is probed before it is integrated.
     """
 
     rtol: float = 1e-9
     atol: float = 1e-12
     method: str = "auto"
+    check: bool = True
 
     def __post_init__(self) -> None:
+        require_flag(self.check)
         if self.method not in METHODS:
             raise ArgumentError("method", got=repr(self.method), wanted=f"one of {METHODS}")
         if not (self.rtol > 0 and self.atol >= 0):

@@ -84,6 +84,8 @@ def _defined(value: Map, points: Array) -> Mask:
         try:
             values = np.asarray(value(points), dtype=float)
             return np.isfinite(values).reshape(len(points), -1).all(axis=1)
+        except ShapeError:
+            raise
         except Exception:
             if len(points) == 1:
                 return np.zeros(1, dtype=bool)

@@ -11,6 +11,7 @@ from geoflow.errors import ArgumentError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.differences import Slopes, slopes
 from geoflow.numerics.probes import OPT_OUT, Points, probe_automatic, probe_closed, probe_values, usable_points
+from geoflow.numerics.records import quiet
 from geoflow.potentials.kernel import ClosedFormula
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 
@@ -46,6 +47,11 @@ def probe_potential(formula: ClosedFormula, domain: ConvexDomain, name: str, nat
     `NotLegendreError` where R ignores a coordinate. Where R cannot be differentiated and its third derivative alone is
     missing, that is refused when it is asked for.
     """
+    with quiet():
+        return _probed(formula, domain, name, native)
+
+
+def _probed(formula: ClosedFormula, domain: ConvexDomain, name: str, native: bool) -> Points:
     value = _valued(formula, name)
     at = points_of(domain, value, name).few()
     probe_values(value, at.x, name, (domain.dim,))
@@ -165,7 +171,7 @@ def _shaped(form: Map, at: Points, shape: tuple[int, ...], what: str) -> Array:
 def probe_conjugate(formula: ClosedFormula, dual: Callable[[int, Array], Array], at: Points, name: str, made: bool) -> None:
     """Q against R: Q(mu) = <w, mu> - R(w) and grad Q(mu) = w at mu = grad R(w); `made` is whether Q is a bare formula,
     whose derivatives are automatic and are probed too."""
-    with np.errstate(all="ignore"):
+    with quiet():
         mu = np.asarray(formula.derivative(1, at.x), dtype=float)
         good = np.isfinite(mu).all(axis=1)
         x, mu = at.x[good], mu[good]
