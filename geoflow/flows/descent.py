@@ -21,7 +21,12 @@ Noise = Callable[[int], Array]
 
 
 def gradient_descent(
-    loss: Loss, G: Parametrization, x0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None,
+    loss: Loss,
+    G: Parametrization,
+    x0: ArrayLike,
+    step: float,
+    n_steps: int,
+    noise: Noise | None = None,
     check: bool = True,
 ) -> Trajectory:
     """x_{k+1} = x_k - step dG^T (grad L(G(x_k)) + xi_k), in the ambient coordinates, projected back to a curved M.
@@ -57,7 +62,12 @@ def gradient_descent(
 
 
 def mirror_descent(
-    loss: Loss, R: LegendreFunction, w0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None,
+    loss: Loss,
+    R: LegendreFunction,
+    w0: ArrayLike,
+    step: float,
+    n_steps: int,
+    noise: Noise | None = None,
     check: bool = True,
 ) -> Trajectory:
     """grad R(w_{k+1}) = grad R(w_k) - step (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
@@ -73,7 +83,12 @@ def mirror_descent(
 
 
 def natural_gradient_descent(
-    loss: Loss, R: LegendreFunction, w0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None,
+    loss: Loss,
+    R: LegendreFunction,
+    w0: ArrayLike,
+    step: float,
+    n_steps: int,
+    noise: Noise | None = None,
     check: bool = True,
 ) -> Trajectory:
     """w_{k+1} = w_k - step H(w_k)^{-1} (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""

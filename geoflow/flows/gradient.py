@@ -88,7 +88,9 @@ def _watched(flow: Trajectory, G: Parametrization, rtol: float) -> Trajectory:
     worst, name = int(np.argmax(off)), type(G.space).__name__
     if off[worst] <= max(DRIFT, 1e4 * rtol):
         return replace(flow, message=f"{flow.message}; on {name} to {off[worst]:.1e}")
-    message = f"the flow left {name}: {off[worst]:.1e} off it at t = {flow.t[worst]:.6g}; check to_tangent and the metric"
+    message = (
+        f"the flow left {name}: {off[worst]:.1e} off it at t = {flow.t[worst]:.6g}; check to_tangent and the metric"
+    )
     return replace(flow, status=Status.FAILURE, message=message)
 
 

@@ -109,12 +109,16 @@ class VectorField:
         closed = self._closed_derivative is not None or other._closed_derivative is not None
         derivative = (lambda x, v: self.derivative(x, v) + other.derivative(x, v)) if closed else None
         name = f"({self.name} + {other.name})"
-        return VectorField(lambda x: self.function(x) + other.function(x), name, derivative, self.space, not self._believed)
+        return VectorField(
+            lambda x: self.function(x) + other.function(x), name, derivative, self.space, not self._believed
+        )
 
     def __mul__(self, scalar: float) -> VectorField:
         closed = self._closed_derivative
         derivative = None if closed is None else lambda x, v: scalar * closed(x, v)
-        return VectorField(lambda x: scalar * self.function(x), f"{scalar:g} {self.name}", derivative, self.space, not self._believed)
+        return VectorField(
+            lambda x: scalar * self.function(x), f"{scalar:g} {self.name}", derivative, self.space, not self._believed
+        )
 
     __rmul__ = __mul__
 
@@ -132,4 +136,6 @@ def lie_bracket(X: VectorField | Map, Y: VectorField | Map) -> VectorField:
     """Lie bracket [X, Y] = DY.X - DX.Y of two vector fields, or callables of shape=[..., D], itself a vector field."""
     X = X if isinstance(X, VectorField) else VectorField(X, "X")
     Y = Y if isinstance(Y, VectorField) else VectorField(Y, "Y")
-    return VectorField(lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", None, X.space, False)
+    return VectorField(
+        lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", None, X.space, False
+    )

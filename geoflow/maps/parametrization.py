@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from geomstats.geometry.base import ImmersedSet
 from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.manifold import Manifold
 
@@ -34,7 +33,7 @@ from geoflow.numerics.probes import (
 from geoflow.results import Check
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points
-from geoflow.spaces.probes import probe_manifold, require_near
+from geoflow.spaces.probes import probe_manifold, require_near, tangent_at
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -64,6 +63,8 @@ class Parametrization:
     hessian_product : callable, optional
         Closed form of (x, u, v) to sum_i u_i hess G_i(x).v, u of shape=[..., d], to shape=[..., D]. With `jacobian` it
         makes a map that nothing can differentiate, in plain numpy: no function is then traced.
+    check : bool
+        Derivatives, closed forms and the manifold are compared with differences; False believes them.
     engine : str
         "autograd"; "jax", which records the map and compiles its kernel, and stays with autograd where it cannot be
         recorded; "auto", autograd unless the map is written in jax.numpy. "jax" is an extra: pip install geoflow[jax].
@@ -78,8 +79,11 @@ class Parametrization:
     Raises
     ------
     ArgumentError, ShapeError
-        When the map mixes batch entries, its values do not have `codomain_dim` components, a closed form is not its
-        derivative (`defect`), the manifold's metric cannot be differentiated, or jax is asked for and not installed.
+        When the map mixes batch entries, its values do not have `codomain_dim` components or do not depend on x, a
+        derivative, automatic or in closed form, is not that of its values (`defect`), `to_tangent` is no orthogonal
+        projection, the manifold's metric cannot be differentiated, or jax is asked for and not installed.
+    NotFiniteError
+        When it is finite at no point that is tried.
 
     Reference
     ---------
@@ -120,23 +124,23 @@ class Parametrization:
             kernel.engine_note = note
             self.kernel = found or kernel
         if points is not None and probed:
-            self._probe(points, native, forms)
+            self._probe(points, None if native else kernel, forms)
 
-    def _probe(self, points: Array, native: bool, forms: tuple[Map | None, Trilinear | None]) -> None:
-        """Hold the values and derivatives of the map against each other, at points of M; a map in jax is not traced."""
+    def _probe(self, points: Array, traced: FunctionKernel | None, forms: tuple[Map | None, Trilinear | None]) -> None:
+        """Hold the values and derivatives of the map against each other, at points of M; one in jax is not traced."""
         probe_manifold(self.space, points)
         probe_values(self._evaluate, points, self.name, self.point_shape)
         at = self._usable(points)
-        if not native:
-            self.ignored = probe_map(self.kernel.function, forms, at, self.codomain_dim, self.name)
+        if traced is not None:
+            self.ignored = probe_map(traced.function, forms, at, self.codomain_dim, self.name)
         if not self.is_euclidean:
             probe_metric(self.kernel, self.space, at.x[: at.first])
 
     def _usable(self, points: Array) -> Points:
-        """Points of M at which the map has a finite value: of R^D at several sizes, where there are none further out."""
+        """Points of M at which the map has a finite value; of R^D at several sizes."""
         if not self.is_euclidean:
             at = usable_points(self._evaluate, [points], self.name)
-            return at._replace(tangent=self._tangent_at(at.x)[1])
+            return at._replace(tangent=tangent_at(self.space, at.x))
         draws = generic_draws(self.dim)
         try:
             return usable_points(self._evaluate, draws, self.name)
@@ -357,12 +361,6 @@ class Parametrization:
             None if J is None else lambda x: self.flatten(J(raised(x))),
             None if product is None else lambda x, u, v: self.flatten(product(raised(x), u, raised(v))),
         )
-
-    def _tangent_at(self, x: Array) -> tuple[Array, Map]:
-        """Flat points, and the projection of flat vectors there to the tangent spaces."""
-        if self.is_euclidean or isinstance(self.space, ImmersedSet):
-            return x, lambda v: v
-        return x, lambda v: self.flatten(np.asarray(self.space.to_tangent(self.unflatten(v), self.unflatten(x))))
 
     def _as_points(self, x: ArrayLike, what: str = "point") -> Array:
         return as_points(x, self.point_shape, f"{what} of {self.name}")

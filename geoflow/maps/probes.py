@@ -1,11 +1,11 @@
-"""What is asked of a map when it is built: its values, its derivatives, its closed forms, the metric of its manifold."""
+"""What is asked of a map when it is built: its derivatives, its closed forms, the metric of its manifold."""
 
 from __future__ import annotations
 
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
-from geoflow._typing import Array, Map, Trilinear
+from geoflow._typing import Array, Index, Map, Trilinear
 from geoflow.errors import ArgumentError, ShapeError
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics import autodiff
@@ -68,7 +68,7 @@ def probe_map(
     return tuple(int(j) for j in np.flatnonzero((pulled == 0).all(axis=0)))
 
 
-def _listed(numbers: Array) -> str:
+def _listed(numbers: Index) -> str:
     return ", ".join(str(int(i)) for i in numbers[:5]) + (", ..." if len(numbers) > 5 else "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,12 @@ def blame(f: Map, x: Array, order: int) -> str:
                 if found := _fault(step, inputs, look):
                     return found
     return ""
+
+
+def unsupported(error: Exception) -> str:
+    """Which operation has no rule, from what autograd raised."""
+    found = re.search(r"[VJ]?[VJ]P of (\w+) wrt", str(error))
+    return f"autograd has no derivative of np.{found[1]}" if found else ""
 
 
 def unfinished(f: Map, x: Array, order: int) -> str:
@@ -94,7 +101,9 @@ def _calls(recorded: Record) -> list[tuple[Step, list[tuple[int, Array]]]]:
     """Every call, with the places and values of its arguments that are arrays and depend on x."""
     found = []
     for step in recorded.steps[1:]:
-        values = [(place, recorded.steps[parent].value) for place, parent in zip(step.argnums, step.parents, strict=True)]
+        values = [
+            (place, recorded.steps[parent].value) for place, parent in zip(step.argnums, step.parents, strict=True)
+        ]
         arrays = [(p, np.asarray(a)) for p, a in values if isinstance(a, (np.ndarray, float)) and np.isrealobj(a)]
         if arrays and len(arrays) == len(values):
             found.append((step, arrays))

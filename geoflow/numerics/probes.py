@@ -1,4 +1,4 @@
-"""What is asked of a function that is differentiated, when it is given: that its derivatives are those of its values."""
+"""What is asked of a function when it is given: that its derivatives are those of its values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geoflow._typing import Array, Map, Mask
 from geoflow._validate import describe, require_flag
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
-from geoflow.numerics.blame import blame, unfinished
+from geoflow.numerics.blame import blame, unfinished, unsupported
 from geoflow.numerics.differences import WIDEST, Slopes, clearly_off, directions, slopes, stays_off
 from geoflow.numerics.engine import not_installed
 from geoflow.numerics.records import quiet
@@ -96,6 +96,7 @@ def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, p
     """Shape of the values at flat points, shape=[n, D], and each point treated on its own; whether all are finite."""
     try:
         batch, single = evaluate(points), np.stack([evaluate(p) for p in points])
+        two = evaluate(np.stack([points, points[::-1]]))
     except ShapeError:
         raise
     except Exception as error:
@@ -105,11 +106,14 @@ def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, p
             f"{name} cannot be evaluated at points of shape {(len(points), *point_shape)}",
             got=f"{type(error).__name__}: {error}",
             wanted=f"a function of [..., {', '.join(map(str, point_shape))}], in autograd.numpy",
-            remedy="act on the last axis only (x[..., i]), and check the dimensions",
+            remedy="act on the last axis only (x[..., i]), and check space and dimension",
         ) from error
     both = np.isfinite(batch) & np.isfinite(single)
     size = np.abs(np.where(both, single, 0.0)).max() + 1e-300
-    gap = float(np.abs(np.where(both, batch - single, 0.0)).max() / size)
+    gap = max(
+        float(np.abs(np.where(both, values - single, 0.0)).max() / size)
+        for values in (batch, np.nan_to_num(two[0]), np.nan_to_num(two[1][::-1]))
+    )
     if gap > 1e-9:
         raise ArgumentError(
             f"{name} mixes batch entries",
@@ -124,7 +128,7 @@ def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, p
 def generic_draws(D: int) -> list[Array]:
     """Points of R^D of both signs and several sizes, shape=[n, D] each, from a fixed seed."""
     rng = np.random.default_rng(0)
-    draws = [rng.uniform(0.5, 1.5, (3, D))]
+    draws: list[Array] = [rng.uniform(0.5, 1.5, (3, D))]
     draws += [scale * rng.standard_normal((1, D)) for scale in (0.2, 4.0)]
     return draws
 
@@ -133,9 +137,9 @@ def more_draws(D: int) -> list[Array]:
     """Where else a function may be defined."""
     rng, few = np.random.default_rng(1), min(4, max(1, 10**6 // D))
     signs = [rng.choice([-1.0, 1.0], (few, D)) for _ in range(5)]
-    return [size * sign * rng.uniform(0.5, 1.5, (few, D)) for sign, size in zip(signs, (1, 1e-3, 1e3, 0.03, 30), strict=True)] + [
-        sign * size * rng.uniform(0.5, 1.5, (few, D)) for sign in (1.0, -1.0) for size in (1e-3, 0.05, 10.0, 100.0, 1e3)
-    ]  # fmt: skip
+    sizes = [size * sign for sign, size in zip(signs, (1.0, 1e-3, 1e3, 0.03, 30.0), strict=True)]
+    sizes += [np.full((few, D), size * sign) for sign in (1.0, -1.0) for size in (1e-3, 0.05, 10.0, 100.0, 1e3)]
+    return [size * rng.uniform(0.5, 1.5, (few, D)) for size in sizes]
 
 
 # automatic derivatives ----------------------------------------------------------------------------------------------
@@ -190,7 +194,7 @@ def _because(name: str, reason: str) -> str:
 
 def _cannot(f: Map, x: Array, name: str, error: Exception, forms: str) -> Exception:
     """The error to raise where f cannot be differentiated at all."""
-    reason = blame(f, x, 2) or blame(f, x[0], 2)
+    reason = blame(f, x, 2) or blame(f, x[0], 2) or unsupported(error)
     return ArgumentError(
         _because(name, reason) or f"{name} cannot be differentiated",
         got=f"{type(error).__name__}: {str(error)[:200]}",
@@ -219,6 +223,8 @@ def _defect(f: Map, at: Points, v: Array, orders: int) -> tuple[Defect | None, A
     mu = _signs(forward.shape, 6) / np.where(size > 0, size, 1.0)
 
     def pull(y: Array) -> Array:
+        if np.ndim(y) == 3:
+            return autodiff.value_and_vjp(f, y)[1](np.stack([mu, mu[::-1]]))
         rows = mu[0] if np.ndim(y) == 1 else np.tile(mu, (len(y) // len(x), 1))
         return autodiff.value_and_vjp(f, y)[1](rows)
 
@@ -226,11 +232,15 @@ def _defect(f: Map, at: Points, v: Array, orders: int) -> tuple[Defect | None, A
     ahead = cache(lambda width: slopes(lambda y: outputs(f(y)), x, v, width))
     bent = cache(lambda width: slopes(lambda y: inputs(pull(y)), x, v, width))
     given, p, p0 = outputs(forward), np.asarray(pull(x), dtype=float), np.asarray(pull(x[0]), dtype=float)
+    x2, v2 = np.stack([x, x[::-1]]), np.stack([v, v[::-1]])
+    p2 = np.asarray(pull(x2), dtype=float)
     ones = np.ones(outputs.many) if outputs.folded else mu
     gathered = np.sum(np.abs(given) if outputs.folded else np.abs(mu * given), axis=-1)
     checks = [
         _Check("forwards, in a batch", given, ahead, _rowmax(given)),
         _Check("backwards, in a batch", np.sum(p * v, axis=1), lambda w: ahead(w).summed(ones), gathered),
+        _Check("backwards, in a batch of two axes", np.sum((p2[0] + p2[1][::-1]) * v, axis=1) / 2,
+               lambda w: ahead(w).summed(ones), gathered),
         _Check("forwards, at one point", outputs(autodiff.jvp(f, x[0], v[0])[1][None]), lambda w: ahead(w).first(),
                _rowmax(given)[:1]),
         _Check("backwards, at one point", np.sum(p0 * v[0])[None], lambda w: ahead(w).summed(ones).first(),
@@ -241,11 +251,13 @@ def _defect(f: Map, at: Points, v: Array, orders: int) -> tuple[Defect | None, A
         batch = [inputs(g) for g in (autodiff.jvp(pull, x, v)[1], autodiff.value_and_vjp(pull, x)[1](v))]
         single = (autodiff.jvp(pull, x[0], v[0])[1], autodiff.value_and_vjp(pull, x[0])[1](v[0]))
         scale = 1e-3 * _rowmax(inputs(p)) + _rowmax(batch[0])
-        ways = ("forwards", "backwards")
+        twice = np.asarray(autodiff.jvp(pull, x2, v2)[1], dtype=float)
+        batch.append(inputs((twice[0] + twice[1][::-1]) / 2))
+        ways = ("forwards", "backwards", "forwards, two axes")
         checks = [_Check(f"{w}, in a batch", g, bent, scale) for w, g in zip(ways, batch, strict=True)]
         checks += [
             _Check(f"{w}, at one point", inputs(np.asarray(g)[None]), lambda w: bent(w).first(), scale[:1])
-            for w, g in zip(ways, single, strict=True)
+            for w, g in zip(ways[:2], single, strict=True)
         ]
         found = _worst(checks, first, 2)
     return found, forward, p
@@ -315,7 +327,8 @@ def probe_closed(given: Array, again: Callable[[float], Slopes], what: str, of: 
     defect = float(np.nanmax(np.where(off, np.abs(given - base.value) / (np.abs(base.value) + 1e-300), 0.0)))
     raise ArgumentError(
         f"{what} differs from {of}",
-        got=f"{given[index]:.6g} along a random direction, {base.value[index]:.6g} by differences, at {describe(at.x[index[0]])}",
+        got=f"{given[index]:.6g} along a random direction, {base.value[index]:.6g} by differences, "
+        f"at {describe(at.x[index[0]])}",
         wanted=f"the derivative of {of} in closed form",
         remedy=f"correct the closed form, or leave it out where autograd can differentiate; {OPT_OUT}",
         defect=defect, point=at.x[index[0]],

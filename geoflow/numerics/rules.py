@@ -1,4 +1,4 @@
-"""Derivative rules of autograd that are wrong or missing, given right ones: of repeat, tile, norm, eigh, eigvalsh, cbrt.
+"""Rules of autograd that are wrong or missing, given right ones: of repeat, tile, norm, eigh, eigvalsh, cbrt.
 
 Importing this registers them with autograd, for the whole process: other code that differentiates `np.repeat` gets the
 right derivative too. Only rules that are wrong or missing are replaced.
@@ -11,7 +11,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.extend import defvjp
+from autograd.extend import defjvp, defvjp
 from autograd.numpy import linalg
 from autograd.tracer import Box
 
@@ -43,7 +43,7 @@ def _tile(ans: Array, x: Array, reps: Any) -> Map:
     return lambda g: anp.reshape(anp.sum(anp.reshape(g, split), axis=tuple(range(0, 2 * axes, 2))), shape)
 
 
-def _norm(ans: Array, x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Map:  # noqa: A002
+def _norm(ans: Array, x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Map:
     """autograd's puts the axes of a pair back at the wrong places in a batch, and does not know of keepdims."""
     shape = anp.shape(x)
     axes = tuple(range(len(shape))) if axis is None else tuple(int(a) % len(shape) for a in np.ravel(axis))
@@ -63,6 +63,12 @@ def _norm(ans: Array, x: Array, ord: Any = None, axis: Any = None, keepdims: boo
         return g / size ** (ord - 1) * x * anp.abs(x) ** (ord - 2)
 
     return vjp
+
+
+def _norm_forwards(g: Array, ans: Array, x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
+    pulled = _norm(ans, x, ord, axis, keepdims)(anp.ones(anp.shape(ans)))
+    axes = tuple(range(anp.ndim(x))) if axis is None else tuple(int(a) for a in np.ravel(axis))
+    return anp.sum(g * pulled, axis=axes, keepdims=keepdims)
 
 
 def _lower(D: Array, UPLO: str) -> Array:
@@ -109,7 +115,7 @@ def _zero_or(a: Array, b: Array) -> Array:
 
 def _eigvalsh(ans: Array, x: Array, UPLO: str = "L") -> Map:
     def vjp(g: Array) -> Array:
-        v = linalg.eigh(x, UPLO)[1]
+        v = anp.linalg.eigh(x, UPLO)[1]  # type: ignore[call-overload]
         return _lower(anp.matmul(v * g[..., None, :], anp.swapaxes(v, -1, -2)), UPLO)
 
     return vjp
@@ -118,6 +124,7 @@ def _eigvalsh(ans: Array, x: Array, UPLO: str = "L") -> Map:
 defvjp(anp.repeat, _repeat, argnums=(0,))
 defvjp(anp.tile, _tile, argnums=(0,))
 defvjp(vars(linalg)["_primitive_norm"], _norm, argnums=(0,))
+defjvp(vars(linalg)["_primitive_norm"], _norm_forwards, argnums=(0,))
 defvjp(linalg.eigh, _eigh, argnums=(0,))
 defvjp(linalg.eigvalsh, _eigvalsh, argnums=(0,))
 defvjp(anp.cbrt, lambda ans, x: lambda g: g / (3.0 * ans**2), argnums=(0,))

@@ -83,9 +83,7 @@ class LegendreFunction:
         if not callable(potential):
             raise ArgumentError("potential", got=type(potential).__name__, wanted="a callable w -> R(w)")
         chosen, region = as_options(EngineChoice, options, "LegendreFunction"), as_domain(domain)
-        formula = with_engine(
-            ClosedFormula(potential, (gradient, hessian, third_derivative)), region, chosen.engine
-        )
+        formula = with_engine(ClosedFormula(potential, (gradient, hessian, third_derivative)), region, chosen.engine)
         self._adopt(LegendreKernel(formula, region), name, conjugate)
         if chosen.check:
             native = formula.engine == "jax" and written_in_jax(potential, region.interior_point())

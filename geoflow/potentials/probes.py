@@ -55,7 +55,9 @@ def _probed(formula: ClosedFormula, domain: ConvexDomain, name: str, native: boo
     value = _valued(formula, name)
     at = points_of(domain, value, name).few()
     probe_values(value, at.x, name, (domain.dim,))
-    missing = [f for f, given in zip(("gradient", "hessian", "third_derivative"), formula.closed, strict=True) if not given]
+    missing = [
+        f for f, given in zip(("gradient", "hessian", "third_derivative"), formula.closed, strict=True) if not given
+    ]
     if not native and missing:
         try:
             _probe_automatic(formula.potential, at, name, missing)
@@ -107,7 +109,9 @@ def _probe_automatic(potential: Map, at: Points, name: str, missing: list[str]) 
 
         given = np.asarray(autodiff.jvp(bent, at.x, v)[1], dtype=float)
         scale = _largest(given) + 1e-3 * _largest(np.asarray(bent(at.x)))
-        probe_closed(given, lambda width: slopes(bent, at.x, v, width), "the third derivative by autograd", name, at, scale)
+        probe_closed(
+            given, lambda width: slopes(bent, at.x, v, width), "the third derivative by autograd", name, at, scale
+        )
 
 
 def _probe_closed(formula: ClosedFormula, at: Points, name: str) -> None:
@@ -168,7 +172,9 @@ def _shaped(form: Map, at: Points, shape: tuple[int, ...], what: str) -> Array:
     return value
 
 
-def probe_conjugate(formula: ClosedFormula, dual: Callable[[int, Array], Array], at: Points, name: str, made: bool) -> None:
+def probe_conjugate(
+    formula: ClosedFormula, dual: Callable[[int, Array], Array], at: Points, name: str, made: bool
+) -> None:
     """Q against R: Q(mu) = <w, mu> - R(w) and grad Q(mu) = w at mu = grad R(w); `made` is whether Q is a bare formula,
     whose derivatives are automatic and are probed too."""
     with quiet():
@@ -179,7 +185,9 @@ def probe_conjugate(formula: ClosedFormula, dual: Callable[[int, Array], Array],
             return
         terms = np.stack([np.sum(x * mu, axis=1), -np.asarray(formula.derivative(0, x), dtype=float)])
         if made:
-            near = Points(mu, np.asarray(formula.derivative(1, np.asarray(at.centre)), dtype=float), min(at.first, len(mu)))
+            near = Points(
+                mu, np.asarray(formula.derivative(1, np.asarray(at.centre)), dtype=float), min(at.first, len(mu))
+            )
             near = near if np.isfinite(near.centre).all() else near._replace(centre=0.0)
             probe_automatic(lambda m: dual(0, m)[..., None], near, f"conjugate of {name}")
         Q, w = (np.asarray(dual(order, mu), dtype=float) for order in (0, 1))
