@@ -288,13 +288,12 @@ def misfit(a: Any, b: Any) -> float:
     return float(onp.abs(a - b).max() / (onp.abs(b).max() + 1e-9))
 
 
-#: where entries are drawn from, off 0.9, 1 and 1.2, where some of the operations have kinks
-INTERVALS = onp.array([[0.65, 0.85], [1.06, 1.14], [1.26, 1.35]])
+#: entries apart from each other and from where the operations have kinks, which are at 0.9, 1, 1.2 and at ties
+ENTRIES = onp.array([0.7, 0.8, 1.1, 1.3])
 
 
 def draw(rng: Any, *shape: int) -> Any:
-    ends = INTERVALS[rng.integers(0, len(INTERVALS), shape)]
-    return rng.uniform(ends[..., 0], ends[..., 1])
+    return rng.permuted(onp.broadcast_to(ENTRIES, shape), axis=-1) + rng.uniform(-0.02, 0.02, shape)
 
 
 def in_a_map(f: Callable[[Any], Any], rng: Any) -> tuple[str, str]:

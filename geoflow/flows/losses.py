@@ -15,7 +15,7 @@ from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_finite, as_points, require_flag
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
-from geoflow.numerics.blame import blame, unfinished
+from geoflow.numerics.culprits import blame, unfinished
 from geoflow.numerics.differences import directions, slopes
 from geoflow.numerics.engine import traceable, written_in_jax
 from geoflow.numerics.integrate import Solution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,10 @@ from geoflow._typing import Array, ArrayLike, Bilinear, Map
 from geoflow._validate import as_finite, require_flag
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
-from geoflow.numerics.differences import slopes
+from geoflow.numerics.culprits import blame
+from geoflow.numerics.differences import directions, slopes
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, unit_time_flow
-from geoflow.numerics.probes import probe_automatic, probe_closed, usable_points
+from geoflow.numerics.probes import probe_closed, usable_points
 from geoflow.numerics.records import quiet
 
 if TYPE_CHECKING:
@@ -64,30 +66,47 @@ class VectorField:
         return autodiff.jvp(self.function, x, v)[1]
 
     def _probe(self, x: Array) -> None:
-        """Compare the derivative with differences of X, at the first points it is asked for and beside them."""
+        """Compare the derivative with differences of X where it is first asked for, at points or in a batch, as there;
+        an automatic one along a direction once more."""
         shape = x.shape[-1:] if self.space is None else tuple(self.space.shape)
-        flat = x.reshape(-1, int(np.prod(shape)))[:2]
-        size = np.abs(flat) + 0.1 * (np.abs(flat).max() or 1.0)
-        beside = flat[:1] + 0.1 * size[:1] * np.random.default_rng(0).standard_normal((3, flat.shape[1]))
+        single, D = x.ndim == len(shape), int(np.prod(shape))
+        points = x.reshape(-1, D)[:3]
 
-        def f(y: Array) -> Array:
-            value = self.function(autodiff.reshaped(y, (*np.shape(y)[:-1], *shape)))
-            return autodiff.reshaped(value, np.shape(y))
+        def evaluated(f: Map) -> Map:
+            """f at flat points, one by one where the field is asked at one point."""
+            if single:
+                return lambda rows: np.stack([np.asarray(f(row.reshape(shape))).ravel() for row in rows])
+            return lambda rows: np.reshape(f(np.reshape(rows, (-1, *shape))), rows.shape)
 
-        try:
-            at = usable_points(f, [flat, *beside[:, None]], self.name)
-        except NotFiniteError:
-            return  # said where its values are asked for
-        if self._closed_derivative is None:
-            probe_automatic(f, at, self.name, forms="derivative=")
-            return
-        v = at.directions()
         with quiet():
-            points, vectors = (a.reshape(-1, *shape) for a in (at.x, v))
-            given = np.asarray(self._closed_derivative(points, vectors), dtype=float).reshape(at.x.shape)
-            scale = np.nan_to_num(np.abs(given), posinf=0.0).max(axis=1, keepdims=True)
-            what = f"derivative of {self.name}: derivative="
-            probe_closed(given, lambda width: slopes(f, at.x, v, width), what, "the field", at, scale)
+            try:
+                at = usable_points(evaluated(self.function), [points], self.name)
+            except NotFiniteError:
+                return  # said where its values are asked for
+            v = directions(at.x, np.random.default_rng(5))
+
+            def along(y: Array) -> Array:
+                rows = np.reshape(v[0] if single else np.tile(v, (len(y) // len(v), 1)), np.shape(y))
+                if self._closed_derivative is not None:
+                    return self._closed_derivative(y, rows)
+                return autodiff.jvp(self.function, y, rows)[1]
+
+            closed = self._closed_derivative is not None
+            what = f"derivative of {self.name}" + (": derivative=" if closed else " by autograd")
+            for f, df in ((self.function, along), (along, lambda y: autodiff.jvp(along, y, v.reshape(np.shape(y)))[1])):
+                given = np.asarray(evaluated(df)(at.x), dtype=float)
+                scale = np.nan_to_num(np.abs(given), posinf=0.0).max(axis=1, keepdims=True)
+                try:
+                    again = partial(slopes, evaluated(f), at.x, v)
+                    probe_closed(given, again, what, "the field", at, scale)
+                except ArgumentError as error:
+                    reason = "" if closed else blame(self.function, x if single else x.reshape(-1, *shape)[:3], 2)
+                    if not reason:
+                        raise
+                    wanted, remedy = "a field in autograd.numpy", "or give derivative=; check=False believes it"
+                    raise ArgumentError(f"{self.name} {reason}", error.got, wanted, remedy) from error
+                if closed:
+                    return
 
     def flow(self, x: ArrayLike, t: ArrayLike, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL) -> Array:
         """Time-t flow phi^t(x) of dx/dt = X(x), shape=[..., D]; t of shape=[...], of either sign, is each point's time.

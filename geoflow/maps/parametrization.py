@@ -140,7 +140,7 @@ class Parametrization:
         """Points of M at which the map has a finite value; of R^D at several sizes."""
         if not self.is_euclidean:
             at = usable_points(self._evaluate, [points], self.name)
-            return at._replace(tangent=tangent_at(self.space, at.x))
+            return Points(at.x, at.centre, at.first, tangent_at(self.space, at.x))
         draws = generic_draws(self.dim)
         try:
             return usable_points(self._evaluate, draws, self.name)

@@ -222,7 +222,7 @@ for _node in (VJPNode, JVPNode):
 
 
 # of arrays that may be being differentiated
-einsum, matmul, concatenate, inv, reshaped = anp.einsum, anp.matmul, anp.concatenate, anp.linalg.inv, anp.reshape
+einsum, matmul, concatenate, inv = anp.einsum, anp.matmul, anp.concatenate, anp.linalg.inv
 
 
 def as_float(x: ArrayLike) -> Array:

@@ -51,9 +51,13 @@ def slopes(f: Map, x: Array, v: Array, widest: float = WIDEST) -> Slopes:
         up, down = _both_sides(f, x, v, steps)
         width = np.reshape(steps, (-1, *[1] * (up.ndim - 1)))
         first = (up - down) / (2 * width)
+        # a difference that vanishes where wider ones do not is lost in the rounding of larger terms
+        moved = np.logical_or.accumulate(np.nan_to_num(first) != 0, axis=0)
+        first = np.where((first == 0) & moved, np.nan, first)
         rounding = 4 * np.finfo(float).eps * np.maximum(np.abs(up), np.abs(down)) / width
         # values that carry more noise than their last digit show it at the narrowest steps
-        noise = np.maximum(np.abs(first[-1] - first[-2]) * steps[-1], np.abs(first[-2] - first[-3]) * steps[-2])
+        sharper = first[1:] + (first[1:] - first[:-1]) / (RATIO**2 - 1)
+        noise = np.fmax(np.abs(sharper[-1] - sharper[-2]) * steps[-1], np.abs(sharper[-2] - sharper[-3]) * steps[-2])
         rounding = np.fmax(rounding, noise / width)
         value, error = np.full(first.shape[1:], np.nan), np.full(first.shape[1:], np.inf)
         above: list[Array] = []

@@ -13,7 +13,7 @@ from geoflow._typing import Array, Map, Mask
 from geoflow._validate import describe, require_flag
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
-from geoflow.numerics.blame import blame, unfinished, unsupported
+from geoflow.numerics.culprits import blame, unfinished, unsupported
 from geoflow.numerics.differences import WIDEST, Slopes, clearly_off, directions, slopes, stays_off
 from geoflow.numerics.engine import not_installed
 from geoflow.numerics.records import quiet

@@ -11,7 +11,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.extend import defjvp, defvjp
+from autograd.extend import JVPNode, VJPNode, defjvp, defvjp, primitive, register_notrace
 from autograd.numpy import linalg
 from autograd.tracer import Box
 
@@ -100,12 +100,21 @@ def _eigh(ans: Any, x: Array, UPLO: str = "L") -> Callable[[Any], Array]:
 def _inverse_gaps(w: Array) -> Array:
     """1 / (w_j - w_i) off the diagonal, NaN where eigenvalues repeat."""
     gap = w[..., None, :] - w[..., :, None]
-    values = w
-    while isinstance(values, Box):
-        values = values._value
-    diagonal, size = np.eye(values.shape[-1]), np.abs(values).max(axis=-1)[..., None, None]
-    blurred = np.abs(values[..., None, :] - values[..., :, None]) <= GAP * size
-    return (1 - diagonal) / (gap + diagonal) + np.where(blurred & (diagonal == 0), np.nan, 0.0)
+    diagonal = np.eye(anp.shape(w)[-1])
+    same = blurred(w)
+    return (1 - diagonal) / (gap + diagonal + same) + anp.where(same, np.nan, 0.0)
+
+
+def _blurred(w: Array) -> Array:
+    """Whether eigenvalues are as close as their rounding, off the diagonal."""
+    close = np.abs(w[..., None, :] - w[..., :, None]) <= GAP * np.abs(w).max(axis=-1)[..., None, None]
+    return np.asarray(close & (np.eye(w.shape[-1]) == 0))
+
+
+blurred: Map = primitive(_blurred)
+
+for _node in (VJPNode, JVPNode):
+    register_notrace(_node, blurred)
 
 
 def _zero_or(a: Array, b: Array) -> Array:

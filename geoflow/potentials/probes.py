@@ -37,7 +37,8 @@ def points_of(domain: ConvexDomain, value: Map, name: str) -> Points:
             for n, bound, seed in ((3, 1.0, 0), (1, 0.1, 1), (1, 5.0, 2))
         ]
         draws[0] = np.concatenate([draws[0], centre[None]])
-    return usable_points(value, draws, name)._replace(centre=centre)
+    found = usable_points(value, draws, name)
+    return Points(found.x, centre, found.first)
 
 
 def probe_potential(formula: ClosedFormula, domain: ConvexDomain, name: str, native: bool) -> Points:
@@ -188,7 +189,7 @@ def probe_conjugate(
             near = Points(
                 mu, np.asarray(formula.derivative(1, np.asarray(at.centre)), dtype=float), min(at.first, len(mu))
             )
-            near = near if np.isfinite(near.centre).all() else near._replace(centre=0.0)
+            near = near if np.isfinite(near.centre).all() else Points(near.x, 0.0, near.first)
             probe_automatic(lambda m: dual(0, m)[..., None], near, f"conjugate of {name}")
         Q, w = (np.asarray(dual(order, mu), dtype=float) for order in (0, 1))
         size = np.abs(terms).sum(axis=0) + np.abs(Q)

@@ -16,8 +16,8 @@ from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import describe, require_flag
 from geoflow.errors import ArgumentError, NotLegendreError
 from geoflow.numerics import autodiff
-from geoflow.numerics.blame import blame
 from geoflow.numerics.chebyshev import Antiderivative
+from geoflow.numerics.culprits import blame
 from geoflow.numerics.differences import slopes
 from geoflow.numerics.probes import Points, probe_closed, usable_points
 from geoflow.numerics.records import quiet

@@ -27,7 +27,7 @@ def blame(f: Map, x: Array, order: int) -> str:
     """
     with quiet():
         try:
-            if not autodiff.follows(f, x):
+            if _is_not_followed(f, x):
                 return PLAIN
             recorded = traced(f, x)
         except IndependentError:
@@ -45,8 +45,17 @@ def blame(f: Map, x: Array, order: int) -> str:
     return ""
 
 
+def _is_not_followed(f: Map, x: Array) -> bool:
+    try:
+        return not autodiff.follows(f, x)
+    except Exception:  # an operation without a rule
+        return False
+
+
 def unsupported(error: Exception) -> str:
-    """Which operation has no rule, from what autograd raised."""
+    """Which operation has no rule, or that numpy was given what is traced, from what was raised."""
+    if any(word in str(error) for word in ("array element with a sequence", "ArrayBox", "inhomogeneous")):
+        return PLAIN
     found = re.search(r"[VJ]?[VJ]P of (\w+) wrt", str(error))
     return f"autograd has no derivative of np.{found[1]}" if found else ""
 
