@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from geoflow._typing import Array, Map, Mask
-from geoflow.numerics.batches import SLICE
 
 #: steps of the differences, in lengths of the direction: WIDEST, and LEVELS - 1 of them RATIO times shorter each
 LEVELS, RATIO, WIDEST = 6, 4.0, 2.0**-5
+#: entries of all points of a difference up to which the function is called once
+AT_ONCE = 2**18
 #: the same again from these widths on, before a difference is held against a derivative: features may be narrower
 FINER = (0.7 * 2.0**-5, 2.0**-13, 2.0**-20, 2.0**-26)
 #: a derivative is wrong where it is off by TOL relative, and by so many times the error of the differences
@@ -75,7 +76,7 @@ def slopes(f: Map, x: Array, v: Array, widest: float = WIDEST) -> Slopes:
 def _both_sides(f: Map, x: Array, v: Array, steps: Array) -> tuple[Array, Array]:
     """f(x + s v) and f(x - s v) at all steps, shape=[LEVELS, N, ...]; in one call where the arrays are small."""
     signed = np.concatenate([steps, -steps])
-    if signed.size * x.size <= SLICE:
+    if signed.size * x.size <= AT_ONCE:
         try:
             points = x + signed[:, None, None] * v
             values = np.asarray(f(points.reshape(-1, x.shape[-1])), dtype=float)

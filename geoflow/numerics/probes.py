@@ -224,7 +224,7 @@ def _defect(f: Map, at: Points, v: Array, orders: int) -> tuple[Defect | None, A
 
     def pull(y: Array) -> Array:
         if np.ndim(y) == 3:
-            return autodiff.value_and_vjp(f, y)[1](np.stack([mu, mu[::-1]]))
+            return autodiff.value_and_vjp(f, y)[1](mu2)
         rows = mu[0] if np.ndim(y) == 1 else np.tile(mu, (len(y) // len(x), 1))
         return autodiff.value_and_vjp(f, y)[1](rows)
 
@@ -232,14 +232,16 @@ def _defect(f: Map, at: Points, v: Array, orders: int) -> tuple[Defect | None, A
     ahead = cache(lambda width: slopes(lambda y: outputs(f(y)), x, v, width))
     bent = cache(lambda width: slopes(lambda y: inputs(pull(y)), x, v, width))
     given, p, p0 = outputs(forward), np.asarray(pull(x), dtype=float), np.asarray(pull(x[0]), dtype=float)
-    x2, v2 = np.stack([x, x[::-1]]), np.stack([v, v[::-1]])
-    p2 = np.asarray(pull(x2), dtype=float)
+    # two axes: the points and, where they are small, the same in another order
+    there_and_back = [slice(None), slice(None, None, -1)][: 1 if outputs.folded else 2]
+    x2, v2, mu2 = (np.stack([a[order] for order in there_and_back]) for a in (x, v, mu))
+    p2 = _averaged(np.asarray(autodiff.value_and_vjp(f, x2)[1](mu2), dtype=float))
     ones = np.ones(outputs.many) if outputs.folded else mu
     gathered = np.sum(np.abs(given) if outputs.folded else np.abs(mu * given), axis=-1)
     checks = [
         _Check("forwards, in a batch", given, ahead, _rowmax(given)),
         _Check("backwards, in a batch", np.sum(p * v, axis=1), lambda w: ahead(w).summed(ones), gathered),
-        _Check("backwards, in a batch of two axes", np.sum((p2[0] + p2[1][::-1]) * v, axis=1) / 2,
+        _Check("backwards, in a batch of two axes", np.sum(p2 * v, axis=1),
                lambda w: ahead(w).summed(ones), gathered),
         _Check("forwards, at one point", outputs(autodiff.jvp(f, x[0], v[0])[1][None]), lambda w: ahead(w).first(),
                _rowmax(given)[:1]),
@@ -252,7 +254,7 @@ def _defect(f: Map, at: Points, v: Array, orders: int) -> tuple[Defect | None, A
         single = (autodiff.jvp(pull, x[0], v[0])[1], autodiff.value_and_vjp(pull, x[0])[1](v[0]))
         scale = 1e-3 * _rowmax(inputs(p)) + _rowmax(batch[0])
         twice = np.asarray(autodiff.jvp(pull, x2, v2)[1], dtype=float)
-        batch.append(inputs((twice[0] + twice[1][::-1]) / 2))
+        batch.append(inputs(_averaged(twice)))
         ways = ("forwards", "backwards", "forwards, two axes")
         checks = [_Check(f"{w}, in a batch", g, bent, scale) for w, g in zip(ways, batch, strict=True)]
         checks += [
@@ -274,16 +276,21 @@ class _Fold:
         n = weights.shape[-1]
         self.folded = n > ALONE
         self.many = SUMS if self.folded else n
-        self._weights, self._pad = weights, -n % SUMS
+        self._weights, self._starts = weights, np.arange(SUMS) * n // SUMS
 
     def __call__(self, a: Array) -> Array:
         a = np.asarray(a, dtype=float)
         if not self.folded:
             return a
-        weighted = a.reshape(-1, len(self._weights), a.shape[-1]) if len(a) > 1 else a[None]
-        weighted = weighted * self._weights[: len(a)]
-        padded = np.pad(weighted, ((0, 0), (0, 0), (0, self._pad)))
-        return padded.reshape(len(a), SUMS, -1).sum(axis=-1)
+        if len(a) == len(self._weights) or len(a) == 1:
+            return np.asarray(np.add.reduceat(a * self._weights[: len(a)], self._starts, axis=-1))
+        parts = a.reshape(-1, len(self._weights), a.shape[-1])
+        return np.add.reduceat(parts * self._weights, self._starts, axis=-1).reshape(len(a), SUMS)
+
+
+def _averaged(a: Array) -> Array:
+    """Of a batch, and the same in another order where it is there."""
+    return a[0] if len(a) == 1 else (a[0] + a[1][::-1]) / 2
 
 
 def _signs(shape: tuple[int, ...], seed: int) -> Array:

@@ -48,7 +48,7 @@ def test_a_batch_of_two_axes_is_probed_too():
 
 
 def test_a_function_that_is_finite_nowhere_is_named():
-    with pytest.raises(gf.NotFiniteError, match="at all of .* points"):
+    with pytest.raises(gf.NotFiniteError, match=r"at all of .* points"):
         gf.Parametrization(lambda x: anp.sqrt(-1 - x**2), 2, 2)
     G = gf.Parametrization(lambda x: anp.sqrt(x - 30), 2, 2)  # far out, and not on both sides
     assert np.allclose(G(np.full(2, 34.0)), 2.0)
