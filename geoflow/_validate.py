@@ -74,6 +74,12 @@ def require_type(value: Any, wanted: type, what: str, remedy: str = "") -> None:
         raise ArgumentError(what, got=type(value).__name__, wanted=f"a gf.{wanted.__name__}", remedy=remedy)
 
 
+def require_flag(check: object) -> None:
+    """Refuse a `check` that is neither True nor False."""
+    if not isinstance(check, (bool, np.bool_)):
+        raise ArgumentError("check", got=repr(check), wanted="True, or False to believe what is given")
+
+
 def as_times(value: Any) -> Array:
     """Output times: an increasing array of nonnegative numbers; a positive scalar T means 101 times from 0 to T."""
     times = as_finite(value, "times t")

@@ -16,7 +16,7 @@ from geoflow.catalog import functions  # noqa: F401  registers the potentials
 from geoflow.catalog.registry import Case, Entry, around, parametrizations, potentials
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.potentials.profiles import PROFILES, Profile
+from geoflow.potentials.profiles import KNOWN, PROFILES, Profile
 from geoflow.potentials.structure import Separable
 
 Scalar = Callable[[Array], Array]
@@ -26,11 +26,11 @@ Legendre = Callable[[Array], LegendreFunction]
 def power_legendre(degree: int) -> Legendre:
     """R of x^L, L >= 3: m(w) = -w^{-a} / (L (L - 2)), a = (L - 2) / L; conjugate on m < 0."""
     a, c = (degree - 2) / degree, degree * (degree - 2)
-    r = Profile(
+    r = KNOWN(
         lambda w: -(w ** (1 - a)) / (c * (1 - a)), (0.0, np.inf),
         (lambda w: -(w**-a) / c, lambda w: a / c * w ** (-a - 1), lambda w: -a * (a + 1) / c * w ** (-a - 2)),
     )  # fmt: skip
-    dual = Profile(
+    dual = KNOWN(
         lambda m: (-c * m) ** (-2 / (degree - 2)) / (2 * degree), (-np.inf, 0.0),
         (lambda m: (-c * m) ** (-1 / a), lambda m: c / a * (-c * m) ** (-1 / a - 1)),
     )  # fmt: skip
@@ -49,22 +49,22 @@ def _log_secant(m: Array) -> Array:
     return anp.where(middle, -anp.log1p(-(anp.sin(inner) ** 2)) / 2, -anp.log(anp.cos(outer)))
 
 
-TANH = Profile(
+TANH = KNOWN(
     lambda w: w * anp.arctanh(w) / 2, (-1.0, 1.0),
     (lambda w: (w / ((1 - w) * (1 + w)) + anp.arctanh(w)) / 2, lambda w: ((1 - w) * (1 + w)) ** -2.0,
      lambda w: 4 * w * ((1 - w) * (1 + w)) ** -3.0),
 )  # fmt: skip
-SINH = Profile(
+SINH = KNOWN(
     lambda w: w * anp.arctan(w) - anp.log1p(w**2) / 2, (-np.inf, np.inf),
     (anp.arctan, lambda w: 1 / (1 + w**2), lambda w: -2 * w / (1 + w**2) ** 2),
 ).dual_to(
-    Profile(_log_secant, (-np.pi / 2, np.pi / 2), (anp.tan, lambda m: 1 / anp.cos(m) ** 2))
+    KNOWN(_log_secant, (-np.pi / 2, np.pi / 2), (anp.tan, lambda m: 1 / anp.cos(m) ** 2))
 )  # fmt: skip
-LOGARITHM = Profile(
+LOGARITHM = KNOWN(
     lambda w: anp.exp(2 * w) / 4, (-np.inf, np.inf),
     (lambda w: anp.exp(2 * w) / 2, lambda w: anp.exp(2 * w), lambda w: 2 * anp.exp(2 * w)),
 ).dual_to(
-    Profile(
+    KNOWN(
         lambda m: (m * anp.log(2 * m) - m) / 2, (0.0, np.inf), (lambda m: anp.log(2 * m) / 2, lambda m: 1 / (2 * m))
     )
 )  # fmt: skip

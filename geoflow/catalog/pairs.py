@@ -12,7 +12,7 @@ from geoflow.catalog.coordinatewise import power_legendre
 from geoflow.catalog.registry import Case, Entry, around, parametrizations
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.potentials.profiles import Profile
+from geoflow.potentials.profiles import KNOWN
 from geoflow.potentials.structure import Separable
 from geoflow.spaces.domains import Box
 
@@ -29,11 +29,11 @@ def hypentropy(
     Ghai, Hazan, Singer, Exponentiated gradient meets gradient descent, 2020.
     """
     w0, b = np.asarray(w0, dtype=float), np.asarray(width, dtype=float)
-    r = Profile(
+    r = KNOWN(
         lambda w: w * anp.arcsinh(w / b) - anp.sqrt(w**2 + b**2), (-np.inf, np.inf),
         (lambda w: anp.arcsinh(w / b), lambda w: 1 / anp.sqrt(w**2 + b**2), lambda w: -w / (w**2 + b**2) ** 1.5),
     )  # fmt: skip
-    dual = Profile(lambda m: b * anp.cosh(m), (-np.inf, np.inf), (lambda m: b * anp.sinh(m), lambda m: b * anp.cosh(m)))
+    dual = KNOWN(lambda m: b * anp.cosh(m), (-np.inf, np.inf), (lambda m: b * anp.sinh(m), lambda m: b * anp.cosh(m)))
     return (1 / rate * LegendreFunction.composed(Separable(r.dual_to(dual), len(w0), name, uniform=False))).tilt(w0)
 
 

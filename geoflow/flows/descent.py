@@ -22,7 +22,13 @@ Noise = Callable[[int], Array]
 
 
 def gradient_descent(
-    loss: Loss, G: Parametrization, x0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None
+    loss: Loss,
+    G: Parametrization,
+    x0: ArrayLike,
+    step: float,
+    n_steps: int,
+    noise: Noise | None = None,
+    check: bool = True,
 ) -> Trajectory:
     """x_{k+1} = x_k - step dG^T (grad L(G(x_k)) + xi_k), in the ambient coordinates, projected back to a curved M.
 
@@ -40,6 +46,8 @@ def gradient_descent(
     n_steps : int
     noise : callable, optional
         k to xi_k, shape=[d]: stochastic gradient descent.
+    check : bool
+        The gradient of the loss is compared with differences of its values; False believes it.
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x = G.flatten(G.require_points(x0, "x0"))
@@ -51,11 +59,17 @@ def gradient_descent(
         return y
 
     scheme = _Scheme("gradient descent", G.kernel.value, advance, G.unflatten)
-    return _iterate(scheme, PointwiseLoss(loss, G.codomain_dim), x, step, n_steps, noise)
+    return _iterate(scheme, PointwiseLoss(loss, G.codomain_dim, check), x, step, n_steps, noise)
 
 
 def mirror_descent(
-    loss: Loss, R: LegendreFunction, w0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None
+    loss: Loss,
+    R: LegendreFunction,
+    w0: ArrayLike,
+    step: float,
+    n_steps: int,
+    noise: Noise | None = None,
+    check: bool = True,
 ) -> Trajectory:
     """grad R(w_{k+1}) = grad R(w_k) - step (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
     require_type(R, LegendreFunction, "R")
@@ -64,13 +78,19 @@ def mirror_descent(
     if isinstance(R, InducedLegendreFunction) and w.ndim == 1:
         points = R.moving_points(mu[None], w[None])
         scheme = _Scheme("mirror descent", lambda m: points.move(m[None])[0], lambda m, force: m + step * force, mu0=mu)
-        return with_checked_end(R, _iterate(scheme, PointwiseLoss(loss, R.dim), mu, step, n_steps, noise))
+        return with_checked_end(R, _iterate(scheme, PointwiseLoss(loss, R.dim, check), mu, step, n_steps, noise))
     scheme = _Scheme("mirror descent", R.inverse_gradient, lambda m, force: m + step * force, mu0=mu)
-    return _iterate(scheme, PointwiseLoss(loss, R.dim), mu, step, n_steps, noise)
+    return _iterate(scheme, PointwiseLoss(loss, R.dim, check), mu, step, n_steps, noise)
 
 
 def natural_gradient_descent(
-    loss: Loss, R: LegendreFunction, w0: ArrayLike, step: float, n_steps: int, noise: Noise | None = None
+    loss: Loss,
+    R: LegendreFunction,
+    w0: ArrayLike,
+    step: float,
+    n_steps: int,
+    noise: Noise | None = None,
+    check: bool = True,
 ) -> Trajectory:
     """w_{k+1} = w_k - step H(w_k)^{-1} (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
     require_type(R, LegendreFunction, "R")
@@ -82,7 +102,7 @@ def natural_gradient_descent(
         return w + step * velocity(w[None], force[None])[0]
 
     scheme = _Scheme("natural gradient descent", require, advance)
-    return _iterate(scheme, PointwiseLoss(loss, R.dim), w, step, n_steps, noise)
+    return _iterate(scheme, PointwiseLoss(loss, R.dim, check), w, step, n_steps, noise)
 
 
 @dataclass(frozen=True)

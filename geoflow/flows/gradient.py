@@ -15,7 +15,8 @@ from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, tra
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.integrate import Solver, SolverOptions
 from geoflow.numerics.runs import Problem
-from geoflow.results import Trajectory
+from geoflow.results import Status, Trajectory
+from geoflow.spaces.probes import DRIFT, drift, has_sides
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,6 +48,8 @@ def gradient_flow(
         x to h(x), scalar; |x|^2 / 2 is weight decay.
     schedule : callable or float, optional
         t to alpha(t), the strength of the regularizer; 1 by default.
+    check : bool
+        The gradient of the loss is compared with differences of its values near the start; False believes it.
     rtol, atol, method : optional
         As for `geoflow.numerics.integrate.Solver`; on a curved M a hundredth of the tolerances is used.
 
@@ -59,7 +62,8 @@ def gradient_flow(
     x0, times, integrator = G.require_points(x0, "x0"), as_times(t), as_options(Solver, solver, "gradient_flow")
     # nothing but the integrator's own accuracy keeps a flow on a curved M: two more digits there
     integrator = integrator.sharper(1.0 if G.is_euclidean else 1e-2)
-    w0, x0, pointwise = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0), PointwiseLoss(loss, G.codomain_dim)
+    w0, x0 = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0)
+    pointwise = PointwiseLoss(loss, G.codomain_dim, integrator.check)
     pointwise.require_scalar(w0[0], 0.0)
     batch, _ = x0.shape[:-1], as_schedule(schedule, regularizer is not None)
     fields = G if regularizer is None else joint_map(G, regularizer, x0.reshape(-1, G.dim)[:1])
@@ -74,7 +78,21 @@ def gradient_flow(
         solution = integrator.integrate(problem, times)
         x, mu = states(solution.y)[..., : G.dim], states(solution.y)[..., G.dim :]
         flow = trajectory_of(solution, pointwise, lambda y: G.kernel.value(states(y)[..., : G.dim]), mu, x)
-    return _of_batch(flow, G, batch, note)
+    return _of_batch(_watched(flow, G, integrator.rtol), G, batch, note)
+
+
+def _watched(flow: Trajectory, G: Parametrization, rtol: float) -> Trajectory:
+    """The flow with its drift off a curved M in its message, and as a failure where it has left M."""
+    if not has_sides(G.space) or flow.x is None:
+        return flow
+    off = np.nan_to_num(drift(G.space, flow.x.reshape(-1, G.dim))).reshape(len(flow.t), -1).max(axis=1)
+    worst, name = int(np.argmax(off)), type(G.space).__name__
+    if off[worst] <= max(DRIFT, 1e4 * rtol):
+        return replace(flow, message=f"{flow.message}; on {name} to {off[worst]:.1e}")
+    message = (
+        f"the flow left {name}: {off[worst]:.1e} off it at t = {flow.t[worst]:.6g}; check to_tangent and the metric"
+    )
+    return replace(flow, status=Status.FAILURE, message=message)
 
 
 def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, schedule: Schedule | None) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import autograd.numpy as anp
@@ -13,10 +14,14 @@ from scipy.special import expit
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._usercode import guarded
-from geoflow._validate import as_finite, as_points, describe
+from geoflow._validate import as_finite, as_points, describe, require_flag
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
+from geoflow.numerics.culprits import blame, unfinished
+from geoflow.numerics.differences import directions, slopes
 from geoflow.numerics.engine import traceable, written_in_jax
+from geoflow.numerics.probes import Points, probe_closed
+from geoflow.numerics.records import quiet
 from geoflow.numerics.runs import Solution
 from geoflow.results import Trajectory, require_within
 
@@ -102,9 +107,11 @@ class PointwiseLoss(Portable):
     Called with a batch where it is seen to treat every point on its own, else with one point at a time.
     """
 
-    def __init__(self, loss: Loss, dim: int):
+    def __init__(self, loss: Loss, dim: int, check: bool = True):
         if not callable(loss):
             raise ArgumentError("loss", got=type(loss).__name__, wanted="a callable loss(w) or loss(w, t)")
+        require_flag(check)
+        self._believed = not check or type(loss) in (LeastSquares, LogisticLoss)
         linear = isinstance(loss, LinearModelLoss) and type(loss).gradient is LinearModelLoss.gradient
         self.loss, self.dim, self.time_dependent = loss, dim, not linear and _takes_time(loss)
         own: Callable[..., ArrayLike] | None = getattr(loss, "gradient", None)
@@ -116,8 +123,10 @@ class PointwiseLoss(Portable):
             raise ShapeError("loss", got=f"Z with {loss.dim} columns", wanted=f"{dim}, the dimension of w")
 
     def require_scalar(self, w: Array, t: float) -> None:
-        """Refuse a loss that is no finite scalar at the starting point w, shape=[d]; take one written in jax.numpy."""
+        """Refuse a loss that is no finite scalar at the starting point w, shape=[d], or whose gradient is not that of
+        its values near it; take one written in jax.numpy."""
         if written_in_jax(lambda point: self.at(point, t), w):
+            self._believed = True
             self.loss = traceable(self.loss, 1, 0) if self.time_dependent else traceable(self.loss, 1)
         with np.errstate(all="ignore"):
             value = self.at(w, t)
@@ -126,6 +135,42 @@ class PointwiseLoss(Portable):
             raise ShapeError("value of the loss", got, "a scalar", f"{remedy}, for example np.sum(..., axis=-1)")
         if not np.isfinite(value):
             raise NotFiniteError("value of the loss", got=f"{value} at the starting point", wanted="a finite number")
+        if not self._believed:
+            for time in (t, t + 0.37, t + 1.3) if self.time_dependent else (t,):
+                self._probe(w, time)
+
+    def _probe(self, w: Array, t: float) -> None:
+        """Compare the gradient at time t, its own or automatic, with differences of the values near w, shape=[d]."""
+        rng, size = np.random.default_rng(0), np.abs(w).max() + 1e-3
+        x = w + size * np.array([[0.0], [0.1], [0.3]]) * rng.standard_normal((3, len(w)))
+        v = directions(x, rng)
+        with quiet():
+            try:
+                values = self.value(x, t)
+            except Exception:  # not defined at this time, or this far from the start
+                return
+            at = Points(x[np.isfinite(values)], 0.0, 1)
+            if not len(at.x):
+                return
+            v, f = v[np.isfinite(values)], partial(self.at, t=t)
+            own = self.own_gradient is not None
+            what = "gradient of the loss: its gradient" if own else "gradient of the loss by autograd"
+            try:
+                g = np.asarray(self.gradient(at.x, t), dtype=float)
+                if g.shape != at.x.shape:
+                    raise ShapeError(what, got=f"shape {g.shape} at points of shape {at.x.shape}", wanted="their shape")
+                probe_closed(
+                    np.sum(g * v, axis=1), lambda width: slopes(lambda y: self.value(y, t), at.x, v, width),
+                    what, "the loss", at, np.abs(g * v).sum(axis=1),
+                )  # fmt: skip
+            except ArgumentError as error:
+                reason = "" if own else unfinished(f, w, 1) or blame(f, w, 1)
+                if not reason:
+                    raise
+                raise ArgumentError(
+                    f"the loss {reason}" if reason.startswith("uses") else f"{what} is wrong: {reason}", error.got,
+                    "a loss in autograd.numpy", "or give it a `gradient` of its own; check=False believes it",
+                ) from None  # fmt: skip
 
     def value(self, w: Array, t: float) -> Array:
         """L_t(w), shape=[N, d] to shape=[N]."""

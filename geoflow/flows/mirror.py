@@ -71,7 +71,7 @@ def mirror_flow(
     if coordinates not in COORDINATES:
         raise ArgumentError("coordinates", got=repr(coordinates), wanted=f"one of {COORDINATES}")
     mu0 = R(0.0).gradient(w0) if isinstance(R, RegularizedLegendreFunction) else R.gradient(w0)
-    w0, pointwise = np.asarray(w0, dtype=float), PointwiseLoss(loss, R.dim)
+    w0, pointwise = np.asarray(w0, dtype=float), PointwiseLoss(loss, R.dim, integrator.check)
     pointwise.require_scalar(w0.reshape(-1, R.dim)[0], 0.0)
     run = _Run(pointwise, times, integrator, mu0, pointwise.drive(w0.reshape(-1, R.dim)[0]))
     if isinstance(R, RegularizedLegendreFunction):

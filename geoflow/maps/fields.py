@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Bilinear, Map
-from geoflow._validate import as_finite
-from geoflow.errors import ArgumentError, ShapeError
+from geoflow._validate import as_finite, require_flag
+from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
+from geoflow.numerics.culprits import blame
+from geoflow.numerics.differences import directions, slopes
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, unit_time_flow
+from geoflow.numerics.probes import probe_closed, usable_points
+from geoflow.numerics.records import quiet
 
 if TYPE_CHECKING:
     from geomstats.geometry.manifold import Manifold
@@ -22,14 +27,22 @@ class VectorField(Portable):
 
     `function` takes x of shape=[..., D] to X(x) of shape=[..., D], in autograd.numpy; `derivative`, (x, v) to DX(x).v,
     is by default automatic. Points of `space`, by default R^D, may be matrices, shape=[..., n, m] in place of [..., D].
+    Either is compared with differences of X where it is first asked for; `check=False` believes it.
     """
 
     def __init__(
-        self, function: Map, name: str = "X", derivative: Bilinear | None = None, space: Manifold | None = None
+        self,
+        function: Map,
+        name: str = "X",
+        derivative: Bilinear | None = None,
+        space: Manifold | None = None,
+        check: bool = True,
     ):
         if not callable(function):
             raise ArgumentError("vector field", got=type(function).__name__, wanted="a callable x -> X(x)")
+        require_flag(check)
         self.function, self.name, self._closed_derivative, self.space = function, name, derivative, space
+        self._believed = not check
 
     def __call__(self, x: ArrayLike) -> Array:
         """X(x), shape=[..., D]."""
@@ -46,9 +59,55 @@ class VectorField(Portable):
 
     def derivative(self, x: Array, v: Array) -> Array:
         """DX(x).v, shape=[..., D]."""
+        if not (self._believed or autodiff.is_traced(x) or autodiff.is_traced(v)):
+            self._probe(np.asarray(x, dtype=float))
+            self._believed = True
         if self._closed_derivative is not None:
             return self._closed_derivative(x, v)
         return autodiff.jvp(self.function, x, v)[1]
+
+    def _probe(self, x: Array) -> None:
+        """Compare the derivative with differences of X where it is first asked for, at points or in a batch, as there;
+        an automatic one along a direction once more."""
+        shape = x.shape[-1:] if self.space is None else tuple(self.space.shape)
+        single, D = x.ndim == len(shape), int(np.prod(shape))
+        points = x.reshape(-1, D)[:3]
+
+        def evaluated(f: Map) -> Map:
+            """f at flat points, one by one where the field is asked at one point."""
+            if single:
+                return lambda rows: np.stack([np.asarray(f(row.reshape(shape))).ravel() for row in rows])
+            return lambda rows: np.reshape(f(np.reshape(rows, (-1, *shape))), rows.shape)
+
+        with quiet():
+            try:
+                at = usable_points(evaluated(self.function), [points], self.name)
+            except NotFiniteError:
+                return  # said where its values are asked for
+            v = directions(at.x, np.random.default_rng(5))
+
+            def along(y: Array) -> Array:
+                rows = np.reshape(v[0] if single else np.tile(v, (len(y) // len(v), 1)), np.shape(y))
+                if self._closed_derivative is not None:
+                    return self._closed_derivative(y, rows)
+                return autodiff.jvp(self.function, y, rows)[1]
+
+            closed = self._closed_derivative is not None
+            what = f"derivative of {self.name}" + (": derivative=" if closed else " by autograd")
+            for f, df in ((self.function, along), (along, lambda y: autodiff.jvp(along, y, v.reshape(np.shape(y)))[1])):
+                given = np.asarray(evaluated(df)(at.x), dtype=float)
+                scale = np.nan_to_num(np.abs(given), posinf=0.0).max(axis=1, keepdims=True)
+                try:
+                    again = partial(slopes, evaluated(f), at.x, v)
+                    probe_closed(given, again, what, "the field", at, scale)
+                except ArgumentError as error:
+                    reason = "" if closed else blame(self.function, x if single else x.reshape(-1, *shape)[:3], 2)
+                    if not reason:
+                        raise
+                    wanted, remedy = "a field in autograd.numpy", "or give derivative=; check=False believes it"
+                    raise ArgumentError(f"{self.name} {reason}", error.got, wanted, remedy) from error
+                if closed:
+                    return
 
     def flow(self, x: ArrayLike, t: ArrayLike, rtol: float = FLOW_RTOL, atol: float = FLOW_ATOL) -> Array:
         """Time-t flow phi^t(x) of dx/dt = X(x), shape=[..., D]; t of shape=[...], of either sign, is each point's time.
@@ -70,12 +129,16 @@ class VectorField(Portable):
         closed = self._closed_derivative is not None or other._closed_derivative is not None
         derivative = (lambda x, v: self.derivative(x, v) + other.derivative(x, v)) if closed else None
         name = f"({self.name} + {other.name})"
-        return VectorField(lambda x: self.function(x) + other.function(x), name, derivative, self.space)
+        return VectorField(
+            lambda x: self.function(x) + other.function(x), name, derivative, self.space, not self._believed
+        )
 
     def __mul__(self, scalar: float) -> VectorField:
         closed = self._closed_derivative
         derivative = None if closed is None else lambda x, v: scalar * closed(x, v)
-        return VectorField(lambda x: scalar * self.function(x), f"{scalar:g} {self.name}", derivative, self.space)
+        return VectorField(
+            lambda x: scalar * self.function(x), f"{scalar:g} {self.name}", derivative, self.space, not self._believed
+        )
 
     __rmul__ = __mul__
 
@@ -93,4 +156,6 @@ def lie_bracket(X: VectorField | Map, Y: VectorField | Map) -> VectorField:
     """Lie bracket [X, Y] = DY.X - DX.Y of two vector fields, or callables of shape=[..., D], itself a vector field."""
     X = X if isinstance(X, VectorField) else VectorField(X, "X")
     Y = Y if isinstance(Y, VectorField) else VectorField(Y, "Y")
-    return VectorField(lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", space=X.space)
+    return VectorField(
+        lambda x: Y.derivative(x, X(x)) - X.derivative(x, Y(x)), f"[{X.name}, {Y.name}]", None, X.space, False
+    )

@@ -5,31 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from geomstats.geometry.base import ImmersedSet
 from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Trilinear
 from geoflow._usercode import guarded
-from geoflow._validate import all_finite, as_count, as_finite, as_points, describe
-from geoflow.errors import ArgumentError, NotOnManifoldError, NotRegularError, ShapeError
-from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
+from geoflow._validate import all_finite, as_count, as_finite, as_options, as_points, describe
+from geoflow.errors import ArgumentError, NotFiniteError, NotOnManifoldError, NotRegularError, ShapeError
+from geoflow.maps.brackets import gradient_brackets, require_finite
 from geoflow.maps.combined import AffineKernel
 from geoflow.maps.commuting import commuting_check, regular_check
-from geoflow.maps.compiled import CompiledKernel, compiled_kernel
+from geoflow.maps.compiled import compiled_kernel
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
 from geoflow.maps.leaf import Leaf, LeafKernel
-from geoflow.maps.probes import probe_closed_forms
+from geoflow.maps.probes import probe_map, probe_metric
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import refuse_jax, require_engine, written_in_jax
+from geoflow.numerics.probes import (
+    CheckChoice,
+    CheckOption,
+    Points,
+    generic_draws,
+    more_draws,
+    probe_values,
+    usable_points,
+)
 from geoflow.results import Check
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
 from geoflow.spaces.gradients import CometricMetric, as_space, belongs, seeded_points
+from geoflow.spaces.probes import probe_manifold, require_near, tangent_at
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 COMMUTING_TOL = 1e-9
 REGULAR_TOL = 1e-10
@@ -56,6 +65,8 @@ class Parametrization(Portable):
     hessian_product : callable, optional
         Closed form of (x, u, v) to sum_i u_i hess G_i(x).v, u of shape=[..., d], to shape=[..., D]. With `jacobian` it
         makes a map that nothing can differentiate, in plain numpy: no function is then traced.
+    check : bool
+        Derivatives, closed forms and the manifold are compared with differences; False believes them.
     engine : str
         "autograd"; "jax", which records the map and compiles its kernel, and stays with autograd where it cannot be
         recorded; "auto", autograd unless the map is written in jax.numpy. "jax" is an extra: pip install geoflow[jax].
@@ -70,8 +81,11 @@ class Parametrization(Portable):
     Raises
     ------
     ArgumentError, ShapeError
-        When the map mixes batch entries, its values do not have `codomain_dim` components, a closed form is not its
-        derivative (`defect`), the manifold's metric cannot be differentiated, or jax is asked for and not installed.
+        When the map mixes batch entries, its values do not have `codomain_dim` components or do not depend on x, a
+        derivative, automatic or in closed form, is not that of its values (`defect`), `to_tangent` is no orthogonal
+        projection, the manifold's metric cannot be differentiated, or jax is asked for and not installed.
+    NotFiniteError
+        When it is finite at no point that is tried.
 
     Reference
     ---------
@@ -79,6 +93,8 @@ class Parametrization(Portable):
     """
 
     commuting_tol = COMMUTING_TOL
+    #: numbers of the inputs that the map was seen to ignore
+    ignored: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -89,33 +105,50 @@ class Parametrization(Portable):
         name: str = "G",
         hessian_product: Trilinear | None = None,
         engine: str = "auto",
+        **check: Unpack[CheckOption],
     ):
         if not callable(function):
             raise ArgumentError("parametrization", got=type(function).__name__, wanted="a callable x -> G(x)")
         codomain_dim = as_count(codomain_dim, "codomain_dim")
         require_engine(engine)
+        probed = as_options(CheckChoice, check, "Parametrization").check
         function, jacobian = guarded(function, name, "x"), guarded(jacobian, f"jacobian of {name}", "x")
         hessian_product = guarded(hessian_product, f"hessian_product of {name}", "x, u, v")
         self._place(as_space(space), name)
         self.codomain_dim, points = codomain_dim, self.generic_points()
-        flat, (J, product) = self._flat_value(function), self._flat_forms(jacobian, hessian_product)
-        kernel = FunctionKernel(flat, self.space, self.codomain_dim, J, product)
+        flat, forms = self._flat_value(function), self._flat_forms(jacobian, hessian_product)
+        kernel = FunctionKernel(flat, self.space, self.codomain_dim, *forms)
         self.kernel: MapKernel = kernel
-        if engine != "jax" and points is not None and written_in_jax(flat, points):
-            if engine == "autograd":
-                raise refuse_jax(name)
-            engine = "jax"
-        if engine == "jax":
+        native = engine != "jax" and points is not None and written_in_jax(flat, points)
+        if native and engine == "autograd":
+            raise refuse_jax(name)
+        if engine == "jax" or native:
             found, note = compiled_kernel(flat, self.space, self.codomain_dim, points)
             kernel.engine_note = note
             self.kernel = found or kernel
-        if points is None or not probe_values(self._evaluate, points, name, self.point_shape):
-            return
-        if J is not None or product is not None:
-            native = isinstance(self.kernel, CompiledKernel)
-            probe_closed_forms(self.kernel.function if native else flat, J, product, self._tangent_at(points), name)
+        if points is not None and probed:
+            self._probe(points, None if native else kernel, forms)
+
+    def _probe(self, points: Array, traced: FunctionKernel | None, forms: tuple[Map | None, Trilinear | None]) -> None:
+        """Hold the values and derivatives of the map against each other, at points of M; one in jax is not traced."""
+        probe_manifold(self.space, points)
+        probe_values(self._evaluate, points, self.name, self.point_shape)
+        at = self._usable(points)
+        if traced is not None:
+            self.ignored = probe_map(traced.function, forms, at, self.codomain_dim, self.name)
         if not self.is_euclidean:
-            probe_metric(self.kernel, self.space, points)
+            probe_metric(self.kernel, self.space, at.x[: at.first])
+
+    def _usable(self, points: Array) -> Points:
+        """Points of M at which the map has a finite value; of R^D at several sizes."""
+        if not self.is_euclidean:
+            at = usable_points(self._evaluate, [points], self.name)
+            return Points(at.x, at.centre, at.first, tangent_at(self.space, at.x))
+        draws = generic_draws(self.dim)
+        try:
+            return usable_points(self._evaluate, draws, self.name)
+        except NotFiniteError:
+            return usable_points(self._evaluate, draws + more_draws(self.dim), self.name)
 
     @classmethod
     def from_kernel(
@@ -162,7 +195,7 @@ class Parametrization(Portable):
                 def derivative(x: Array, v: Array) -> Array:
                     return self.unflatten(closed(self.flatten(x), self.flatten(v)))
 
-            return VectorField(lambda x: self.unflatten(flat(self.flatten(x))), name, derivative, self.space)
+            return VectorField(lambda x: self.unflatten(flat(self.flatten(x))), name, derivative, self.space, False)
 
         return tuple(field(i) for i in range(self.codomain_dim))
 
@@ -220,6 +253,7 @@ class Parametrization(Portable):
         start = self.flatten(self.require_point(x0, "x0"))
 
         def watch(points: Array) -> None:
+            require_near(self.space, points, f"lift of {self.name}")
             self.check_regular(self.unflatten(points)).unwrap()
             self.check_commuting(self.unflatten(points)).unwrap()
 
@@ -300,14 +334,15 @@ class Parametrization(Portable):
     def generic_points(self) -> Array | None:
         """Three flat points of M from a fixed seed, shape=[3, D]; None where M cannot sample."""
         if self.is_euclidean:
-            return np.random.default_rng(0).uniform(0.5, 1.5, size=(3, self.dim))
+            return generic_draws(self.dim)[0]
         points = seeded_points(self.space, 3)
         return None if points is None else self.flatten(points)
 
     def __repr__(self) -> str:
         points = " x ".join(map(str, self.point_shape))
         space = f"R^{points}" if self.is_euclidean else f"{type(self.space).__name__.lstrip('_')} in R^{points}"
-        return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim})"
+        unused = f", ignores {', '.join(f'x_{j + 1}' for j in self.ignored[:5])}" if self.ignored else ""
+        return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim}{unused})"
 
     # inside ---------------------------------------------------------------------------------------------------------
 
@@ -329,12 +364,6 @@ class Parametrization(Portable):
             None if J is None else lambda x: self.flatten(J(raised(x))),
             None if product is None else lambda x, u, v: self.flatten(product(raised(x), u, raised(v))),
         )
-
-    def _tangent_at(self, x: Array) -> tuple[Array, Map]:
-        """Flat points, and the projection of flat vectors there to the tangent spaces."""
-        if self.is_euclidean or isinstance(self.space, ImmersedSet):
-            return x, lambda v: v
-        return x, lambda v: self.flatten(np.asarray(self.space.to_tangent(self.unflatten(v), self.unflatten(x))))
 
     def _as_points(self, x: ArrayLike, what: str = "point") -> Array:
         return as_points(x, self.point_shape, f"{what} of {self.name}")

@@ -1,78 +1,120 @@
-"""What is asked of closed forms when a map is built: that they are the derivatives of the map."""
+"""What is asked of a map when it is built: its derivatives, its closed forms, the metric of its manifold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
+from geomstats.geometry.manifold import Manifold
 
-from geoflow._typing import Array, Map, Trilinear
+from geoflow._typing import Array, Index, Map, Trilinear
 from geoflow.errors import ArgumentError, ShapeError
+from geoflow.maps.kernel import MapKernel
 from geoflow.numerics import autodiff
+from geoflow.numerics.differences import WIDEST, Slopes, slopes
+from geoflow.numerics.probes import OPT_OUT, Points, probe_automatic, probe_closed
 
-#: relative defects up to which a closed form is the derivative by autograd, or by central differences
-TRACED, DIFFERENCES = 1e-6, 1e-4
+#: entries of given Jacobians beyond which they are compared at one point
+LARGE = 2**22
 
 
-def probe_closed_forms(
-    function: Map, jacobian: Map | None, hessian_product: Trilinear | None, at: tuple[Array, Map], name: str
-) -> None:
-    """Compare closed forms with the map at flat points of shape=[N, D], by products with random vectors.
+def probe_metric(kernel: MapKernel, space: Manifold, x: Array, h: float = 1e-5) -> None:
+    """Brackets differentiate the metric: compare with central differences along M, which tell a wrong rule."""
+    try:
+        rows = kernel.gradients(x)
+        v = rows[:, 0] / (1e-300 + np.linalg.norm(rows[:, 0], axis=-1, keepdims=True))
+        traced = kernel.derivative_of_gradients(x, v[:, None])[:, 0]
+        differences = (kernel.gradients(x + h * v) - kernel.gradients(x - h * v)) / (2 * h)
+        size = np.abs(traced).max(axis=(1, 2)) + np.abs(rows).max(axis=(1, 2)) + 1e-300
+        # a wrong rule is wrong everywhere, differences are coarse only where the metric varies fast
+        gap = float((np.abs(traced - differences).max(axis=(1, 2)) / size).min())
+        got = f"gradients whose derivative by autograd is off by {gap:.1e} from finite differences"
+    except Exception as error:
+        gap, got = np.inf, f"{type(error).__name__} where gradients are differentiated: {error}"
+    if not gap <= 1e-4:
+        metric = type(getattr(space, "metric", None)).__name__.replace("NoneType", "inherited metric")
+        raise ArgumentError(
+            f"{metric} of {type(space).__name__}",
+            got=got,
+            wanted="`to_tangent` and `inner_product` of batches of points, with correct derivatives in autograd",
+            remedy="check the derivative rules of the operations they use (eigenvalues, square roots of matrices)",
+            defect=float(gap),
+        )
 
-    `at` has the points and the projection of vectors there to the space. The derivative that is compared with is
-    autograd's where it can differentiate the map, else a central difference. `ArgumentError` with `defect` where a form
-    is wrong, `ShapeError` where its value has another shape.
+
+def probe_map(
+    function: Map, forms: tuple[Map | None, Trilinear | None], at: Points, d: int, name: str
+) -> tuple[int, ...]:
+    """Compare the derivatives of a map of flat points, automatic and in closed form, with differences of its values.
+
+    `forms` are jacobian= and hessian_product=, None where they are not given. Returns the numbers of the inputs that
+    the map ignores. Raises `ArgumentError`: closed forms with their `defect`, constant outputs with their `outputs`.
     """
-    x, tangent = at
-    rng, (N, D) = np.random.default_rng(3), x.shape
+    jacobian, product = forms
+    if jacobian is None or product is None:
+        missing = [f"{form}=" for form, given in (("jacobian", jacobian), ("hessian_product", product)) if not given]
+        along, pulled = probe_automatic(function, at, name, 2 if product is None else 1, " and ".join(missing))
+    if jacobian is not None or product is not None:
+        few = at if len(at.x) * d * at.x.shape[1] <= LARGE else Points(at.x[:1], at.centre, 1)
+        along, pulled = _probe_forms(function, jacobian, product, few, d, name)
+    constant = np.flatnonzero((along == 0).all(axis=0))
+    if len(constant):
+        every = len(constant) == d
+        told = "it is constant" if every else f"constant outputs {_listed(constant)} of {d}"
+        raise ArgumentError(
+            f"{name} has outputs that do not depend on x", got=f"{told}: a zero derivative at {len(along)} points",
+            wanted="outputs whose gradients can be independent",
+            remedy=f"drop them, or compute them from x by operations of autograd.numpy; {OPT_OUT}",
+            outputs=tuple(int(i) for i in constant),
+        )  # fmt: skip
+    return tuple(int(j) for j in np.flatnonzero((pulled == 0).all(axis=0)))
+
+
+def _listed(numbers: Index) -> str:
+    return ", ".join(str(int(i)) for i in numbers[:5]) + (", ..." if len(numbers) > 5 else "")
+
+
+def _probe_forms(
+    function: Map, jacobian: Map | None, product: Trilinear | None, at: Points, d: int, name: str
+) -> tuple[Array, Array]:
+    """Closed forms against differences: of the map, or of its pullback."""
+    (N, D), x, v = at.x.shape, at.x, at.directions()
+    mu = np.random.default_rng(6).standard_normal((N, d))
+    along, pulled = np.ones((N, d)), np.ones((N, D))
     with np.errstate(all="ignore"):
-        d = np.shape(function(x))[-1]
-        mu, v = rng.standard_normal((N, d)), tangent(rng.standard_normal((N, D)))
-        gradient, traced = _pulled_back(function, x, mu)
         if jacobian is not None:
             J = _shaped(jacobian(x), (N, d, D), f"jacobian of {name}", x)
-            along, size = np.einsum("niD,nD->ni", J, v), np.einsum("niD,nD->ni", np.abs(J), np.abs(v))
-            if traced:
-                wanted, tol = np.asarray(autodiff.jvp(function, x, v)[1]), TRACED
-            else:
-                wanted, tol = _difference(function, x, v), DIFFERENCES
-            _require_close(along, wanted, size, f"jacobian of {name}", "shape [..., d, D], the derivative last", tol)
-        if hessian_product is not None:
-            if traced:
-                wanted, tol = np.asarray(autodiff.jvp(gradient, x, v)[1]), TRACED
-            elif jacobian is not None:
-                closed = jacobian
-                wanted, tol = _difference(lambda y: np.einsum("niD,ni->nD", closed(y), mu), x, v), DIFFERENCES
-            else:
-                raise ArgumentError(
-                    f"hessian_product of {name}", got="a map that autograd cannot differentiate, and no jacobian",
-                    wanted="both closed forms", remedy="give jacobian= too, x to shape [..., d, D]",
-                )  # fmt: skip
-            product = tangent(_shaped(hessian_product(x, mu, v), (N, D), f"hessian_product of {name}", x))
-            wanted = tangent(wanted)
-            size = np.abs(wanted) + 1e-3 * np.abs(wanted).max(axis=-1, keepdims=True)
-            form = "(x, u, v) -> sum_i u_i hess G_i.v"
-            _require_close(product, wanted, size, f"hessian_product of {name}", form, tol)
+            along, pulled = np.einsum("niD,nD->ni", J, v), np.einsum("niD,ni->nD", J, mu)
+            scale = np.einsum("niD,nD->ni", np.abs(np.nan_to_num(J, posinf=0, neginf=0)), np.abs(v))
+            what = f"jacobian of {name}: jacobian="
+            probe_closed(along, lambda width: slopes(function, x, v, width), what, "the map", at, scale)
+        if product is not None:
+            given = _shaped(product(x, mu, v), (N, D), f"hessian_product of {name}", x)
+            given = given if at.tangent is None else np.asarray(at.tangent(given), dtype=float)
+
+            def bent(width: float) -> Slopes:
+                return _of_pullback(function, jacobian, mu, at, width)
+
+            scale = np.nan_to_num(np.abs(given), posinf=0).max(axis=1, keepdims=True)
+            scale = scale + 1e-3 * np.nan_to_num(np.abs(bent(WIDEST).value)).max(axis=1, keepdims=True)
+            what = f"hessian_product of {name}: hessian_product="
+            probe_closed(given, bent, what, "the map", at, scale)
+    return along, pulled
 
 
-def _pulled_back(function: Map, x: Array, mu: Array) -> tuple[Map, bool]:
-    """y to sum_i mu_i dG_i(y) by autograd, and whether that and its derivative can be had."""
+def _of_pullback(function: Map, jacobian: Map | None, mu: Array, at: Points, width: float) -> Slopes:
+    """The derivative of sum_i mu_i dG_i along the directions, by differences of the closed form or of autograd's."""
 
-    def gradient(y: Array) -> Array:
-        return autodiff.value_and_vjp(function, y)[1](mu)
+    def pull(y: Array) -> Array:
+        rows = np.tile(mu, (len(y) // len(mu), 1))
+        if jacobian is not None:
+            p = np.einsum("niD,ni->nD", np.asarray(jacobian(y), dtype=float), rows)
+        else:
+            p = autodiff.value_and_vjp(function, y)[1](rows)
+        if at.tangent is None:
+            return p
+        many = len(y) // len(mu)  # projected where the derivative is asked for
+        return np.concatenate([at.tangent(p[k * len(mu) : (k + 1) * len(mu)]) for k in range(many)])
 
-    try:
-        autodiff.jvp(gradient, x, np.ones_like(x))
-    except Exception:
-        return gradient, False
-    return gradient, True
-
-
-def _difference(f: Callable[[Array], Array], x: Array, v: Array) -> Array:
-    """The central difference of f along v at a step that suits the size of x."""
-    h = 1e-5 * (1e-300 + np.abs(x).max(axis=-1, keepdims=True)) / (1e-300 + np.abs(v).max(axis=-1, keepdims=True))
-    up, down = (np.asarray(f(x + s * h * v), dtype=float) for s in (1, -1))
-    return (up - down) / (2 * h)
+    return slopes(pull, at.x, at.directions(), width)
 
 
 def _shaped(value: Array, shape: tuple[int, ...], what: str, x: Array) -> Array:
@@ -80,15 +122,3 @@ def _shaped(value: Array, shape: tuple[int, ...], what: str, x: Array) -> Array:
     if value.shape != shape:
         raise ShapeError(what, f"shape {value.shape} at flat points of shape {x.shape}", f"shape {shape}")
     return value
-
-
-def _require_close(a: Array, b: Array, size: Array, what: str, wanted: str, tol: float) -> None:
-    both = np.isfinite(a) & np.isfinite(b)
-    scale = np.where(both, size, 0.0) + 1e-12 * np.abs(np.where(both, size, 0.0)).max() + 1e-300
-    defect = float((np.abs(np.where(both, a - b, 0.0)) / scale).max())
-    if not defect <= tol:
-        raise ArgumentError(
-            what, got=f"values that differ from the derivative of the map by {defect:.1e} relative",
-            wanted=f"its derivative in closed form, {wanted}",
-            remedy="correct the closed form, or leave it out where autograd can differentiate the map", defect=defect,
-        )  # fmt: skip

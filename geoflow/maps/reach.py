@@ -14,6 +14,7 @@ from geoflow.maps.lifts import joint_motion
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.batches import in_slices
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, require_arrival
+from geoflow.spaces.probes import DRIFT, require_near
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ def joint_flow(
     def moved(x: Array, mu: Array, n: Index) -> tuple[Array, ...]:
         end, stop = joint_motion(G.kernel, x, mu, rtol, atol)
         require_arrival(stop, batch, "joint flow", n)
+        require_near(G.space, end, "joint flow", max(DRIFT, 100 * rtol))
         return (end,)
 
     flat = start.reshape(-1, G.dim)

@@ -18,12 +18,13 @@ import numpy as np
 from autograd.core import make_vjp as _make_vjp
 from autograd.differential_operators import make_jvp as _make_jvp
 from autograd.extend import JVPNode, VJPNode, defvjp, defvjp_argnum, primitive, register_notrace
-from autograd.tracer import Box
+from autograd.tracer import Box, trace
 
 from geoflow._pickling import rebuilt_by
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._usercode import TRACE_WORDS, described_error, described_place, is_of_autograd, place_of
 from geoflow.errors import ArgumentError, DerivativeError, GeoflowError
+from geoflow.numerics import rules as rules  # registers the rules that autograd has wrong
 from geoflow.numerics.jets import Remembered
 
 
@@ -37,6 +38,12 @@ def untraced(x: Any) -> Array:
     while is_traced(x):
         x = x._value
     return np.asarray(x)
+
+
+def follows(f: Map, x: Array) -> bool:
+    """Whether the value of f comes from x by operations that autograd follows."""
+    with _seam():
+        return trace(VJPNode.new_root(), f, x)[1] is not None
 
 
 def value_and_vjp(f: Map, x: Array) -> tuple[Array, Callable[[Array], Array]]:
@@ -135,7 +142,9 @@ def jvp(f: Map, x: ArrayLike, direction: ArrayLike) -> tuple[Array, Array]:
             return _make_jvp(f)(x)(direction)
     except NotImplementedError:
         value, pullback = value_and_vjp(f, x)
-        return value, value_and_vjp(pullback, anp.zeros(anp.shape(value)))[1](direction)
+        # a pullback is linear, so any covector will do; rules of autograd take another course at zero
+        generic = np.reshape(np.cos(1.0 + np.arange(anp.size(value))), anp.shape(value))
+        return value, value_and_vjp(pullback, generic)[1](direction)
 
 
 def directional_jacobian(f: Map, x: Array, directions: Array) -> Array:

@@ -20,6 +20,7 @@ import numpy as np
 
 from geoflow._pickling import rebuilt_by
 from geoflow._typing import Array, ArrayLike
+from geoflow._validate import require_flag
 from geoflow.errors import ArgumentError
 from geoflow.numerics import autodiff
 from geoflow.numerics.records import Record, record
@@ -31,19 +32,25 @@ AGREE = 1e-9
 
 
 class EngineOption(TypedDict, total=False):
-    """The keyword that chooses an engine, as functions with many others take it."""
+    """The keywords of an `EngineChoice`, as functions with many others take them."""
 
     engine: str
+    check: bool
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """An engine by name; `ArgumentError` where there is none of that name, or "jax" is not installed."""
+    """An engine by name, and whether what it differentiates is probed when it is given.
+
+    `ArgumentError` where there is no engine of that name, or "jax" is not installed.
+    """
 
     engine: str = "auto"
+    check: bool = True
 
     def __post_init__(self) -> None:
         require_engine(self.engine)
+        require_flag(self.check)
 
 
 #: arrays of jax at one point to an array, or to several

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Index, Map, Mask
-from geoflow._validate import as_finite, describe
+from geoflow._validate import as_finite, describe, require_flag
 from geoflow.errors import ArgumentError, ConvergenceError, DomainError, NotFiniteError
 from geoflow.numerics.intervals import NONE, Stretch, features, stretches
 from geoflow.numerics.runs import LARGEST_IMPLICIT, Field, LsodaStuckError, Problem, Run, Solution, batchwise
@@ -29,6 +29,7 @@ class SolverOptions(TypedDict, total=False):
     method: str
     max_step: float
     breakpoints: ArrayLike
+    check: bool
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Solver:
 
     "auto" is LSODA, which handles stiff flows, and DOP853 where LSODA gives up: approaching a boundary or a blow-up;
     beyond 1000 unknowns, where an implicit method would form too large a matrix, it is DOP853 alone. Beyond 20,000
-    unknowns the dense output integrates again from the last output time, instead of keeping every step.
+    unknowns the dense output integrates again from the last output time, instead of keeping every step. `check` is
+    whether the field, the gradient of a loss, is probed before it is integrated.
     """
 
     rtol: float = 1e-9
@@ -49,8 +51,10 @@ class Solver:
     method: str = "auto"
     max_step: float = np.inf
     breakpoints: ArrayLike = ()
+    check: bool = True
 
     def __post_init__(self) -> None:
+        require_flag(self.check)
         if self.method not in METHODS:
             raise ArgumentError("method", got=repr(self.method), wanted=f"one of {METHODS}")
         if not (self.rtol > 0 and self.atol >= 0):

@@ -116,9 +116,9 @@ def record(
     x = np.array(example, dtype=float)
     if x.ndim == 0:
         return None, "a record is made at a point of shape [D] or a batch of shape [..., D]"
-    with _quiet():
+    with quiet():
         try:
-            recorded = _trace(f, x)
+            recorded = traced(f, x)
             if known and (unknown := [step.name for step in recorded.steps[1:] if not known(step)]):
                 return None, f"nothing is known of {', '.join(unknown)}"
             return (recorded, "") if not (found := _disagreement(f, recorded, points)) else (None, found)
@@ -129,7 +129,7 @@ def record(
 # the trace ----------------------------------------------------------------------------------------------------------
 
 
-class _ControlFlowError(Exception):
+class ControlFlowError(Exception):
     """Python asked for the truth of a value that depends on x."""
 
 
@@ -141,7 +141,7 @@ class _Flag(ArrayBox):
     def __bool__(self) -> bool:
         if not isinstance(self._node, _Recorder):
             return bool(self._value)
-        raise _ControlFlowError
+        raise ControlFlowError
 
     def __and__(self, other: Any) -> Any:
         return anp.logical_and(self, other)
@@ -173,16 +173,16 @@ class _Recorder(Node):
 register_notrace(_Recorder, anp.size)  # a number, as a shape is
 
 
-class _IndependentError(Exception):
+class IndependentError(Exception):
     """The value of a map does not come from its argument."""
 
 
-def _trace(f: Map, x: Array) -> Record:
+def traced(f: Map, x: Array) -> Record:
     """The record of one run; dead steps are left out."""
     root = _Recorder.new_root(x)
     _, end = trace(root, f, x)
     if end is None:
-        raise _IndependentError
+        raise IndependentError
     needed = {end.place}
     for node in reversed(root.tape):
         if node.place in needed:
@@ -238,7 +238,7 @@ def _disagreement(f: Map, recorded: Record, points: Array | None) -> str:
             return f"its values {where} have shape {wanted.shape}, those of its record {got.shape}"
         if not _close(got, wanted):
             return f"its values {where} are not those of its record: it depends on more than its argument"
-        if single and recorded.pointwise and _form(_trace(f, x)) != form:
+        if single and recorded.pointwise and _form(traced(f, x)) != form:
             return f"it takes another course {where}"
     return "" if compared else "it has no finite value at any point that was tried"
 
@@ -264,9 +264,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UserCodeError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = f"{type(error).__name__}: {error}"
-    if isinstance(error, _ControlFlowError):
+    if isinstance(error, ControlFlowError):
         return "it asks for the truth of a value that depends on x (`if`, `while`, `max`, `and`): use np.where"
-    if isinstance(error, _IndependentError):
+    if isinstance(error, IndependentError):
         return "its value does not come from its argument by the operations of autograd.numpy"
     if "unsupported operand" in str(error) and any(f" {s}: " in str(error) for s in "&|~^"):
         return f"{text}: use np.logical_and, np.logical_or, np.logical_not"
@@ -274,7 +274,8 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """No warnings, of Python's or of numpy's."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

@@ -45,6 +45,11 @@ def components(record: Record) -> tuple[Index, Index]:
     return found[np.ravel(labels[record.output])], found[1:]
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    """The shape of a result; one label is enough for several arrays, as of eigenvalues and eigenvectors."""
+    return () if isinstance(value, (tuple, list, dict)) else np.shape(value)
+
+
 class _Reader:
     """Labels of the entries of every step: the place of one input each depends on; `edges` join inputs that meet."""
 
@@ -57,7 +62,7 @@ class _Reader:
         for position, parent in zip(step.argnums, parents, strict=True):
             args[position] = parent
         found = self._rule(step)(step, args, parents)
-        return np.broadcast_to(found, np.shape(step.value))
+        return np.broadcast_to(found, _shape(step.value))
 
     def _rule(self, step: Step) -> Callable[[Step, list[Any], list[Index]], Index]:
         raw = getattr(step.primitive, "fun", step.primitive)
@@ -110,7 +115,7 @@ class _Reader:
     def _mixed(self, step: Step, args: list[Any], parents: list[Index]) -> Index:
         everything = np.concatenate([np.ravel(parent) for parent in parents])
         self._chain(everything)
-        return np.full(np.shape(step.value), everything.max(initial=0))
+        return np.full(_shape(step.value), everything.max(initial=0))
 
     def _chain(self, label: Index) -> None:
         """Join everything along the first axis, through its largest label."""

@@ -37,6 +37,14 @@ class ClosedFormula(Portable):
     def derivative(self, order: int, w: Array) -> Array:
         return self._levels[order](w)
 
+    def refuse_third(self, error: GeoflowError) -> None:
+        """Raise this error where the third derivative is asked for, which is not given and cannot be had."""
+
+        def refused(w: Array) -> Array:
+            raise error
+
+        self._levels = (*self._levels[:3], refused)
+
 
 class CompiledFormula(ClosedFormula):
     """The same with what is automatic compiled, from R at one point in jax, unless it is being differentiated.

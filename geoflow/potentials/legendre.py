@@ -15,11 +15,12 @@ from geoflow._usercode import guarded
 from geoflow._validate import all_finite, as_finite, as_options, as_points, describe
 from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
-from geoflow.numerics.engine import EngineChoice, EngineOption
+from geoflow.numerics.engine import EngineChoice, EngineOption, written_in_jax
 from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
 from geoflow.potentials.divergence import Pairwise, between, confirmed, require_digits
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
+from geoflow.potentials.probes import probe_conjugate, probe_potential
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
 from geoflow.spaces.domains import ImplicitDomain, as_domain
 
@@ -45,6 +46,8 @@ class LegendreFunction(Portable):
     name : str
     engine : str
         "autograd", "jax" or "auto", as for `Parametrization`: what is not given in closed form is compiled.
+    check : bool
+        Derivatives, closed forms and the conjugate are compared with differences of R; False believes them.
 
     Attributes
     ----------
@@ -82,13 +85,21 @@ class LegendreFunction(Portable):
     ):
         if not callable(potential):
             raise ArgumentError("potential", got=type(potential).__name__, wanted="a callable w -> R(w)")
-        chosen, region = as_options(EngineChoice, options, "LegendreFunction").engine, as_domain(domain)
+        chosen, region = as_options(EngineChoice, options, "LegendreFunction"), as_domain(domain)
         forms = zip((gradient, hessian, third_derivative), ("gradient", "hessian", "third_derivative"), strict=True)
         closed = [guarded(form, f"{kind}= of {name}", "w") for form, kind in forms]
-        formula = ClosedFormula(guarded(potential, name, "w"), closed)
+        given = potential
+        potential = guarded(potential, name, "w")
         if not isinstance(conjugate, LegendreFunction):
             conjugate = guarded(conjugate, f"conjugate= of {name}", "mu")
-        self._adopt(LegendreKernel(with_engine(formula, region, chosen), region), name, conjugate)
+        formula = with_engine(ClosedFormula(potential, closed), region, chosen.engine)
+        self._adopt(LegendreKernel(formula, region), name, conjugate)
+        if chosen.check:
+            native = formula.engine == "jax" and written_in_jax(given, region.interior_point())
+            at = probe_potential(formula, region, name, native)
+            if self.known_conjugate is not None:
+                dual = self.known_conjugate.kernel.derivative
+                probe_conjugate(formula, dual, at, name, not isinstance(conjugate, LegendreFunction) and not native)
 
     @classmethod
     def from_kernel(cls, kernel: LegendreKernel, name: str = "R") -> LegendreFunction:
@@ -339,7 +350,7 @@ class LegendreFunction(Portable):
     def _closed_conjugate(self, function: Map) -> LegendreFunction:
         """Q from its formula; mu is in its domain where grad R(grad Q(mu)) gives mu back."""
         region = self._dual_region(range_test(self.kernel, function))
-        return LegendreFunction(function, region, name=f"conjugate of {self.name}")
+        return LegendreFunction(function, region, name=f"conjugate of {self.name}", check=False)
 
     def _numerical_conjugate(self) -> LegendreFunction:
         def inside(mu: ArrayLike) -> Mask:

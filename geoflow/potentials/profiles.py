@@ -6,6 +6,7 @@ isometric embedding.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeAlias
 
 import autograd.numpy as anp
@@ -13,11 +14,15 @@ import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Mask
-from geoflow._validate import describe
+from geoflow._validate import describe, require_flag
 from geoflow.errors import ArgumentError, NotLegendreError
 from geoflow.numerics import autodiff
 from geoflow.numerics.chebyshev import Antiderivative
+from geoflow.numerics.culprits import blame
+from geoflow.numerics.differences import slopes
+from geoflow.numerics.probes import Points, probe_closed, usable_points
 from geoflow.numerics.quadrature import ORDERS, gauss
+from geoflow.numerics.records import quiet
 from geoflow.potentials import divergence
 from geoflow.potentials.divergence import Pairwise
 from geoflow.spaces.domains import Box
@@ -37,6 +42,13 @@ class Profile(Portable):
     root_integral : callable, optional
         Closed form of phi(s) = int sqrt(r''); computed from Chebyshev panels to 1e-14 where it is missing.
     name : str
+    check : bool
+        Derivatives and the integral are compared with differences; False believes them.
+
+    Raises
+    ------
+    ArgumentError
+        When a derivative, closed or automatic, is not that of r, or the integral not that of sqrt(r'').
     """
 
     def __init__(
@@ -46,6 +58,7 @@ class Profile(Portable):
         derivatives: tuple[Map, ...] = (),
         root_integral: Map | None = None,
         name: str = "r",
+        check: bool = True,
     ):
         if not callable(function):
             raise ArgumentError("profile", got=type(function).__name__, wanted="a name or a callable r(s)")
@@ -59,6 +72,42 @@ class Profile(Portable):
         #: D_r(s, t) and phi(s) - phi(t) as closed forms of (s, t, s - t), where they are known
         self.divergence: Pairwise | None = None
         self.root_gap: Pairwise | None = None
+        require_flag(check)
+        self._given = len(derivatives)
+        if check:
+            self.probe()
+
+    def probe(self) -> None:
+        """Hold r, its three derivatives and the integral against each other, at points of the interval."""
+        region = Box(*self.domain)
+        points = np.concatenate([region.random_point(3, rng=0), region.random_point(3, bound=0.2, rng=1)])
+        with quiet():
+            at = usable_points(self._column(0), [points], self.name)
+            v = at.x - region.interior_point() + 1e-3 * np.abs(at.x)
+            for order in range(1, 4):
+                what = f"derivative of order {order} of profile {self.name}" + (
+                    ": derivatives=" if order <= self._given else " by autograd"
+                )
+                try:
+                    self._compare(at, v, self._column(order), self._column(order - 1), what)
+                except (ArgumentError, TypeError, ValueError) as error:
+                    reason = "" if order <= self._given else blame(self._levels[self._given], at.x[:, 0], 2)
+                    if not reason:
+                        raise
+                    raise ArgumentError(
+                        f"profile {self.name} {reason}", str(error)[:200], "a profile r(s) in autograd.numpy",
+                        "or give its derivatives; check=False believes it",
+                    ) from error  # fmt: skip
+            if self._integral is not None:
+                what = f"root_integral of profile {self.name}: root_integral="
+                self._compare(at, v, lambda x: np.sqrt(self.derivative(2, x)), self._integral, what)
+
+    def _column(self, order: int) -> Map:
+        return lambda x: self.derivative(order, x)
+
+    def _compare(self, at: Points, v: Array, closed: Map, of: Map, what: str) -> None:
+        given = np.asarray(closed(at.x), dtype=float) * v
+        probe_closed(given, lambda width: slopes(of, at.x, v, width), what, "the profile", at, np.abs(given))
 
     def __call__(self, s: Array) -> Array:
         """r(s), entry by entry."""
@@ -200,32 +249,35 @@ def _logit(s: Array) -> Array:
     return anp.where(middle, 2 * anp.arctanh(2 * inner - 1), anp.log(outer) - anp.log1p(-outer))
 
 
+#: a profile whose derivatives the tests compare, and not every import
+KNOWN = partial(Profile, check=False)
+
 _R = (-np.inf, np.inf)
 PROFILES: dict[str, Profile] = {
     p.name: p
     for p in (
-        Profile(lambda s: s * s / 2, _R,
+        KNOWN(lambda s: s * s / 2, _R,
                 (lambda s: s, lambda s: anp.ones(anp.shape(s)), lambda s: anp.zeros(anp.shape(s))),
                 lambda s: s, "quadratic"),
-        Profile(lambda s: s * anp.log(s) - s, (0.0, np.inf), (anp.log, lambda s: 1 / s, lambda s: -1 / s**2),
+        KNOWN(lambda s: s * anp.log(s) - s, (0.0, np.inf), (anp.log, lambda s: 1 / s, lambda s: -1 / s**2),
                 lambda s: 2 * np.sqrt(s), "entropy"),
-        Profile(lambda s: -anp.log(s), (0.0, np.inf), (lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3),
+        KNOWN(lambda s: -anp.log(s), (0.0, np.inf), (lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3),
                 np.log, "log_barrier"),
-        Profile(lambda s: s * anp.log(s) + (1 - s) * anp.log1p(-s), (0.0, 1.0),
+        KNOWN(lambda s: s * anp.log(s) + (1 - s) * anp.log1p(-s), (0.0, 1.0),
                 (_logit, lambda s: 1 / (s * (1 - s)), lambda s: (2 * s - 1) / (s * (1 - s)) ** 2),
                 lambda s: 2 * np.arctan2(np.sqrt(s), np.sqrt(1 - s)), "fermi_dirac"),
-        Profile(lambda s: s * anp.arcsinh(s) - anp.sqrt(1 + s**2), _R,
+        KNOWN(lambda s: s * anp.arcsinh(s) - anp.sqrt(1 + s**2), _R,
                 (anp.arcsinh, lambda s: 1 / anp.sqrt(1 + s**2), lambda s: -s / (1 + s**2) ** 1.5),
                 _hyperbolic_integral, "hyperbolic_entropy"),
-        Profile(lambda s: anp.logaddexp(0.0, s), _R,
+        KNOWN(lambda s: anp.logaddexp(0.0, s), _R,
                 (_logistic, lambda s: _logistic(s) * _logistic(-s),
                  lambda s: -_logistic(s) * _logistic(-s) * anp.tanh(s / 2)),
                 lambda s: 2 * np.arctan(np.tanh(s / 4)), "softplus"),
-        Profile(lambda s: -1 - anp.log(-s), (-np.inf, 0.0),
+        KNOWN(lambda s: -1 - anp.log(-s), (-np.inf, 0.0),
                 (lambda s: -1 / s, lambda s: 1 / s**2, lambda s: -2 / s**3), lambda s: -np.log(-s), "dual_log_barrier"),
-        Profile(anp.cosh, _R, (anp.sinh, anp.cosh, anp.sinh), None, "cosh"),
-        Profile(anp.exp, _R, (anp.exp, anp.exp, anp.exp), lambda s: 2 * np.exp(s / 2), "exp"),
-        Profile(lambda s: s**4 / 4 + s**2 / 2, _R, (lambda s: s**3 + s, lambda s: 3 * s**2 + 1, lambda s: 6 * s),
+        KNOWN(anp.cosh, _R, (anp.sinh, anp.cosh, anp.sinh), None, "cosh"),
+        KNOWN(anp.exp, _R, (anp.exp, anp.exp, anp.exp), lambda s: 2 * np.exp(s / 2), "exp"),
+        KNOWN(lambda s: s**4 / 4 + s**2 / 2, _R, (lambda s: s**3 + s, lambda s: 3 * s**2 + 1, lambda s: 6 * s),
                 lambda s: s * np.sqrt(1 + 3 * s**2) / 2 + np.arcsinh(np.sqrt(3) * s) / (2 * np.sqrt(3)), "quartic"),
     )
 }  # fmt: skip

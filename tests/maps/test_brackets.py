@@ -10,8 +10,10 @@ from geomstats.geometry.spd_matrices import (
 )
 
 import geoflow as gf
-from geoflow.maps.brackets import gradient_brackets, probe_metric, probe_values, require_finite
+from geoflow.maps.brackets import gradient_brackets, require_finite
 from geoflow.maps.kernel import FunctionKernel
+from geoflow.maps.probes import probe_metric
+from geoflow.numerics.probes import probe_values
 
 
 def hyperbolic(d=2):

@@ -129,3 +129,98 @@ def test_closed_forms_on_curved_spaces(rng):
         ] for k in (ours.kernel, other.kernel))  # fmt: skip
         for a, b in zip(found, expected, strict=True):
             assert np.allclose(a, b, rtol=1e-10, atol=1e-13 * np.abs(expected[0]).max())
+
+
+# what users bring ---------------------------------------------------------------------------------------------------
+
+PLAIN = {
+    "stack": lambda x: np.stack([x[..., 0] ** 2, x[..., 1] ** 2], axis=-1),
+    "concatenate": lambda x: np.concatenate([x[..., :1] ** 2, x[..., 1:2] ** 2], axis=-1),
+    "einsum": lambda x: np.einsum("ij,...j->...i", np.ones((2, 4)), x) ** 2,
+    "where": lambda x: np.where(x > 0, x**2, x)[..., :2],
+    "clip": lambda x: np.clip(x, -9.0, 9.0)[..., :2] ** 2,
+    "asarray": lambda x: anp.sin(x[..., :2]) * np.asarray(getattr(x, "_value", x), dtype=float)[..., 2:],
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_map_in_plain_numpy_is_refused_as_such(name):
+    with pytest.raises(gf.ArgumentError, match="uses plain numpy"):
+        gf.Parametrization(PLAIN[name], 4, 2)
+    assert gf.Parametrization(PLAIN[name], 4, 2, check=False).codomain_dim == 2
+
+
+def test_a_jacobian_of_a_map_in_plain_numpy_needs_the_second_derivative_too():
+    with pytest.raises(gf.ArgumentError, match="hessian_product="):
+        build(plain, jacobian=jacobian)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_zero_jacobian_and_one_wrong_entry_are_refused(scale):
+    def square(x):
+        return np.array([scale, 1.0]) * anp.stack([x[..., 0] ** 2 - x[..., 2] ** 2, x[..., 1] ** 2], axis=-1)
+
+    def right(x):
+        J = np.zeros((*x.shape[:-1], 2, 4))
+        J[..., 0, 0], J[..., 0, 2], J[..., 1, 1] = 2 * scale * x[..., 0], -2 * scale * x[..., 2], 2 * x[..., 1]
+        return J
+
+    def off(x):
+        J = right(x)
+        J[..., 0, 2] *= 1.001
+        return J
+
+    gf.Parametrization(square, 4, 2, jacobian=right)
+    for wrong in (lambda x: 0 * right(x), off):
+        with pytest.raises(gf.ArgumentError, match="jacobian= differs from the map"):
+            gf.Parametrization(square, 4, 2, jacobian=wrong)
+
+
+def test_constant_outputs_are_refused_and_ignored_inputs_named():
+    for f, which in (
+        (lambda x: anp.stack([x[..., 0], 0 * x[..., 1] + 2], axis=-1), (1,)),
+        (lambda x: np.ones((*np.shape(x)[:-1], 2)), (0, 1)),
+        (lambda x: anp.floor(10 * x[..., :2]), (0, 1)),
+    ):
+        with pytest.raises(gf.ArgumentError, match="do not depend on x") as caught:
+            gf.Parametrization(f, 4, 2)
+        assert caught.value.outputs == which
+    G = gf.Parametrization(lambda x: x[..., :2] ** 2, 4, 2)
+    assert G.ignored == (2, 3) and "ignores x_3, x_4" in repr(G)
+    assert gf.Parametrization(traced, 3, 2).ignored == ()
+
+
+def test_rules_that_autograd_has_wrong_are_right_in_maps(rng):
+    x = rng.uniform(0.5, 1.5, (4, 3))
+    for f in (lambda x: anp.repeat(x, 2, axis=-1) ** 2, lambda x: anp.tile(x, 2) ** 2):
+        G = gf.Parametrization(f, 3, 6)
+        assert np.allclose(np.abs(G.jacobian(x)).sum(axis=-1), 2 * np.sqrt(G(x)), rtol=1e-14)
+        assert np.allclose(G.jacobian(x)[0], G.jacobian(x[0]), rtol=1e-14)
+
+
+def test_brackets_of_maps_through_eigenvectors_do_not_vanish():
+    # the pullback has no forward rule, and is differentiated in reverse twice
+    def f(x):
+        S = anp.reshape(x, (*anp.shape(x)[:-1], 2, 2))
+        v = anp.linalg.eigh(S + anp.swapaxes(S, -1, -2))[1]
+        return anp.stack([v[..., 0, 0] ** 2, x[..., 0] * x[..., 1]], axis=-1)
+
+    G, x, h = gf.Parametrization(f, 4, 2), np.array([0.3, 0.8, 0.5, 1.4]), 1e-5
+    X, Y = (lambda y, i=i: G.gradients(y)[i] for i in (0, 1))
+    along = (Y(x + h * X(x)) - Y(x - h * X(x)) - X(x + h * Y(x)) + X(x - h * Y(x))) / (2 * h)
+    assert np.abs(along).max() > 1e-2 and np.allclose(G.brackets(x)[0, 1], along, atol=1e-8)
+    assert not G.check_commuting(x)
+
+
+def test_a_precomposed_map_and_a_regularizer_are_probed():
+    G = gf.Parametrization(traced, 3, 2)
+    with pytest.raises(gf.ArgumentError, match="uses plain numpy"):
+        G.precompose(lambda y: np.stack([y[..., k] for k in (1, 2, 0)], axis=-1))
+    with pytest.raises(gf.ArgumentError, match="uses plain numpy"):
+        gf.gradient_flow(
+            gf.LeastSquares([[1.0, 0.5]], [1.0]),
+            G,
+            np.ones(3),
+            1.0,
+            regularizer=lambda x: np.stack([x[..., 0]])[0] ** 2,
+        )
