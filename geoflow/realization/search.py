@@ -213,11 +213,12 @@ def descend(f: Callable[[Array, Index], Array], starts: Array, first: float = FI
         around = centre[:, None] + h * stencil
         values = f(around.reshape(-1, d), np.repeat(rows, len(stencil))).reshape(n, -1)
         middle, plus, minus = values[:, 0], values[:, 1 : d + 1], values[:, d + 1 : 2 * d + 1]
-        g = (plus - minus) / (2 * h)
         B = np.zeros((n, d, d))
-        B[:, np.arange(d), np.arange(d)] = (plus + minus - 2 * middle[:, None]) / h**2
-        B[:, i, j] = B[:, j, i] = (values[:, 2 * d + 1 :] - plus[:, i] - plus[:, j] + middle[:, None]) / h**2
-        step = _newton(g, B)
+        with np.errstate(all="ignore"):  # a model that overflows has no step
+            g = (plus - minus) / (2 * h)
+            B[:, np.arange(d), np.arange(d)] = (plus + minus - 2 * middle[:, None]) / h**2
+            B[:, i, j] = B[:, j, i] = (values[:, 2 * d + 1 :] - plus[:, i] - plus[:, j] + middle[:, None]) / h**2
+            step = _newton(g, B)
         size = np.abs(step).max(axis=1, keepdims=True)
         short = step * np.minimum(1, 2 * h / np.maximum(size, 1e-300))
         # three steps to the minimum of a fourth power

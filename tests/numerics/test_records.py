@@ -159,3 +159,12 @@ def test_plain_autograd_is_as_before(rng):
     record(f, x[0])
     assert gf.autodiff.jacobian(f)(x[0]).tolist() == [[1.0, 0.0]]
     assert gf.autodiff.jacobian(lambda y: y if np.all(y > 0) else y**2)(x[0]).tolist() == np.eye(2).tolist()
+
+
+def test_the_values_of_all_steps_end_with_that_of_the_map():
+    w = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+    recorded, _ = record(lambda w: anp.exp(-anp.sum(w**2, axis=-1)), w)
+    values = recorded.values(2 * w)
+    assert len(values) == len(recorded.steps) and np.array_equal(values[0], 2 * w)
+    assert np.array_equal(values[recorded.output], recorded.replay(2 * w))
+    assert any(np.allclose(value, -4 * (w**2).sum(axis=1)) for value in values if np.shape(value) == (5,))

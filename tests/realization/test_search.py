@@ -94,6 +94,8 @@ def test_descents_go_to_minima_and_stay_in_the_cube(rng):
         descend(lambda z, index: z @ np.array([1.0, -1.0, 0.5]), starts), np.tile([0.0, 1, 0], (6, 1))
     )
     assert np.array_equal(descend(lambda z, index: np.full(len(z), np.nan), starts), starts)
+    steep = descend(lambda z, index: 1e307 * (z - c[index]).__abs__().sum(axis=1) ** 3, starts)
+    assert np.isfinite(steep).all() and (np.abs(steep - c).sum(axis=1) <= np.abs(starts - c).sum(axis=1)).all()
 
 
 def test_what_is_not_recorded_is_said_and_the_metric_itself_is_looked_at(rng):
