@@ -203,7 +203,8 @@ class _Run:
         like_start, axes = self.like_start, (1,) * (self.mu0.ndim - 1)
 
         def w_of(values: Array) -> Array:
-            return R.inverse_gradient(like_start(values[..., :-1]), values[..., -1].reshape(*values.shape[:-1], *axes))
+            a = np.reshape(values[..., -1], (*values.shape[:-1], *axes))
+            return R.inverse_gradient(like_start(values[..., :-1]), a)
 
         solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0]), self.times)
         return trajectory_of(solution, self.loss, w_of, like_start(solution.y[..., :-1]))
