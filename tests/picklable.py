@@ -23,6 +23,10 @@ def pulse(w, t):
     return anp.sum((w - 1) ** 2, axis=-1) * anp.exp(-t)
 
 
+def decay(x):
+    return anp.sum(x**2, axis=-1)
+
+
 def turn(x):
     return anp.stack([-x[..., 1], x[..., 0]], axis=-1)
 

@@ -38,6 +38,10 @@ def mirror(loss, **options):
     return gf.mirror_flow(loss, CATALOG.potentials["negative_entropy"](2), [0.5, 0.4], 0.5, **options)
 
 
+def decaying(G):
+    return gf.regularized_mirror_map(G, START, picklable.decay)
+
+
 @cache
 def realization():
     return gf.realize(CATALOG.potentials["log_sum_exp"](2), gf.domains.Box([-1, -1], [1, 1]))
@@ -91,6 +95,9 @@ OBJECTS = {
     "gradient flow": (partial(flow, picklable.pulse), lambda f: f([0.1, 0.2])),
     "mirror flow": (partial(mirror, LOSS), lambda f: f([0.1, 0.2])),
     "mirror flow in nu": (partial(mirror, LOSS, coordinates="nu"), lambda f: f(0.2)),
+    "regularized mirror flow": (
+        lambda: gf.mirror_flow(LOSS, decaying(hyperbolic()), hyperbolic()(START), 0.5), lambda f: f(0.2),
+    ),
     "flow of a lambda": (lambda: flow(lambda w: anp.sum(w**2, axis=-1)), lambda f: f(0.2)),
     "mirror flow of a lambda": (lambda: mirror(lambda w: anp.sum(w**2, axis=-1)), lambda f: f(0.2)),
     "check": (lambda: hyperbolic().check_commuting(START), lambda check: check.defect),
