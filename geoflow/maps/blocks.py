@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -87,6 +88,12 @@ class Blocks:
         if order.ndim == 2:
             return np.abs(x[..., order]).max(axis=-2)
         return self._reduced(np.maximum, np.abs(x[..., order]))
+
+    def without_one(self, x: Array) -> Iterator[tuple[Mask, Array]]:
+        """x with the k-th input of every block 0, and which inputs those are, shape=[D]; for every k."""
+        for k in range(int(self.sizes.max(initial=0))):
+            mask = (self._place_in_block == k) & (self.of_input >= 0)
+            yield mask, np.where(mask, 0.0, x)
 
     @cached_property
     def padding(self) -> Mask:

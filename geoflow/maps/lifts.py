@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geoflow._typing import Array, Map
+from geoflow._typing import Array, Map, Mask
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Steps, Stop, integrate_batch
 from geoflow.numerics.runs import Field, error_norm
@@ -15,6 +15,8 @@ from geoflow.numerics.steps import few_steps
 
 #: growth by e^GROWS from which coordinates are logarithmic; linear so far below what decays as much as others grow
 GROWS, LINEAR_BELOW = 0.5, 1e-3
+#: inputs of a block beyond which they are not looked at one by one
+MANY = 8
 
 
 class LogLike(NamedTuple):
@@ -39,17 +41,32 @@ class LogLike(NamedTuple):
 def log_like(kernel: MapKernel, x: Array, growth: Array) -> LogLike | None:
     """Coordinates in which the inputs of blocks that grow by e^growth, shape=[N, count], are logarithmic.
 
-    None where none grows much, or where M is curved: an input that crosses 0 is slow in them.
+    None where none grows much, or where M is curved. An input that may cross 0 stays linear: there its logarithm is not
+    smooth.
     """
     blocks = kernel.blocks
     large = growth > GROWS
-    if not (kernel.grows_alone and large.any()):
+    if not (kernel.grows_alone and large.any() and blocks.sizes.max() <= MANY):
+        return None
+    keeps = _keeps_sign(kernel, x[:1])
+    if not keeps.any():
         return None
     size = np.abs(x)
     others = blocks.at_inputs(blocks.largest(x))
     decay = blocks.at_inputs(np.exp(-np.clip(growth, 0.0, 300.0)))
     size = np.where(size > 0, np.maximum(LINEAR_BELOW * decay * size, 1e-290), np.where(others > 0, others, 1.0))
-    return LogLike(np.where(blocks.at_inputs(large.astype(float)) > 0, size, 100 * np.where(others > 0, others, 1.0)))
+    grows = (blocks.at_inputs(large.astype(float)) > 0) & keeps
+    return LogLike(np.where(grows, size, 100 * np.where(others > 0, others, 1.0)))
+
+
+def _keeps_sign(kernel: MapKernel, x: Array) -> Mask:
+    """Which inputs stay on their side of 0, shape=[D]: their component of the gradient is 0 where they are, at x."""
+    keeps, ones = np.zeros(kernel.dim, dtype=bool), np.ones((1, kernel.codomain_dim))
+    with np.errstate(all="ignore"):
+        size = np.abs(kernel.pullback(x, ones))
+        for mask, at in kernel.blocks.without_one(x):
+            keeps |= mask & (np.abs(kernel.pullback(at, ones)) <= 1e-14 * size)[0]
+    return keeps
 
 
 def growth_of(kernel: MapKernel, x: Array, velocity: Array) -> Array:

@@ -10,17 +10,15 @@ import importlib.util
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, TypedDict
+from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 
 from geoflow._pickling import rebuilt_by
 from geoflow._typing import Array, ArrayLike
-from geoflow._validate import require_flag
 from geoflow.errors import ArgumentError
 from geoflow.numerics import autodiff
 from geoflow.numerics.records import Record, record
@@ -29,28 +27,6 @@ from geoflow.numerics.runs import BLOW_UP
 ENGINES = ("auto", "autograd", "jax")
 #: relative difference up to which compiled values and autograd's are the same
 AGREE = 1e-9
-
-
-class EngineOption(TypedDict, total=False):
-    """The keywords of an `EngineChoice`, as functions with many others take them."""
-
-    engine: str
-    check: bool
-
-
-@dataclass(frozen=True)
-class EngineChoice:
-    """An engine by name, and whether what it differentiates is probed when it is given.
-
-    `ArgumentError` where there is no engine of that name, or "jax" is not installed.
-    """
-
-    engine: str = "auto"
-    check: bool = True
-
-    def __post_init__(self) -> None:
-        require_engine(self.engine)
-        require_flag(self.check)
 
 
 #: arrays of jax at one point to an array, or to several

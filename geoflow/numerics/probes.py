@@ -12,7 +12,7 @@ import numpy as np
 from geoflow._typing import Array, Map, Mask
 from geoflow._usercode import described_error, described_place, is_about_shapes, place_of
 from geoflow._validate import describe, require_flag
-from geoflow.errors import ArgumentError, GeoflowError, NotFiniteError, ShapeError, UserCodeError
+from geoflow.errors import ArgumentError, DerivativeError, GeoflowError, NotFiniteError, ShapeError, UserCodeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.culprits import blame, unfinished, unsupported
 from geoflow.numerics.differences import WIDEST, Slopes, clearly_off, directions, slopes, stays_off
@@ -197,11 +197,14 @@ def _because(name: str, reason: str) -> str:
 def _cannot(f: Map, x: Array, name: str, error: Exception, forms: str) -> Exception:
     """The error to raise where f cannot be differentiated at all."""
     reason = blame(f, x, 2) or blame(f, x[0], 2) or unsupported(error)
-    return ArgumentError(
+    told = isinstance(error, (DerivativeError, UserCodeError))  # which says where in the file of the user
+    kind: type[ArgumentError] = type(error) if told else ArgumentError  # type: ignore[assignment]
+    return kind(
         _because(name, reason) or f"{name} cannot be differentiated",
-        got=f"{type(error).__name__}: {str(error)[:200]}",
+        got=error.got if isinstance(error, ArgumentError) else f"{type(error).__name__}: {str(error)[:200]}",
         wanted="operations of autograd.numpy that autograd can differentiate, in a batch and at one point",
         remedy=_remedy(forms),
+        **{key: getattr(error, key) for key in ("operation", "file", "line") if hasattr(error, key)},
     )
 
 

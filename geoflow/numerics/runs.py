@@ -184,7 +184,8 @@ class Run:
         if self._method == "LSODA" and self._count > 1 and not np.isfinite(velocity).all():
             raise LsodaStuckError
         if self._count % self._window == 0:
-            slow = self._window * (self._last - s) > PATIENCE * MAX_EVALUATIONS * (s - self._last_seen[0])
+            progress = s - self._last_seen[0]
+            slow = progress <= 1e-6 * s and self._window * (self._last - s) > PATIENCE * MAX_EVALUATIONS * progress
             size = float(np.abs(y).max())
             self._hopeless = slow and not size > 1.1 * self._last_seen[1]  # what grows may be about to blow up
             if slow and self._method == "LSODA":

@@ -45,7 +45,8 @@ class Newton:
             step, slope, usable = self._step(w[active], mu[active], first=iteration == 0)
             active, step, slope = active[usable], step[usable], slope[usable]
             moved, accepted = self._line_search(w[active], step, slope, mu[active])
-            size = np.abs(step).max(-1) / (1e-300 + np.abs(w[active]).max(-1) + np.abs(step).max(-1) * 1e-3)
+            with np.errstate(all="ignore"):  # an iterate may run away where there is no solution
+                size = np.abs(step).max(-1) / (1e-300 + np.abs(w[active]).max(-1) + np.abs(step).max(-1) * 1e-3)
             w[active] = moved
             stalled = (size < 1e-8) & (size > 0.5 * previous[active])
             previous[active] = size

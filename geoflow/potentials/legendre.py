@@ -15,7 +15,8 @@ from geoflow._usercode import guarded
 from geoflow._validate import all_finite, as_finite, as_options, as_points, describe
 from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
-from geoflow.numerics.engine import EngineChoice, EngineOption, written_in_jax
+from geoflow.numerics.choice import EngineChoice, EngineOption
+from geoflow.numerics.engine import written_in_jax
 from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
 from geoflow.potentials.divergence import Pairwise, between, confirmed, require_digits
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine

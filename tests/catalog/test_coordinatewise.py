@@ -23,7 +23,8 @@ def separable(value, first, second, third, dual):
 
     def formulas(w, w0, mu):
         m0 = first(w0)
-        tilted = (value(w) - value(w0) - m0 * (w - w0)).sum(-1)
+        x, x0 = w.astype(np.longdouble), w0.astype(np.longdouble)  # these differences lose digits, and R does not
+        tilted = (value(x) - value(x0) - first(x0) * (x - x0)).sum(-1)
         return tilted, first(w) - m0, eye(second(w)), cube(third(w)), dual(mu + m0)
 
     return formulas

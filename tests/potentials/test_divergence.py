@@ -111,7 +111,7 @@ def test_a_closed_form_is_compared_and_a_wrong_hessian_refused():
     assert abs(E.bregman_divergence(w, v) / wanted - 1) < 1e-8
     R = gf.LegendreFunction(
         lambda w: anp.sum(w**4, axis=-1) / 4 + anp.sum(w**2, axis=-1) / 2, 2,
-        hessian=lambda w: 7 * (1 + 3 * w[..., None] ** 2) * np.eye(2),
+        hessian=lambda w: 7 * (1 + 3 * w[..., None] ** 2) * np.eye(2), check=False,
     )  # fmt: skip
     with pytest.raises(gf.ConvergenceError, match="Bregman divergence") as caught:
         R.bregman_divergence(np.array([[1.0, 1.0], [1.0001, 1.0]]), np.ones(2))
