@@ -52,7 +52,7 @@ def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, p
         ) from error
     both = np.isfinite(batch) & np.isfinite(single)
     size = np.abs(np.where(both, single, 0.0)).max() + 1e-300
-    gap = float(np.abs(np.where(both, batch - single, 0.0)).max() / size)
+    gap = float(np.abs(np.where(both, batch, 0.0) - np.where(both, single, 0.0)).max() / size)
     if gap > 1e-9:
         raise ArgumentError(
             f"{name} mixes batch entries",

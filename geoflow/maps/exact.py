@@ -1,8 +1,8 @@
 """Lie algebras of polynomial fields with rational coefficients, exactly: all arithmetic is modulo a large prime.
 
-The rank of integers modulo a prime is never more than over Q, and less with a probability of about 1e-9 times the degree.
-Brackets at a random point of the field of p elements have the rank of those at a generic point of R^D, which the
-dimension at no point exceeds; where the same brackets have that rank at x, it is the dimension at x.
+The rank of integers modulo a prime is never more than over Q, and less with a probability of about 1e-9 times the
+degree. Brackets at a random point of the field of p elements have the rank of those at a generic point of R^D, which
+the dimension at no point exceeds; where the same brackets have that rank at x, it is the dimension at x.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ def _rational_tensors(g: Generator) -> list[Index] | None:
     if g.tensors is None:
         return None
     sizes = np.max([np.abs(T).reshape(len(T), -1).max(axis=1) for T in g.tensors], axis=0)
-    found = []
+    found: list[Index] = []
     for T in g.tensors:
-        out = np.zeros(T.shape, dtype=np.int64)
+        out: Index = np.zeros(T.shape, dtype=np.int64)
         for index in np.argwhere(T != 0):
             value, size = float(T[tuple(index)]), float(sizes[index[0]])
             simple = _nearest(value, size)
@@ -141,7 +141,8 @@ def _of_words(
     fields: list[list[Index]], x: Index, depth: int | None, every: bool = False
 ) -> tuple[int, list[int], int, list[Word]] | None:
     """Rank at x, growth, brackets seen, and those that were new; None beyond MAX_WORDS."""
-    rank, growth, seen = ModularRank(len(x)), [], 0
+    rank, seen = ModularRank(len(x)), 0
+    growth: list[int] = []
     words: list[Word] = []
     new: list[Word] = [(i,) for i in range(len(fields))]
     while new and (depth is None or len(growth) < depth):
@@ -171,8 +172,9 @@ def _matrix(tensors: list[Index]) -> Index:
 
 
 def _of_matrices(matrices: Index, x: Index, depth: int | None) -> tuple[int, list[int], int] | None:
-    """Affine fields, at any x: the algebra is of finite dimension, spanned by brackets of matrices, [A, B] = BA - AB."""
-    algebra, rank, growth, seen = ModularRank(matrices[0].size), ModularRank(len(x)), [], 0
+    """Affine fields, at any x: their algebra has a finite dimension, and matrices for brackets, [A, B] = BA - AB."""
+    algebra, rank, seen = ModularRank(matrices[0].size), ModularRank(len(x)), 0
+    growth: list[int] = []
     at, new = np.r_[x, 1], list(matrices)
     while new and (depth is None or len(growth) < depth):
         kept = []

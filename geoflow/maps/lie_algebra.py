@@ -42,8 +42,9 @@ class LieDimension:
         return self.gap[0] >= CLEAR * self.gap[1]
 
     def __str__(self) -> str:
+        doubt = "" if self.decided else "undecided, "
         return (
-            f"{'' if self.decided else 'undecided, '}dimension {self.dimension} of {self.space_dim}, growth {self.growth} by length of bracket; "
+            f"{doubt}dimension {self.dimension} of {self.space_dim}, growth {self.growth} by length of bracket; "
             f"rank gap {self.gap[1]:.0e} to {self.gap[0]:.0e} over {self.n_brackets} brackets"
         )
 
@@ -244,10 +245,7 @@ class LieAlgebra:
         return lambda y: field(y * units) / units
 
     def _units(self, x: Array) -> Array:
-        """A power of ten for each coordinate, of its size at x, and 1 near 1; of its change by the fields where it is 0.
-
-        Curved spaces have no units, but those of their ambient space.
-        """
+        """A power of ten for each coordinate: of its size at x, or of its change by the fields where it is 0 there."""
         size = np.abs(x)
         if (size == 0).any() and (size > 0).any():
             with np.errstate(all="ignore"):

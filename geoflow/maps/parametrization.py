@@ -238,8 +238,10 @@ class Parametrization:
     # checks ---------------------------------------------------------------------------------------------------------
 
     def check_commuting(self, points: ArrayLike, tol: float | None = None) -> Check:
-        """Check [grad G_i, grad G_j] = 0 at points of shape=[..., D], relative to the largest D(grad G_j).grad G_i.
+        """Check [grad G_i, grad G_j] = 0 at points of shape=[..., D], each pair relative to the terms of its bracket.
 
+        Units of outputs and inputs do not enter: a large field hides no small bracket, and on R^D no large coordinate
+        that of a small one. What rounding leaves of the terms is no bracket.
         `tol` is by default `commuting_tol`: 1e-9, or what the accuracy of a numerical realization allows. `unwrap` of
         the check raises `NotCommutingError` with `defect`, `point` and `pair`.
         """
@@ -250,8 +252,9 @@ class Parametrization:
     def check_regular(self, points: ArrayLike, tol: float = REGULAR_TOL) -> Check:
         """Check rank dG = d at points of shape=[..., D]: the smallest singular value exceeds `tol` times the largest.
 
-        Outputs that share no input have orthogonal gradients, whatever their units: each block of outputs is judged
-        by its own singular values, an output alone by whether its gradient is zero. `defect` is
+        Gradients are taken at unit length, and on R^D also inputs in units of x, so that no unit counts. Outputs that
+        share no input have orthogonal gradients: each block of outputs is judged by its own singular values, an output
+        alone by whether its gradient is zero. `defect` is
         1 - s_min / (tol s_max), at least 0; `unwrap` of the check raises `NotRegularError`.
         """
         x = self.flatten(self._as_points(points)).reshape(-1, self.dim)

@@ -35,11 +35,12 @@ def by_hessians(rows: Array, hessians: Array, x: Array) -> Measured:
     """
     sizes, lengths = np.abs(hessians), np.linalg.norm(rows, axis=-1)
     along = np.einsum("...ljk,...il->...ijk", hessians, rows)
-    reached = np.abs(rows) + ROUNDING * np.einsum("...ljk,...l->...jk", sizes, np.abs(x))
-    terms = np.einsum("...ljk,...il->...ijk", sizes, reached)
+    noise = np.einsum("...ljk,...l->...jk", sizes, np.abs(x))
+    terms = np.einsum("...ljk,...il->...ijk", sizes, np.abs(rows) + ROUNDING * noise)
     norms = np.sqrt((hessians**2).sum(axis=(-3, -1)))
     garbage = lengths[..., :, None] * norms[..., None, :]
-    scale = np.maximum(_own(along, lengths), ROUNDING * garbage)
+    rounded = garbage + np.linalg.norm(noise, axis=-1)[..., :, None] * norms[..., None, :]
+    scale = np.maximum(_own(along, lengths), ROUNDING * rounded)
     scale = _both(np.maximum(scale, _linear(lengths[..., :, None], lengths[..., None, :], x[..., None, None, :])))
     brackets = along - np.swapaxes(along, -3, -2)
     with np.errstate(all="ignore"):
@@ -100,8 +101,9 @@ def by_products(kernel: MapKernel, x: Array, u: Array, v: Array, coordinates: bo
     for c, found, field, other in ((v, of_v, X, of_u), (u, of_u, Y, of_v)):
         noise = np.abs(other[2 : 2 + DRAWS]).max(axis=0)
         terms = np.abs(np.concatenate([found[:1], derivatives(c, z * (np.abs(field) + ROUNDING * noise))])).max(axis=0)
-        garbage = _norm(kernel, found[2 + DRAWS :]) * _norm(kernel, field[None])
-        scale = np.maximum(scale, ROUNDING * garbage)
+        norms = _norm(kernel, found[2 + DRAWS :])
+        garbage = norms * _norm(kernel, field[None])
+        scale = np.maximum(scale, ROUNDING * (garbage + norms * _norm(kernel, noise[None])))
         with np.errstate(all="ignore"):
             shares = _norm(kernel, (field / x)[None], total=True)
             floor = np.fmin(_norm(kernel, found[2 : 2 + DRAWS] * x) * shares / np.abs(x), garbage)
