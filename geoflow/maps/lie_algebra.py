@@ -14,7 +14,16 @@ from geoflow.maps.exact import exact_dimension
 from geoflow.maps.fields import VectorField
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import length_of, shrunk_until
-from geoflow.maps.words import FieldWords, Generator, MatrixWords, Rank, Word, bracket_at, matrix_levels
+from geoflow.maps.words import (
+    FieldWords,
+    Generator,
+    MatrixWords,
+    Rank,
+    Word,
+    balanced_powers,
+    bracket_at,
+    matrix_levels,
+)
 from geoflow.results import Check
 
 #: how far apart parts of brackets are that are counted as new and that are not
@@ -103,8 +112,8 @@ class LieAlgebra:
         if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
             raise ArgumentError("depth", got=repr(depth), wanted="an integer, at least 1")
         dim = int(self.space.dim) if self.space is not None else len(x)
-        units = self._units(x)
-        generators, y = self.generators_at(x, units), x / units
+        units, generators = self._in_units(x)
+        y = x / units
         exact = exact_dimension(generators, y, depth)
         if exact is not None:
             return LieDimension(exact[0], _grown(exact[1]), (1.0, 0.0), exact[2], dim)
@@ -138,8 +147,8 @@ class LieAlgebra:
         points = G.flatten(as_points(points, G.point_shape, "points")).reshape(-1, G.dim)
         worst: tuple[float, int, Word] = (0.0, 0, ())
         for n, x in enumerate(points):
-            units = self._units(x)
-            _, _, tested = self._brackets(self.generators_at(x, units), x / units)
+            units, generators = self._in_units(x)
+            _, _, tested = self._brackets(generators, x / units)
             e = np.asarray(G.kernel.jacobian(x), dtype=float) * units
             size = np.linalg.norm(e, axis=-1)  # of each output, whatever its unit
             for word, (B, scale) in tested.items():
@@ -169,8 +178,8 @@ class LieAlgebra:
                 raise ArgumentError("x", got="None", wanted="a point, which tells the dimension of R^D")
             x = np.zeros(self.space.shape)
         x = self._point(x)
-        units = self._units(x)
-        generators, y = self.generators_at(x, units), x / units
+        units, generators = self._in_units(x)
+        y = x / units
         matrices = self._matrices(generators)
         algebra: MatrixWords | FieldWords
         if matrices is not None:
@@ -256,6 +265,16 @@ class LieAlgebra:
         with np.errstate(all="ignore"):
             exponent = np.where(size > 0, np.log10(size), 0.0)
         return np.where(np.abs(exponent) > 1.5, 10.0 ** np.round(np.clip(exponent, -30, 30)), 1.0)
+
+    def _in_units(self, x: Array) -> tuple[Array, list[Generator]]:
+        """Units of coordinates, and the fields in them; of polynomials those in which coefficients are nearest to 1."""
+        units = self._units(x)
+        generators = self.generators_at(x, units)
+        powers = balanced_powers(generators)
+        if powers is None:
+            return units, generators
+        units = units * 10.0**powers
+        return units, self.generators_at(x, units)
 
     def generators_at(self, x: Array, units: Array | None = None) -> list[Generator]:
         """The fields in coordinates x / units, with all their derivatives, near a flat point where they are defined."""

