@@ -101,7 +101,7 @@ def belongs(space: Manifold, x: Array, atol: float = 1e-8) -> Mask:
 
 
 def _has_constraints(space: Manifold) -> bool:
-    """Whether it is a user's level set of a submersion whose derivative is given; those of geomstats have unit scale."""
+    """Whether it is a user's level set whose derivative is given; those of geomstats have unit scale."""
     own, base = type(space), LevelSet
     if not isinstance(space, base) or own.belongs is not base.belongs or own.__module__.startswith("geomstats."):
         return False
@@ -109,7 +109,7 @@ def _has_constraints(space: Manifold) -> bool:
 
 
 def _meets_constraints(space: LevelSet, x: Array, atol: float) -> Mask:
-    """Whether each constraint is 0 to `atol` of |dF_i| |x| / 2, its own scale, which is 1 for |x|^2 = 1 on the sphere."""
+    """Whether each constraint is 0 to `atol` of |dF_i| |x| / 2, its own scale, which is 1 for the unit sphere."""
     shape, D = tuple(space.shape), x.shape[-1]
     points, units = (np.tile(a, n).reshape(-1, *shape) for a, n in ((x, (1, D)), (np.eye(D), (len(x), 1))))
     with np.errstate(all="ignore"):
