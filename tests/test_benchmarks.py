@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from benchmarks import cells, commuting, digits, peers, realization_cost, report
+from benchmarks import cells, commuting, digits, peers, realization_cost, report, verdicts
 from benchmarks.__main__ import THEMES
 from benchmarks.harness import ROUNDS, Goal, Task, Way, measure, relative_error
 
@@ -353,3 +353,34 @@ def test_closed_forms_of_the_catalogue_have_eight_digits(family):
         if "solved" not in operation:
             assert tally.worst <= 1e-8, (operation, tally)
             assert tally.refused <= tally.count / 4, (operation, tally)
+
+
+# verdicts on random maps ----------------------------------------------------------------------------------------------
+
+
+def test_no_verdict_on_a_hundred_random_maps_is_wrong():
+    """A hundredth of what `python -m benchmarks.verdicts` draws."""
+    found = [verdicts.verdict(0, k) for k in range(100)]
+    asked = [v for v in found if v.commuting is not None]
+    assert len(asked) > 80 and sum(not v.commuting for v in asked) > 20
+    assert [v for v in asked if v.said_commuting is not v.commuting] == []
+    assert [v for v in found if v.said_regular is not v.regular] == []
+    last = verdicts.table(found).splitlines()[-1]
+    assert last.startswith(f"| all | 100 | {len(asked)} |")
+
+
+def test_the_table_of_verdicts_counts_what_is_wrong():
+    right, wrong = (verdicts.Verdict("mixed", 0.0, True, 1e-16, said, True, said) for said in (True, False))
+    last = verdicts.table([right, wrong, wrong._replace(commuting=None)]).splitlines()[-1]
+    assert last == "| all | 3 | 2 | 2 | 1 | 1e-16 | - | 2 |"
+
+
+def test_brackets_of_a_draw_are_those_of_its_derivatives():
+    for k in range(len(verdicts.FAMILIES)):
+        draw = verdicts.FAMILIES[k](np.random.default_rng(k))
+        x, d, D = draw.y * draw.inner, len(draw.outer), len(draw.inner)
+        G = gf.Parametrization(lambda x, draw=draw: draw.map(x * draw.inner), D, d, check=False)
+        H = gf.autodiff.hessian(G)(draw.y) / draw.inner[:, None] / draw.inner
+        g = G.jacobian(draw.y) / draw.inner
+        wanted = max(verdicts.relative_bracket(*each) for each in zip(g, H, x, strict=True))
+        assert abs(draw.bracket() - wanted) < 1e-9 * (1 + wanted)

@@ -57,6 +57,11 @@ class Blocks:
         """The covectors that are 1 at the k-th output of every block, shape=[width, d]."""
         return (self.rank == np.arange(self.width)[:, None]).astype(float)
 
+    def input_units(self) -> Array:
+        """The directions that are 1 at the m-th input of every block, shape=[size, D]."""
+        places = np.arange(int(self.sizes.max(initial=1)))[:, None]
+        return ((self._place_in_block == places) & (self.of_input >= 0)).astype(float)
+
     def split(self, w: Array) -> Array:
         """Vectors of outputs block by block: shape=[..., d] to shape=[..., count, width], 0 beyond a block's own."""
         out = np.zeros((*np.shape(w)[:-1], self.count, self.width))

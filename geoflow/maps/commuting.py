@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +11,17 @@ from geoflow._typing import Array, Index
 from geoflow.errors import NotCommutingError, NotRegularError
 from geoflow.maps.brackets import require_finite
 from geoflow.maps.kernel import MapKernel
+from geoflow.maps.scales import by_gradients, by_hessians, by_products
 from geoflow.numerics.batches import SLICE, in_slices
 from geoflow.results import Check
 
 #: outputs of one block up to which all pairs are formed, and random combinations of the pairs beyond
 ALL_PAIRS = 32
+#: inputs of a block for each of its outputs up to which Hessians are formed, which say every term of a bracket
+HESSIANS = 8
 COMBINATIONS = 3
+#: pairs of a row that are measured coordinate by coordinate
+CANDIDATES = 16
 #: entries d D of the rows of a point up to which a pair is compared with all pairs of its row and column
 ALL_ROWS = 2**23
 
@@ -35,18 +41,13 @@ class Worst(NamedTuple):
 
 
 def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_shape: tuple[int, ...]) -> Check:
-    """[grad G_i, grad G_j] = 0 at flat points of shape=[N, D], relative to the largest D(grad G_j).grad G_i there.
+    """[grad G_i, grad G_j] = 0 at flat points of shape=[N, D], each pair relative to its own terms: see `scales.py`.
 
-    Pairs of outputs that share no input commute. Within blocks of up to 32 outputs all pairs are formed, and the scale
-    is the block's. Beyond, the worst pair is searched in O(log d) brackets, and the scale is that of its two fields:
-    see `searched_pair`.
+    Pairs of outputs that share no input commute. Within blocks of up to 32 outputs all pairs are formed. Beyond, the
+    worst pair is searched in O(log d) brackets: see `searched_pair`.
     """
-    if kernel.blocks.width > ALL_PAIRS:
-        search = searched_pair
-    else:
-        search = _all_pairs if kernel.blocks.single else _pairs_of_blocks
     step = max(1, SLICE // (4 * kernel.dim))
-    parts = [search(kernel, x[k : k + step], name).moved(k) for k in range(0, len(x), step)]
+    parts = [_worst_of(kernel)(kernel, x[k : k + step], name).moved(k) for k in range(0, len(x), step)]
     worst = max(parts, key=lambda part: part.defect)
     i, j = worst.pair
     return Check(
@@ -66,60 +67,105 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
     )
 
 
-def _floor(row_squared: Array, length: Array) -> Array:
-    """The least scale, |dG|^2 / |x| to six digits, of the unit of the terms of a bracket.
+def _worst_of(kernel: MapKernel) -> Callable[[MapKernel, Array, str], Worst]:
+    """How the worst pair is found: all pairs at once by Hessians of blocks, or one by one by products, or searched."""
+    blocks = kernel.blocks
+    if blocks.width > ALL_PAIRS:
+        return searched_pair
+    if blocks.width == 1 and kernel.codomain_dim > 1:
+        return _no_pairs
+    if not kernel.flat:
+        return _pairs_on_manifold
+    few = int(blocks.sizes.max(initial=1)) <= HESSIANS * blocks.width or blocks.width == 1
+    return _pairs_by_hessians if few else _pairs_by_products
 
-    The terms themselves are noise where a map is linear to rounding.
-    """
-    return np.maximum(1e-6 * row_squared / np.where(length > 0, length, 1.0), 1e-300)
+
+def _no_pairs(kernel: MapKernel, x: Array, name: str) -> Worst:
+    """No two outputs share an input; derivatives are finite, or `NotFiniteError`."""
+    units = np.ones((len(x), kernel.codomain_dim))
+    rows = require_finite(kernel.pullback(x, units), x, 1, f"gradients of {name}")
+    along = require_finite(kernel.derivative_of_pullback(x, units, rows), x, 1, f"brackets of {name}")
+    return Worst(0.0, float(np.abs(along).max()) or 1.0, 0, (0, 1), 0.0)
 
 
-def _all_pairs(kernel: MapKernel, x: Array, name: str) -> Worst:
+def _largest(sizes: Array, relative: Array) -> tuple[Array, ...]:
+    """Of shape=[n, ...], the largest relative bracket of every point, its length, and its place in the rest."""
+    flat = relative.reshape(len(relative), -1)
+    place, points = np.argmax(flat, axis=-1), np.arange(len(flat))
+    return flat[points, place], sizes.reshape(flat.shape)[points, place], place
+
+
+def _worst(defect: float, size: float, point: int, pair: tuple[int, int]) -> Worst:
+    return Worst(float(defect), float(size / defect) if defect > 0 else 1.0, point, pair, float(size))
+
+
+def _pairs_by_hessians(kernel: MapKernel, x: Array, name: str) -> Worst:
+    """All pairs within every block, from the Hessians of its outputs on its own inputs."""
+    blocks = kernel.blocks
+    directions, width = blocks.input_units(), blocks.width
+    m = len(directions)
+
+    def of_slice(x: Array) -> tuple[Array, ...]:
+        n = len(x)
+        rows = kernel.gradients(x) if blocks.single else kernel.block_rows(x)[0]
+        require_finite(rows, x, 1, f"gradients of {name}")
+        if blocks.single:
+            H = kernel.derivative_of_gradients(x, np.broadcast_to(directions, (n, *directions.shape)))
+        else:
+            points, along = np.repeat(x, m, axis=0), np.tile(directions, (n, 1))
+            each = [kernel.derivative_of_pullback(points, np.tile(u, (len(points), 1)), along) for u in blocks.units()]
+            H = np.stack(each, axis=1).reshape(n, m, width, kernel.dim)
+        H = np.moveaxis(blocks.matrices(require_finite(H, x, 1, f"brackets of {name}")), 2, 1)
+        at = blocks.matrices(x[:, None])[:, :, 0]
+        return _largest(*by_hessians(blocks.matrices(rows), H, at))
+
+    defect, size, place = in_slices(of_slice, 4 * width * kernel.dim * (m + width), x)
+    n = int(np.argmax(defect))
+    block, k, l = np.unravel_index(place[n], (blocks.count, width, width))  # noqa: E741
+    return _worst(defect[n], size[n], n, _outputs(kernel, int(block), int(k), int(l)))
+
+
+def _pairs_by_products(kernel: MapKernel, x: Array, name: str) -> Worst:
+    """All pairs within every block, from products alone: the k-th and the l-th fields of all blocks are one pair."""
+    blocks = kernel.blocks
+    units, pairs = blocks.units(), np.stack(np.triu_indices(blocks.width, 1), axis=-1)
+    cases = np.stack(np.meshgrid(np.arange(len(x)), np.arange(len(pairs)), indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def of_slice(cases: Index) -> tuple[Array, ...]:
+        at, (u, v) = x[cases[:, 0]], (units[pairs[cases[:, 1], side]] for side in (0, 1))
+        sizes, relative = by_products(kernel, at, u, v)
+        return _largest(require_finite(sizes, at, 1, f"brackets of {name}"), relative)
+
+    defect, size, place = in_slices(of_slice, 16 * (kernel.dim + kernel.codomain_dim), cases)
+    n = int(np.argmax(defect))
+    block = 0 if blocks.single else max(int(blocks.of_input[place[n]]), 0)
+    pair = _outputs(kernel, block, *(int(k) for k in pairs[cases[n, 1]]))
+    return _worst(defect[n], size[n], int(cases[n, 0]), pair)
+
+
+def _pairs_on_manifold(kernel: MapKernel, x: Array, name: str) -> Worst:
+    """All pairs, from derivatives along the gradients, which are tangent."""
+
     def of_slice(x: Array) -> tuple[Array, ...]:
         rows = require_finite(kernel.gradients(x), x, 1, f"gradients of {name}")
         along = require_finite(kernel.derivative_of_gradients(x, rows), x, 1, f"brackets of {name}")
-        norms = np.linalg.norm(along - np.swapaxes(along, 1, 2), axis=-1)
-        floor = _floor((rows**2).sum(axis=-1).max(axis=-1), np.linalg.norm(x, axis=-1))
-        return norms, np.maximum(np.linalg.norm(along, axis=-1).max(axis=(1, 2)), floor)
+        return _largest(*by_gradients(rows, along, x))
 
-    norms, scale = in_slices(of_slice, kernel.codomain_dim**2 * kernel.dim, x)
-    relative = norms / scale[:, None, None]
-    n, *pair = (int(k) for k in np.unravel_index(int(np.argmax(relative)), relative.shape))
-    first, second = sorted(pair)
-    return Worst(float(relative[n].max()), float(scale[n]), n, (first, second), float(norms[n, first, second]))
+    defect, size, place = in_slices(of_slice, 4 * kernel.codomain_dim**2 * kernel.dim, x)
+    n = int(np.argmax(defect))
+    k, l = divmod(int(place[n]), kernel.codomain_dim)  # noqa: E741
+    return _worst(defect[n], size[n], n, (min(k, l), max(k, l)))
 
 
-def _pairs_of_blocks(kernel: MapKernel, x: Array, name: str) -> Worst:
-    """All pairs within every block: the k-th and the l-th fields of all blocks are one pair of fields."""
+def _outputs(kernel: MapKernel, block: int, k: int, l: int) -> tuple[int, int]:  # noqa: E741
+    """The k-th and the l-th output of a block, the smaller first; some other field where there are no two."""
     blocks = kernel.blocks
-    units, N = blocks.units(), len(x)
-
-    def norm(field: Array) -> Array:
-        return np.sqrt(blocks.sums(field**2))
-
-    def terms(k: int, l: int) -> tuple[Array, Array]:  # noqa: E741
-        u, v = (np.broadcast_to(unit, (N, kernel.codomain_dim)) for unit in (units[k], units[l]))
-        along, back = kernel.bracket_terms(x, u, v)
-        return require_finite(along, x, 1, f"brackets of {name}"), require_finite(back, x, 1, f"brackets of {name}")
-
-    rows = require_finite(kernel.block_rows(x)[0], x, 1, f"gradients of {name}")
-    scale = _floor(np.stack([blocks.sums(rows[:, k] ** 2) for k in range(blocks.width)]).max(axis=0), norm(x))
-    size, pair = np.zeros((N, blocks.count)), np.zeros((N, blocks.count, 2), dtype=int)
-    for k in range(blocks.width):
-        for l in range(k, blocks.width):  # noqa: E741
-            along, back = terms(k, l)
-            scale = np.maximum(scale, np.maximum(norm(along), norm(back)))
-            bracket = norm(along - back) if l > k else np.zeros_like(size)
-            pair[bracket > size] = k, l
-            size = np.maximum(size, bracket)
-    relative = size / scale
-    n, block = (int(k) for k in np.unravel_index(int(np.argmax(relative)), relative.shape))
     members = np.flatnonzero(blocks.of_output == block)
-    first, second = (int(members[blocks.rank[members] == k][0]) for k in pair[n, block])
-    if first == second:  # nothing to commute with in its block: some other field, of another
+    chosen = members[np.isin(blocks.rank[members], (k, l))]
+    first, second = int(chosen[0]), int(chosen[-1])
+    if first == second:
         second = (first + 1) % kernel.codomain_dim
-    defect = float(relative[n, block])
-    return Worst(defect, float(scale[n, block]), n, (min(first, second), max(first, second)), float(size[n, block]))
+    return min(first, second), max(first, second)
 
 
 def searched_pair(kernel: MapKernel, x: Array, name: str) -> Worst:
@@ -180,27 +226,22 @@ def _settled(kernel: MapKernel, x: Array, i: int, j: int, n: int) -> Worst:
 
 
 def _of_row(kernel: MapKernel, x: Array, i: int, others: Index, n: int) -> Worst:
-    """The worst of the pairs (i, j) for several j, relative to the terms of the two fields alone."""
+    """The worst of the pairs (i, j) for several j, each in its own scale."""
     unit = np.zeros(kernel.codomain_dim)
     unit[i] = 1.0
 
-    def norms(j: Array) -> tuple[Array, ...]:
-        units, points = np.zeros((len(j), kernel.codomain_dim)), np.repeat(x, len(j), axis=0)
+    def measured(j: Array, coordinates: bool = True) -> tuple[Array, ...]:
+        units = np.zeros((len(j), kernel.codomain_dim))
         units[np.arange(len(j)), j] = 1.0
         own = np.broadcast_to(unit, units.shape)
-        rows, row = kernel.pullback(points, units), kernel.pullback(x, unit[None])
-        along = kernel.derivative_of_pullback(points, units, np.broadcast_to(row, rows.shape))
-        back = kernel.derivative_of_pullback(points, own, rows)
-        alone = kernel.derivative_of_pullback(points, units, rows), kernel.derivative_of_pullback(x, unit[None], row)
-        squared = np.maximum((rows**2).sum(axis=-1), (row**2).sum())
-        terms = [np.linalg.norm(term, axis=-1) for term in (along, back, *alone)]
-        floor = _floor(squared, np.linalg.norm(points, axis=-1))
-        return np.linalg.norm(along - back, axis=-1), np.maximum(np.max(np.broadcast_arrays(*terms), axis=0), floor)
+        return _largest(*by_products(kernel, np.repeat(x, len(j), axis=0), own, units, coordinates))[:2]
 
-    size, scale = in_slices(norms, 4 * (kernel.codomain_dim + kernel.dim), others)
-    k = int(np.argmax(size / scale))
-    pair = (min(i, int(others[k])), max(i, int(others[k])))
-    return Worst(float(size[k] / scale[k]), float(scale[k]), n, pair, float(size[k]))
+    if len(others) > CANDIDATES:  # by norms alone, and then the worst of them
+        ranked = in_slices(lambda j: measured(j, False), 4 * (kernel.codomain_dim + kernel.dim), others)[0]
+        others = others[np.argsort(ranked)[-CANDIDATES:]]
+    defect, size = in_slices(measured, 16 * (kernel.codomain_dim + kernel.dim), others)
+    k = int(np.argmax(defect))
+    return _worst(defect[k], size[k], n, (min(i, int(others[k])), max(i, int(others[k]))))
 
 
 def regular_check(
@@ -208,7 +249,9 @@ def regular_check(
 ) -> Check:
     """rank dG = d at flat points of shape=[N, D]: the smallest singular value exceeds `tol` times the largest.
 
-    Rows of different blocks are orthogonal, and a block is compared with itself.
+    Rows of different blocks are orthogonal, and a block is compared with itself, its rows at unit length, so that no
+    output's unit counts; on R^D also with columns d_k G x_k, what changes of coordinates relative to themselves do,
+    since one well-conditioned form of dG shows its rank.
     """
     d = kernel.codomain_dim
     if d > space_dim:
@@ -239,15 +282,33 @@ def _singular_ends(kernel: MapKernel, x: Array, name: str) -> tuple[Array, ...]:
     def of_slice(x: Array) -> tuple[Array, ...]:
         if blocks.single:
             rows = require_finite(kernel.gradients(x), x, 1, f"gradients of {name}")
-            values = np.linalg.svd(rows, compute_uv=False)
-            return values[:, -1], values[:, 0]
+            return _ends(rows, x if kernel.flat else None)
         rows = require_finite(kernel.block_rows(x)[0], x, 1, f"gradients of {name}")
         if blocks.width == 1:
             norms = np.sqrt(blocks.sums(rows[:, 0] ** 2))
             return norms, norms
-        values = np.linalg.svd(blocks.matrices(rows), compute_uv=False)
-        last = np.minimum((~blocks.padding).sum(axis=1), values.shape[-1]) - 1
+        low, high = _ends(blocks.matrices(rows), blocks.matrices(x[:, None])[:, :, 0], (~blocks.padding).sum(axis=1))
         short = blocks.sizes < (~blocks.padding).sum(axis=1)  # more outputs than inputs
-        return np.where(short, 0.0, np.take_along_axis(values, last[None, :, None], axis=-1)[..., 0]), values[..., 0]
+        return np.where(short, 0.0, low), high
 
     return in_slices(of_slice, max(blocks.width, 2) * kernel.dim, x)
+
+
+def _ends(rows: Array, x: Array | None, counts: Index | None = None) -> tuple[Array, Array]:
+    """The smallest and the largest singular value of rows of unit length, shape=[..., m, D] to shape=[...] twice.
+
+    Also of rows with the columns in units of x, shape=[..., D], where these are less apart; of the first `counts`.
+    """
+    found = []
+    with np.errstate(all="ignore"):
+        for matrix in (rows,) if x is None else (rows, rows * x[..., None, :]):
+            largest = np.abs(matrix).max(axis=-1, keepdims=True)
+            unit = matrix / np.where(largest > 0, largest, 1.0)
+            length = np.linalg.norm(unit, axis=-1, keepdims=True)
+            values = np.linalg.svd(unit / np.where(length > 0, length, 1.0), compute_uv=False)
+            last = np.minimum(rows.shape[-2] if counts is None else counts, values.shape[-1]) - 1
+            index = np.broadcast_to(last, values.shape[:-1])[..., None]
+            found.append((np.take_along_axis(values, index, axis=-1)[..., 0], values[..., 0]))
+    (low, high), (other, top) = found[0], found[-1]
+    better = other * high > low * top
+    return np.where(better, other, low), np.where(better, top, high)

@@ -11,11 +11,24 @@ from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_points, require_type
 from geoflow.errors import ArgumentError, ConvergenceError, NotFiniteError, ShapeError
+from geoflow.maps.exact import exact_dimension
 from geoflow.maps.fields import VectorField
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import length_of, shrunk_until
-from geoflow.maps.words import FieldWords, Generator, MatrixWords, Rank, Word, bracket_at, matrix_levels
+from geoflow.maps.words import (
+    FieldWords,
+    Generator,
+    MatrixWords,
+    Rank,
+    Word,
+    balanced_powers,
+    bracket_at,
+    matrix_levels,
+)
 from geoflow.results import Check
+
+#: how far apart parts of brackets are that are counted as new and that are not
+CLEAR = 1e3
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,8 @@ class LieDimension:
     """The dimension of a Lie algebra of fields at a point, and how sure it is.
 
     `growth` is the rank of brackets of length at most 1, 2, ..., where it grew; `gap` the smallest part of a
-    bracket that was counted as new, and the largest that was not, relative to its terms.
+    bracket that was counted as new, and the largest that was not, relative to its terms: (1, 0) where the rank is
+    exact. Where these are less than a factor of 1000 apart, the rank is undecided.
     """
 
     dimension: int
@@ -32,11 +46,22 @@ class LieDimension:
     n_brackets: int
     space_dim: int
 
+    @property
+    def decided(self) -> bool:
+        """Whether what was counted as new and what was not are three digits apart."""
+        return self.gap[0] >= CLEAR * self.gap[1]
+
     def __str__(self) -> str:
+        doubt = "" if self.decided else "undecided, "
         return (
-            f"dimension {self.dimension} of {self.space_dim}, growth {self.growth} by length of bracket; "
+            f"{doubt}dimension {self.dimension} of {self.space_dim}, growth {self.growth} by length of bracket; "
             f"rank gap {self.gap[1]:.0e} to {self.gap[0]:.0e} over {self.n_brackets} brackets"
         )
+
+
+def _grown(growth: list[int]) -> tuple[int, ...]:
+    """The ranks up to where the last is reached."""
+    return tuple(growth[: growth.index(growth[-1]) + 1]) if growth else (0,)
 
 
 class LieAlgebra(Portable):
@@ -61,48 +86,59 @@ class LieAlgebra(Portable):
         shapes = {None if X.space is None else tuple(X.space.shape) for X in self.fields}
         if len(shapes) > 1:
             raise ArgumentError("fields", got=f"points of shapes {shapes}", wanted="fields on one space")
-        self._generators: list[Generator] | None = None
+        self._generators: dict[bytes, list[Generator]] = {}
 
     def dimension(self, x: ArrayLike, depth: int | None = None) -> int:
         """Dimension at x, shape=[D], of the span of all iterated brackets, or of those of length at most `depth`.
 
-        Raises `NotFiniteError` or `DomainError` when the fields are not defined near x.
+        Raises `NotFiniteError` or `DomainError` when the fields are not defined near x, and `ConvergenceError` when the
+        rank is undecided: see `analyse`.
         """
-        return self.analyse(x, depth).dimension
+        return self._decided(x, depth).dimension
 
     def conservation_law_count(self, x: ArrayLike) -> int:
         """Number of independent functions near x that every flow of the fields conserves: dim M - dim Lie(x)."""
-        report = self.analyse(x)
+        report = self._decided(x)
         return report.space_dim - report.dimension
 
     def analyse(self, x: ArrayLike, depth: int | None = None) -> LieDimension:
         """The dimension at x with the growth by length of bracket, and the gap of the rank; see `dimension`.
 
-        Without `depth` the rank is taken at a generic point of the orbit of x, where it is that at x, and brackets stop
-        when one more length adds nothing there: the fields are then in involution.
+        Of polynomial fields with rational coefficients the rank is exact where x is generic, and at any x where they
+        are affine. Elsewhere, without `depth`, it is taken at two generic points of the orbit of x, where it is that at
+        x, and brackets stop when one more length adds nothing there: the fields are then in involution. Coordinates are
+        in units of those of x.
         """
         x = self._point(x)
         if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
             raise ArgumentError("depth", got=repr(depth), wanted="an integer, at least 1")
-        matrices = self._matrices(x)
+        dim = int(self.space.dim) if self.space is not None else len(x)
+        units, generators = self._in_units(x)
+        y = x / units
+        exact = exact_dimension(generators, y, depth)
+        if exact is not None:
+            return LieDimension(exact[0], _grown(exact[1]), (1.0, 0.0), exact[2], dim)
+        matrices = self._matrices(generators)
         if matrices is not None:
-            rank, at_x = Rank(len(x)), np.r_[x, 1.0]
+            rank, at = Rank(len(y)), np.r_[y, 1.0]
             growth: list[int] = []
             for level in matrix_levels(matrices, depth):
                 for B, scale in level:
-                    rank.add((B @ at_x)[:-1], scale * float(np.linalg.norm(at_x)))
+                    rank.add((B @ at)[:-1], scale * float(np.linalg.norm(at)))
                 growth.append(rank.value)
         else:
-            rank, growth, _ = self._brackets(self.generators_at(x), self._generic(x) if depth is None else x, depth)
-        end = next((k for k, g in enumerate(growth) if g == growth[-1]), 0)
-        dim = int(self.space.dim) if self.space is not None else len(x)
-        return LieDimension(rank.value, tuple(growth[: end + 1]), rank.gap, rank.seen, dim)
+            steps = ((0, 0.2), (1, 0.317)) if depth is None else ()
+            points = [self._generic(y, seed, reach, units) for seed, reach in steps] or [y]
+            found = [self._brackets(generators, point, depth) for point in points]
+            # a rank can only be too small where a point is not generic
+            rank, growth, _ = max(found, key=lambda f: (f[0].value, f[0].gap[0] / max(f[0].gap[1], 1e-300)))
+        return LieDimension(rank.value, _grown(growth), rank.gap, rank.seen, dim)
 
     def check_necessary_condition(self, G: Parametrization, points: ArrayLike, tol: float = 1e-9) -> Check:
         """Check that brackets of length at least 2 are in ker dG, which mirror flow from every start requires.
 
-        The defect at points of shape=[..., D] is |dG.B| relative to |dG| and to the terms whose difference the bracket
-        B is. The detail of the check names B; its `unwrap` raises `CheckError`.
+        The defect at points of shape=[..., D] is |dG_i.B| relative to |dG_i| and to the terms whose difference the
+        bracket B is. The detail of the check names B; its `unwrap` raises `CheckError`.
 
         Reference
         ---------
@@ -112,12 +148,13 @@ class LieAlgebra(Portable):
         points = G.flatten(as_points(points, G.point_shape, "points")).reshape(-1, G.dim)
         worst: tuple[float, int, Word] = (0.0, 0, ())
         for n, x in enumerate(points):
-            _, _, tested = self._brackets(self.generators_at(x), x)
-            e = np.asarray(G.kernel.jacobian(x), dtype=float)
-            size = float(np.linalg.norm(e, 2))
+            units, generators = self._in_units(x)
+            _, _, tested = self._brackets(generators, x / units)
+            e = np.asarray(G.kernel.jacobian(x), dtype=float) * units
+            size = np.linalg.norm(e, axis=-1)  # of each output, whatever its unit
             for word, (B, scale) in tested.items():
                 if len(word) > 1 and scale > 0:
-                    defect = float(np.linalg.norm(e @ B)) / (size * scale)
+                    defect = float((np.abs(e @ B) / np.where(size > 0, size, 1.0)).max()) / scale
                     if not defect <= worst[0]:
                         worst = defect, n, word
         return Check(
@@ -142,13 +179,15 @@ class LieAlgebra(Portable):
                 raise ArgumentError("x", got="None", wanted="a point, which tells the dimension of R^D")
             x = np.zeros(self.space.shape)
         x = self._point(x)
-        matrices = self._matrices(x)
+        units, generators = self._in_units(x)
+        y = x / units
+        matrices = self._matrices(generators)
         algebra: MatrixWords | FieldWords
         if matrices is not None:
             algebra = MatrixWords(matrices)
         else:
-            points = np.stack([self._generic(x, seed, 0.1) for seed in range(1 + 2 * max_dim // len(x))])
-            algebra = FieldWords(self.generators_at(x), points)
+            points = np.stack([self._generic(y, seed, 0.1, units) for seed in range(1 + 2 * max_dim // len(x))])
+            algebra = FieldWords(generators, points)
         rank, basis, columns = Rank(algebra.size), [], []
         new: list[Word] = [(i,) for i in range(len(self.fields))]
         while new:
@@ -162,7 +201,7 @@ class LieAlgebra(Portable):
             if len(basis) > max_dim:
                 raise self._open(f"more than {max_dim} independent brackets")
             new = [(i, *word) for word in kept for i in range(len(self.fields))]
-        if matrices is None and rank.gap[0] < 1e3 * rank.gap[1]:
+        if matrices is None and rank.gap[0] < CLEAR * rank.gap[1]:
             raise self._open(f"{len(basis)} brackets whose rank is unclear, {rank.gap[1]:.0e} to {rank.gap[0]:.0e}")
         brackets = [algebra.commutator(one, other) for one in basis for other in basis]
         c = np.linalg.lstsq(np.stack(columns, axis=-1), np.stack(brackets, axis=-1), rcond=None)[0].T
@@ -190,34 +229,78 @@ class LieAlgebra(Portable):
             remedy="the algebra may be infinite-dimensional: use dimension(x), or a larger max_dim",
         )
 
-    def _flat_field(self, X: VectorField) -> Map:
-        if self.space is None or len(self.space.shape) == 1:
-            return X.function
-        shape = tuple(self.space.shape)
-        return lambda x: X.function(x.reshape((*np.shape(x)[:-1], *shape))).reshape(np.shape(x))
+    def _decided(self, x: ArrayLike, depth: int | None = None) -> LieDimension:
+        report = self.analyse(x, depth)
+        if not report.decided:
+            raise ConvergenceError(
+                "dimension of the Lie algebra",
+                got=str(report),
+                wanted="what counts as new and what does not, three digits apart",
+                remedy="see analyse(x), give a depth, or a point further from where the rank drops",
+                report=report,
+            )
+        return report
 
-    def generators_at(self, x: Array) -> list[Generator]:
-        """The fields with all their derivatives, near a flat point where they are defined."""
-        if self._generators is None:
-            self._generators = [Generator(self._flat_field(X), len(x)) for X in self.fields]
-        for g, X in zip(self._generators, self.fields, strict=True):
+    def _flat_field(self, X: VectorField, units: Array | None = None) -> Map:
+        """The field on flat points, in coordinates x / units."""
+        field = X.function
+        if self.space is not None and len(self.space.shape) > 1:
+            shape = tuple(self.space.shape)
+
+            def field(x: Array) -> Array:
+                return X.function(x.reshape((*np.shape(x)[:-1], *shape))).reshape(np.shape(x))
+
+        if units is None or np.all(units == 1):
+            return field
+        return lambda y: field(y * units) / units
+
+    def _units(self, x: Array) -> Array:
+        """A power of ten for each coordinate: of its size at x, or of its change by the fields where it is 0 there."""
+        size = np.abs(x)
+        if (size == 0).any() and (size > 0).any():
             with np.errstate(all="ignore"):
-                finite = np.isfinite(g.derivative(x, ())).all()
+                speed = np.max([np.abs(np.asarray(self._flat_field(X)(x), dtype=float)) for X in self.fields], axis=0)
+                times = np.where((size > 0) & (speed > 0), size / speed, np.inf)
+                moved = speed * times.min()
+            size = np.where((size == 0) & np.isfinite(moved), moved, size)
+        with np.errstate(all="ignore"):
+            exponent = np.where(size > 0, np.log10(size), 0.0)
+        return np.where(np.abs(exponent) > 1.5, 10.0 ** np.round(np.clip(exponent, -30, 30)), 1.0)
+
+    def _in_units(self, x: Array) -> tuple[Array, list[Generator]]:
+        """Units of coordinates, and the fields in them; of polynomials those in which coefficients are nearest to 1."""
+        units = self._units(x)
+        generators = self.generators_at(x, units)
+        powers = balanced_powers(generators)
+        if powers is None:
+            return units, generators
+        units = units * 10.0**powers
+        return units, self.generators_at(x, units)
+
+    def generators_at(self, x: Array, units: Array | None = None) -> list[Generator]:
+        """The fields in coordinates x / units, with all their derivatives, near a flat point where they are defined."""
+        units = np.ones(len(x)) if units is None else units
+        if units.tobytes() not in self._generators:
+            self._generators[units.tobytes()] = [Generator(self._flat_field(X, units), len(x)) for X in self.fields]
+        generators = self._generators[units.tobytes()]
+        for g, X in zip(generators, self.fields, strict=True):
+            with np.errstate(all="ignore"):
+                finite = np.isfinite(g.derivative(x / units, ())).all()
             if not finite:
                 raise NotFiniteError(X.name, got=f"NaN or infinity at {x}", wanted="a field defined at x")
-        return self._generators
+        return generators
 
-    def _matrices(self, x: Array) -> Array | None:
+    @staticmethod
+    def _matrices(generators: list[Generator]) -> Array | None:
         """Affine fields x -> A x + b as matrices [[A, b], [0, 0]]; None where one is not affine."""
-        generators = self.generators_at(x)
         if any(g.degree is None or g.degree > 1 for g in generators):
             return None
         return np.stack([g.matrix() for g in generators])
 
-    def _generic(self, x: Array, seed: int = 0, reach: float = 0.2) -> Array:
-        """A point of the orbit of x: flows of three random combinations of the fields."""
+    def _generic(self, x: Array, seed: int, reach: float, units: Array) -> Array:
+        """A point of the orbit of x, in units: flows of three random combinations of the fields."""
         rng = np.random.default_rng(seed)
-        functions = [self._flat_field(X) for X in self.fields]
+        functions = [self._flat_field(X, units) for X in self.fields]
 
         def chain(size: float) -> Array:
             y = x

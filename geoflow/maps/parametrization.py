@@ -28,6 +28,7 @@ from geoflow.numerics.probes import (
     CheckOption,
     Points,
     generic_draws,
+    in_some_units,
     more_draws,
     probe_values,
     usable_points,
@@ -133,21 +134,28 @@ class Parametrization(Portable):
         """Hold the values and derivatives of the map against each other, at points of M; one in jax is not traced."""
         probe_manifold(self.space, points)
         probe_values(self._evaluate, points, self.name, self.point_shape)
-        at = self._usable(points)
-        if traced is not None:
-            self.ignored = probe_map(traced.function, forms, at, self.codomain_dim, self.name)
+
+        def probe(unit: float) -> Points:
+            at = self._usable(points, unit)
+            if traced is not None:
+                self.ignored = probe_map(traced.function, forms, at, self.codomain_dim, self.name)
+            return at
+
+        at = in_some_units(probe) if self.is_euclidean else probe(1.0)
         if not self.is_euclidean:
             probe_metric(self.kernel, self.space, at.x[: at.first])
 
-    def _usable(self, points: Array) -> Points:
-        """Points of M at which the map has a finite value; of R^D at several sizes."""
+    def _usable(self, points: Array, unit: float) -> Points:
+        """Points of M at which the map has a finite value; of R^D at several sizes beside a unit."""
         if not self.is_euclidean:
             at = usable_points(self._evaluate, [points], self.name)
             return Points(at.x, at.centre, at.first, tangent_at(self.space, at.x))
         draws = generic_draws(self.dim)
         try:
-            return usable_points(self._evaluate, draws, self.name)
+            return usable_points(self._evaluate, [unit * draw for draw in draws], self.name)
         except NotFiniteError:
+            if unit != 1.0:
+                raise
             return usable_points(self._evaluate, draws + more_draws(self.dim), self.name)
 
     @classmethod
@@ -275,8 +283,10 @@ class Parametrization(Portable):
     # checks ---------------------------------------------------------------------------------------------------------
 
     def check_commuting(self, points: ArrayLike, tol: float | None = None) -> Check:
-        """Check [grad G_i, grad G_j] = 0 at points of shape=[..., D], relative to the largest D(grad G_j).grad G_i.
+        """Check [grad G_i, grad G_j] = 0 at points of shape=[..., D], each pair relative to the terms of its bracket.
 
+        Units of outputs and inputs do not enter: a large field hides no small bracket, and on R^D no large coordinate
+        that of a small one. What rounding leaves of the terms is no bracket.
         `tol` is by default `commuting_tol`: 1e-9, or what the accuracy of a numerical realization allows. `unwrap` of
         the check raises `NotCommutingError` with `defect`, `point` and `pair`.
         """
@@ -287,8 +297,9 @@ class Parametrization(Portable):
     def check_regular(self, points: ArrayLike, tol: float = REGULAR_TOL) -> Check:
         """Check rank dG = d at points of shape=[..., D]: the smallest singular value exceeds `tol` times the largest.
 
-        Outputs that share no input have orthogonal gradients, whatever their units: each block of outputs is judged
-        by its own singular values, an output alone by whether its gradient is zero. `defect` is
+        Gradients are taken at unit length, and on R^D also inputs in units of x, so that no unit counts. Outputs that
+        share no input have orthogonal gradients: each block of outputs is judged by its own singular values, an output
+        alone by whether its gradient is zero. `defect` is
         1 - s_min / (tol s_max), at least 0; `unwrap` of the check raises `NotRegularError`.
         """
         x = self.flatten(self._as_points(points)).reshape(-1, self.dim)

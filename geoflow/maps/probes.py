@@ -63,7 +63,7 @@ def probe_map(
             f"{name} has outputs that do not depend on x", got=f"{told}: a zero derivative at {len(along)} points",
             wanted="outputs whose gradients can be independent",
             remedy=f"drop them, or compute them from x by operations of autograd.numpy; {OPT_OUT}",
-            outputs=tuple(int(i) for i in constant),
+            outputs=tuple(int(i) for i in constant), elsewhere=True,
         )  # fmt: skip
     return tuple(int(j) for j in np.flatnonzero((pulled == 0).all(axis=0)))
 

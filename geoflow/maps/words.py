@@ -16,6 +16,8 @@ from geoflow.numerics import autodiff
 RANK_TOL = 1e-10
 FLOOR = 1e-2
 MAX_TENSOR = 4_000_000
+#: powers of ten of coefficients from which coordinates get other units
+BALANCED = 3.0
 Vectors = tuple[Array, ...]
 Word = tuple[int, ...]
 Directions = tuple[tuple[Array, float], ...]
@@ -63,14 +65,7 @@ class Generator:
     def derivative(self, x: Array, vectors: Vectors) -> Array:
         """D^m X(x)[v_1, ..., v_m], shape=[D]."""
         if self.tensors is not None:
-            total, factorial = np.zeros(self.dim), 1.0
-            for order in range(len(vectors), len(self.tensors)):
-                value = self.tensors[order]
-                for v in (*vectors, *[x] * (order - len(vectors))):
-                    value = value @ v
-                total = total + value / factorial
-                factorial *= order - len(vectors) + 1
-            return total
+            return _polynomial(self.tensors, x, vectors)
         f = self.function
         for v in vectors:
             f = _along(f, v)
@@ -91,18 +86,50 @@ def _along(f: Map, v: Array) -> Map:
 
 @np.errstate(all="ignore")
 def _tensors(f: Map, D: int) -> list[Array] | None:
-    """Derivative tensors at 0 of a polynomial field of degree at most 3, by differences over a lattice; else None."""
-    x, v = np.random.default_rng(0).integers(-2, 3, size=(2, 4, D)).astype(float)
+    """Derivative tensors at 0 of a polynomial field of degree at most 3, by differences over a lattice; else None.
+
+    The degree is that of f on lines through generic points, and the polynomial is compared with f at fresh ones.
+    """
+    rng, degree = np.random.default_rng(0), 0
+    x, v = rng.standard_normal((2, 4, D))
+    for start, direction in zip(x, v, strict=True):  # the first line that is no polynomial ends it
+        try:
+            line = np.stack([np.asarray(f(start + t * direction), dtype=float) for t in range(-3, 4)])
+        except Exception:
+            return None
+        size = np.abs(line).max(axis=0)  # of each component: one may be far smaller than others
+        rest = (np.abs(np.diff(line, n=k + 1, axis=0)).max(axis=0) for k in range(4))
+        found = next((k for k, left in enumerate(rest) if np.all(left <= 1e-11 * size)), None)
+        if found is None or D ** (found + 1) > MAX_TENSOR:
+            return None
+        degree = max(degree, found)
     try:
-        line = np.stack([np.asarray(f(x + t * v), dtype=float) for t in range(-3, 4)])
+        tensors = _lattice(f, D, degree)
     except Exception:
         return None
-    if not np.isfinite(line).all():
+    if not all(np.isfinite(T).all() for T in tensors):
         return None
-    size = np.abs(line).max() + 1e-300
-    degree = next((k for k in range(4) if np.abs(np.diff(line, n=k + 1, axis=0)).max() <= 1e-11 * size), None)
-    if degree is None or D ** (degree + 1) > MAX_TENSOR:
-        return None
+    for y in rng.standard_normal((3, D)) * np.array([0.3, 1.0, 3.0])[:, None]:
+        wanted, size = np.asarray(f(y), dtype=float), _polynomial([np.abs(T) for T in tensors], np.abs(y), ())
+        if not np.all(np.abs(_polynomial(tensors, y, ()) - wanted) <= 1e-11 * (size + np.abs(wanted))):
+            return None
+    return tensors
+
+
+def _polynomial(tensors: list[Array], x: Array, vectors: Vectors) -> Array:
+    """The derivative along the vectors of a polynomial with these derivatives at 0."""
+    total, factorial = np.zeros(len(x)), 1.0
+    for order in range(len(vectors), len(tensors)):
+        value = tensors[order]
+        for v in (*vectors, *[x] * (order - len(vectors))):
+            value = value @ v
+        total = total + value / factorial
+        factorial *= order - len(vectors) + 1
+    return total
+
+
+def _lattice(f: Map, D: int, degree: int) -> list[Array]:
+    """Derivatives at 0 up to a degree, of a polynomial of at most that degree, from values at small integers."""
     eye, zero = np.eye(D), np.zeros((1, D))
 
     def even(y: Array) -> Array:
@@ -126,7 +153,38 @@ def _tensors(f: Map, D: int) -> list[Array] | None:
         three = three - two[:, :, None] - two[:, None] - two[None]
         three = three + one[:, None, None] + one[None, :, None] + one[None, None]
         tensors.append(np.moveaxis(three, -1, 0))
-    return tensors if all(np.isfinite(T).all() for T in tensors) else None
+    # what is less than rounding of its row is none: a zero that is off would be a term of a bracket
+    return [np.where(np.abs(T) <= 1e-13 * _largest_of(tensors, T), 0.0, T) for T in tensors]
+
+
+def _largest_of(tensors: list[Array], T: Array) -> Array:
+    """The largest coefficient of every component over all orders, in the shape of T up to broadcasting."""
+    rows = np.max([np.abs(other).reshape(len(other), -1).max(axis=1) for other in tensors], axis=0)
+    return rows.reshape(-1, *[1] * (T.ndim - 1))
+
+
+def balanced_powers(generators: list[Generator]) -> Array | None:
+    """Powers of ten for coordinates, with which coefficients of polynomials are nearest to 1, up to a factor a field.
+
+    In coordinates x / s those of x_l x_m in component k are multiplied by s_l s_m / s_k. None where nothing is to do.
+    """
+    if any(g.tensors is None for g in generators):
+        return None
+    logs = [np.log10(np.abs(T[T != 0])) for g in generators for T in g.tensors or ()]
+    size = np.concatenate(logs)
+    if len(size) == 0 or np.abs(size).max() < BALANCED:
+        return None
+    D, rows = generators[0].dim, []
+    for n, g in enumerate(generators):
+        for T in g.tensors or ():
+            places = np.argwhere(T != 0)
+            row = np.zeros((len(places), D + len(generators)))
+            for column in range(T.ndim):
+                np.add.at(row, (np.arange(len(places)), places[:, column]), -1.0 if column == 0 else 1.0)
+            row[:, D + n] = 1.0
+            rows.append(row)
+    powers = np.round(np.linalg.lstsq(np.concatenate(rows), -size, rcond=None)[0][:D])
+    return powers if powers.any() and np.abs(powers).max() < 100 else None
 
 
 def _order(generators: list[Generator], word: Word) -> float:

@@ -41,11 +41,11 @@ SLICE = 2**22
 
 
 def in_slices(
-    f: Callable[..., tuple[Array, ...]], entries: int, *arrays: Array | Index, at_once: int = SLICE
+    f: Callable[..., tuple[Array, ...]], entries: int, *arrays: Array | Index, at_once: int | None = None
 ) -> tuple[Array, ...]:
-    """f of arrays with one leading axis, shape=[n, ...], in slices so that n times `entries` is at most `at_once`."""
+    """f of arrays with one leading axis, shape=[n, ...], in slices so that n times `entries` is at most `at_once`, by default SLICE."""
     n = len(arrays[0])
-    step = max(1, at_once // max(entries, 1))
+    step = max(1, (at_once or SLICE) // max(entries, 1))
     parts = [f(*(a[k : k + step] for a in arrays)) for k in range(0, n, step)]
     return parts[0] if len(parts) == 1 else tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from geoflow.numerics.engine import not_installed
 from geoflow.numerics.records import quiet
 
 OPT_OUT = "check=False believes it"
+T = TypeVar("T")
+#: units of x in which a function is probed, one after the other, where it over- or underflows in those before
+UNITS = (1.0, 1e-3, 1e-6, 1e3, 1e6)
 #: entries of points beyond which two of them are probed
 LARGE = 2**16
 
@@ -59,6 +62,23 @@ class Points(NamedTuple):
         return self if self.x.size <= LARGE or self.tangent else Points(self.x[[0, -1]], self.centre, 1)
 
 
+def in_some_units(probe: Callable[[float], T]) -> T:
+    """What a probe gives in the first units in which the function neither over- nor underflows; else its first error.
+
+    An error is about the units where it is a `NotFiniteError` of values, or says that it may be right `elsewhere`.
+    """
+    first: GeoflowError | None = None
+    for unit in UNITS:
+        try:
+            return probe(unit)
+        except (NotFiniteError, ArgumentError) as error:
+            if not (isinstance(error, NotFiniteError) or getattr(error, "elsewhere", False)):
+                raise first or error from None
+            first = first or error
+    assert first is not None
+    raise first
+
+
 def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     """The first set of points at which the function has a finite value, and one point of every other set.
 
@@ -73,7 +93,7 @@ def usable_points(value: Map, draws: list[Array], name: str) -> Points:
         tried = sum(len(points) for points in draws)
         raise NotFiniteError(
             f"value of {name}", got=f"NaN, infinity or an error at all of {tried} points that were tried",
-            wanted="a function that is finite somewhere near 0, at sizes from 1e-3 to 1e3",
+            wanted="a function that is finite somewhere near 0, at sizes from 1e-6 to 1e6",
             remedy=f"check the function, shift and scale its argument, or give its domain; {OPT_OUT}",
         )  # fmt: skip
     return Points(np.concatenate(chosen), first=len(chosen[0]))
@@ -113,7 +133,7 @@ def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, p
     both = np.isfinite(batch) & np.isfinite(single)
     size = np.abs(np.where(both, single, 0.0)).max() + 1e-300
     gap = max(
-        float(np.abs(np.where(both, values - single, 0.0)).max() / size)
+        float(np.abs(np.where(both, values, 0.0) - np.where(both, single, 0.0)).max() / size)
         for values in (batch, np.nan_to_num(two[0]), np.nan_to_num(two[1][::-1]))
     )
     if gap > 1e-9:
@@ -185,6 +205,7 @@ def probe_automatic(f: Map, at: Points, name: str, orders: int = 2, forms: str =
         f"{found.what}, at {describe(x[found.point])})",
         wanted="operations of autograd.numpy whose derivatives autograd has right",
         remedy=_remedy(forms), point=x[found.point],
+        elsewhere=not np.isfinite(found.got) and "branch" not in reason,
     )  # fmt: skip
 
 

@@ -10,7 +10,15 @@ from geoflow._typing import Array, Map
 from geoflow.errors import ArgumentError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.differences import Slopes, slopes
-from geoflow.numerics.probes import OPT_OUT, Points, probe_automatic, probe_closed, probe_values, usable_points
+from geoflow.numerics.probes import (
+    OPT_OUT,
+    Points,
+    in_some_units,
+    probe_automatic,
+    probe_closed,
+    probe_values,
+    usable_points,
+)
 from geoflow.numerics.records import quiet
 from geoflow.potentials.kernel import ClosedFormula
 from geoflow.spaces.domains import ConvexDomain, ImplicitDomain
@@ -21,7 +29,7 @@ LARGEST = 2**23
 AGREE = 1e-6
 
 
-def points_of(domain: ConvexDomain, value: Map, name: str) -> Points:
+def points_of(domain: ConvexDomain, value: Map, name: str, unit: float) -> Points:
     """Points of a domain at which a potential is finite: the interior point, some about it, one near and one far."""
     centre = np.asarray(domain.interior_point(), dtype=float)
     rng = np.random.default_rng(0)
@@ -33,7 +41,7 @@ def points_of(domain: ConvexDomain, value: Map, name: str) -> Points:
         draws = [np.concatenate([about, centre[None]])]
     else:
         draws = [
-            np.reshape(domain.random_point(n, bound=bound, rng=seed), (n, domain.dim))
+            np.reshape(domain.random_point(n, bound=unit * bound, rng=seed), (n, domain.dim))
             for n, bound, seed in ((3, 1.0, 0), (1, 0.1, 1), (1, 5.0, 2))
         ]
         draws[0] = np.concatenate([draws[0], centre[None]])
@@ -49,12 +57,12 @@ def probe_potential(formula: ClosedFormula, domain: ConvexDomain, name: str, nat
     missing, that is refused when it is asked for.
     """
     with quiet():
-        return _probed(formula, domain, name, native)
+        return in_some_units(lambda unit: _probed(formula, domain, name, native, unit))
 
 
-def _probed(formula: ClosedFormula, domain: ConvexDomain, name: str, native: bool) -> Points:
+def _probed(formula: ClosedFormula, domain: ConvexDomain, name: str, native: bool, unit: float) -> Points:
     value = _valued(formula, name)
-    at = points_of(domain, value, name).few()
+    at = points_of(domain, value, name, unit).few()
     probe_values(value, at.x, name, (domain.dim,))
     missing = [
         f for f, given in zip(("gradient", "hessian", "third_derivative"), formula.closed, strict=True) if not given

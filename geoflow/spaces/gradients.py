@@ -7,7 +7,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
-from geomstats.geometry.base import ImmersedSet, VectorSpaceOpenSet
+from geomstats.geometry.base import ImmersedSet, LevelSet, VectorSpaceOpenSet
 from geomstats.geometry.euclidean import Euclidean, EuclideanMetric
 from geomstats.geometry.grassmannian import Grassmannian, GrassmannianCanonicalMetric
 from geomstats.geometry.hyperboloid import Hyperboloid, HyperboloidMetric
@@ -95,7 +95,30 @@ def belongs(space: Manifold, x: Array, atol: float = 1e-8) -> Mask:
     if isinstance(space, ProductManifold):
         parts = zip(space.factors, _blocks(space), strict=True)
         return np.logical_and.reduce([belongs(factor, x[:, block], atol) for factor, block in parts])
+    if _has_constraints(space):
+        inside = np.asarray(space.embedding_space.belongs(x.reshape(-1, *space.shape), atol=atol)).reshape(len(x))
+        return inside & _meets_constraints(space, x, atol)
     return np.asarray(space.belongs(x.reshape(-1, *space.shape), atol=atol)).reshape(len(x))
+
+
+def _has_constraints(space: Manifold) -> bool:
+    """Whether it is a user's level set whose derivative is given; those of geomstats have unit scale."""
+    own, base = type(space), LevelSet
+    if not isinstance(space, base) or own.belongs is not base.belongs or own.__module__.startswith("geomstats."):
+        return False
+    return own.tangent_submersion is not base.tangent_submersion
+
+
+def _meets_constraints(space: LevelSet, x: Array, atol: float) -> Mask:
+    """Whether each constraint is 0 to `atol` of |dF_i| |x| / 2, its own scale, which is 1 for the unit sphere."""
+    shape, D = tuple(space.shape), x.shape[-1]
+    points, units = (np.tile(a, n).reshape(-1, *shape) for a, n in ((x, (1, D)), (np.eye(D), (len(x), 1))))
+    with np.errstate(all="ignore"):
+        F = np.asarray(space.submersion(x.reshape(-1, *shape)), dtype=float).reshape(len(x), -1)
+        slopes = np.asarray(space.tangent_submersion(units, points), dtype=float).reshape(len(x), D, -1)
+        length = np.linalg.norm(x, axis=-1)
+        scale = np.linalg.norm(slopes, axis=1) * np.where(length > 0, length, 1.0)[:, None] / 2
+        return np.asarray((np.abs(F) <= atol * scale).all(axis=-1))
 
 
 def seeded_points(space: Manifold, n: int) -> Array | None:

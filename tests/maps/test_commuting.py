@@ -2,6 +2,8 @@
 commuting map is refused and no other accepted.
 """
 
+import tracemalloc
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import geoflow as gf
 from geoflow.maps import commuting
 from geoflow.maps.blocks import Blocks
 from geoflow.maps.commuting import commuting_check, regular_check, searched_pair
+from geoflow.numerics import batches
 
 
 def hyperbolic(d=2):
@@ -69,6 +72,75 @@ def test_a_large_batch_is_checked_in_parts_and_the_witness_is_found_in_the_whole
     parts = G.check_commuting(x)
     assert parts.defect == whole.defect and np.array_equal(parts.witness, whole.witness)
     assert np.array_equal(whole.witness, x[13]) and parts.n_points == 20
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_unit_of_an_output_or_of_the_inputs_changes_a_verdict(seed):
+    """Verdict, pair and defect of a map that commutes and of one with a bad pair, in all ways of finding it."""
+    rng = np.random.default_rng(seed)
+    d, D = [(3, 4), (2, 40), (34, 34)][seed % 3]
+    Q, A, x = ortho_group.rvs(D, random_state=rng), rng.standard_normal((d, D)), rng.standard_normal((2, D))
+    outputs, size = 10.0 ** (6 * rng.integers(-1, 2, d)), [1e-6, 1.0, 1e6][seed % 4 - 1]
+
+    def made(bad, outer, inner):
+        def value(x):
+            y = x / inner
+            return (
+                anp.matmul(anp.sinh(anp.matmul(y, Q.T) / 2), A.T) + bad * (y[..., 0] * y[..., 1])[..., None]
+            ) * outer
+
+        return gf.Parametrization(value, D, d)
+
+    assert made(0.0, outputs, size).check_commuting(x * size)
+    bad = np.eye(d)[seed % d] * 1e-3
+    plain, scaled = (made(bad, *units).check_commuting(x * units[1]) for units in ((1.0, 1.0), (outputs, size)))
+    assert not plain and seed % d in plain.evidence["pair"] and not scaled
+    if d <= commuting.ALL_PAIRS:  # what is searched is not always the very worst pair
+        assert scaled.evidence["pair"] == plain.evidence["pair"] and np.isclose(scaled.defect, plain.defect, rtol=1e-6)
+
+
+def test_a_large_field_hides_no_small_bracket():
+    """The third output is a million million times larger, and commutes with nothing it could be compared with."""
+
+    def value(x, bad):
+        small = [x[..., 0] ** 2, x[..., 1] ** 2 + bad * x[..., 0] * x[..., 1]]
+        return anp.stack([*small, 1e12 * (x[..., 0] ** 2 + x[..., 1] ** 2 + x[..., 2] ** 2)], -1)
+
+    x = np.array([[1.0, 0.7, 0.4]])
+    good = gf.Parametrization(lambda x: value(x, 0.0), 3, 3).check_commuting(x)
+    assert good and good.defect < 1e-14
+    bad = gf.Parametrization(lambda x: value(x, 1e-5), 3, 3).check_commuting(x)
+    assert not bad and bad.evidence["pair"] == (0, 1) and 1e-6 < bad.defect < 1e-4
+
+
+@pytest.mark.parametrize("inputs", [(1.0, 1.0), (1e-6, 1e6), (1e6, 1e6)])
+def test_regularity_has_no_units(inputs, rng):
+    """(1e-6 y_1^2, 1e6 y_2^2), turned or mixed, in y = x / inputs."""
+    inputs, outputs = np.array(inputs), np.array([1e-6, 1e6])
+    turn = ortho_group.rvs(2, random_state=rng) if inputs[0] == inputs[1] else np.eye(2)
+    mix = np.array([[1.0, 0.5], [-0.3, 1.0]])
+    for M, rank in ((np.eye(2), 2), (mix, 2), (np.array([[1.0, 0.5], [2.0, 1.0]]), 1)):
+        G = gf.Parametrization(lambda x, M=M: anp.matmul(anp.matmul(x / inputs, turn.T) ** 2, M.T) * outputs, 2, 2)
+        x = rng.uniform(0.5, 1.5, (3, 2)) * inputs
+        assert G.check_commuting(x) and bool(G.check_regular(x)) == (rank == 2)
+
+
+def test_memory_does_not_grow_with_the_points(rng, monkeypatch):
+    d = 3
+    A = rng.standard_normal((d, d))
+    G = gf.Parametrization(lambda x: anp.matmul(x[..., :d] ** 2 - x[..., d:] ** 2, A.T), 2 * d, d)
+    x = rng.uniform(0.5, 1.5, (240, 2 * d))
+    monkeypatch.setattr(batches, "SLICE", 2**13)
+
+    def peak(points):
+        tracemalloc.start()
+        assert G.check_commuting(points)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(x)  # what is loaded and recorded once
+    assert peak(x) < 1.5 * peak(x[:60])
 
 
 def planted(d, first, second, size):

@@ -187,3 +187,57 @@ def test_the_law_of_the_necessary_condition():
     group, product = (gf.catalog.noncommuting[n]() for n in ("heisenberg", "matrix_product"))
     assert gf.laws.necessary_condition(group.parametrization, group.x0)[0] < 1e-12
     assert gf.laws.necessary_condition(product.parametrization, product.x0)[0] > 1e-2
+
+
+def polynomial(terms, units):
+    """y -> sum of c y^e in component l over terms (l, c, e), in coordinates x = y units."""
+
+    def field(x):
+        y = x / units
+        out = [0 * y[..., 0] for _ in units]
+        for place, c, powers in terms:
+            value = c * (1 + 0 * y[..., 0])
+            for k, n in enumerate(powers):
+                for _ in range(n):
+                    value = value * y[..., k]
+            out[place] = out[place] + value
+        return anp.stack(out, axis=-1) * units
+
+    return gf.VectorField(field)
+
+
+#: fields by their terms, a point in units, and the rank of all brackets there over Q
+POLYNOMIALS = [
+    # d_x and d_y + x^3 d_z: brackets of length 2 to 4
+    ([[(0, 1, (0, 0, 0))], [(1, 1, (0, 0, 0)), (2, 1, (3, 0, 0))]], (0.5, 1.0, 2.0), 3),
+    # x d_x + 2 y d_y and x y d_z: a plane, since [., .] = 3 x y d_z
+    ([[(0, 1, (1, 0, 0)), (1, 2, (0, 1, 0))], [(2, 1, (1, 1, 0))]], (0.5, 1.5, 2.0), 2),
+    # rotations about two axes, and at a point of an axis
+    ([[(0, -1, (0, 1, 0)), (1, 1, (1, 0, 0))], [(1, -1, (0, 0, 1)), (2, 1, (0, 1, 0))]], (0.0, 0.0, 3.0), 2),
+    # quadratic fields that keep x + y: x^2 (d_x - d_y), x y (d_x - d_y)
+    ([[(0, 1, (2, 0, 0)), (1, -1, (2, 0, 0))], [(0, 1, (1, 1, 0)), (1, -1, (1, 1, 0))]], (0.5, 1.5, 2.0), 1),
+    # a field that vanishes at the point
+    ([[(0, 1, (1, 0, 0)), (2, 1, (1, 1, 0))]], (0.0, 1.0, 2.0), 0),
+]
+
+
+@pytest.mark.parametrize("case", range(len(POLYNOMIALS)))
+@pytest.mark.parametrize("seed", range(4))
+def test_dimensions_have_no_units(case, seed):
+    fields, point, wanted = POLYNOMIALS[case]
+    units = 10.0 ** (6 * np.random.default_rng(seed).integers(-1, 2, 3)) if seed else np.ones(3)
+    L = gf.LieAlgebra([polynomial(terms, units) for terms in fields])
+    report = L.analyse(np.array(point) * units)
+    assert report.dimension == wanted and report.decided
+
+
+def test_an_undecided_rank_is_said(rng):
+    """Two fields that differ by a part of the size of RANK_TOL: neither new nor rounding."""
+    bend = gf.VectorField(lambda x: anp.stack([anp.exp(x[..., 0]), 3e-10 * anp.cos(x[..., 1])], -1), "X")
+    other = gf.VectorField(lambda x: anp.stack([anp.exp(x[..., 0]), 2.96e-10 * anp.cos(x[..., 1])], -1), "Y")
+    third = gf.VectorField(lambda x: anp.stack([anp.exp(x[..., 0]), 1.5e-10 * anp.cos(x[..., 1])], -1), "Z")
+    L = gf.LieAlgebra([bend, other, third])
+    report = L.analyse([0.3, 0.4], depth=1)
+    assert not report.decided and "undecided" in str(report)
+    with pytest.raises(gf.ConvergenceError, match="undecided"):
+        L.dimension([0.3, 0.4], depth=1)

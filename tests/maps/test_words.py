@@ -111,3 +111,28 @@ def test_levels_of_matrices_stop_when_nothing_new_appears():
     assert [len(level) for level in levels] == [2, 1, 0]  # so(3) is three-dimensional
     assert [len(level) for level in matrix_levels(rotations, 1)] == [2]
     assert [len(level) for level in matrix_levels(rotations[:1], None)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        lambda y: y + anp.sin(np.pi * y),  # linear at integers
+        lambda y: y**2 + anp.sin(2 * np.pi * y) * y[..., ::-1],
+        lambda y: y * anp.cos(2 * np.pi * y[..., ::-1]) + 1.0,
+    ],
+)
+def test_what_is_a_polynomial_at_integers_alone_is_none(field):
+    assert Generator(field, 2).degree is None
+
+
+def test_no_bilinear_term_is_missed():
+    """x_i x_j between any two of 8 coordinates, beside larger terms in other components."""
+    for i in range(8):
+        for j in range(i):
+            unit = np.eye(8)[(i + 1) % 8]
+
+            def field(x, i=i, j=j, unit=unit):
+                return x + 1e-3 * (x[..., i] * x[..., j])[..., None] * unit
+
+            X = Generator(field, 8)
+            assert X.degree == 2 and abs(X.tensors[2][(i + 1) % 8, i, j] - 1e-3) < 1e-14

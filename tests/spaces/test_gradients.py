@@ -232,3 +232,25 @@ def test_a_metric_known_by_its_cometric(rng):
     assert np.allclose(space.metric.inner_product(e[:, 0], e[:, 1], w), (e[:, 0] * e[:, 1] / w).sum(-1), rtol=1e-13)
     with pytest.raises(np.linalg.LinAlgError):
         space.metric.metric_matrix(np.zeros(2))
+
+
+class ScaledTorus(Torus):
+    """The torus in coordinates of any unit, with constraints multiplied by numbers."""
+
+    def __init__(self, unit, factors):
+        self.unit, self.factors = unit, np.asarray(factors)
+        super().__init__()
+
+    def submersion(self, point):
+        return self.factors * super().submersion(point / self.unit)
+
+    def tangent_submersion(self, vector, point):
+        return self.factors * super().tangent_submersion(vector / self.unit, point / self.unit)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("factors", [(1.0, 1.0), (1e6, 1e-6), (1e-6, 1e6)])
+def test_each_constraint_is_judged_in_its_own_scale(unit, factors):
+    x = np.array([[0.6, 0.8, 0.0, 2.0], [0.6, 0.8 + 1e-6, 0.0, 2.0], [0.6, 0.8, 0.0, 2.0 + 1e-6]])
+    x[0] += [1e-10, 0, 1e-10, 0]
+    assert belongs(ScaledTorus(unit, factors), x * unit).tolist() == [True, False, False]
