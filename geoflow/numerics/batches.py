@@ -43,7 +43,10 @@ SLICE = 2**22
 def in_slices(
     f: Callable[..., tuple[Array, ...]], entries: int, *arrays: Array | Index, at_once: int | None = None
 ) -> tuple[Array, ...]:
-    """f of arrays with one leading axis, shape=[n, ...], in slices so that n times `entries` is at most `at_once`, by default SLICE."""
+    """f of arrays with one leading axis, shape=[n, ...], in slices so that n times `entries` is at most `at_once`.
+
+    By default that is SLICE.
+    """
     n = len(arrays[0])
     step = max(1, (at_once or SLICE) // max(entries, 1))
     parts = [f(*(a[k : k + step] for a in arrays)) for k in range(0, n, step)]
