@@ -105,8 +105,9 @@ def entropy(w: list[Any]) -> Any:
 
 
 def log_sum_exp(w: list[Any]) -> Any:
-    top = max(0, *w)
-    return top + mp.log(mp.exp(-top) + sum(mp.exp(x - top) for x in w))
+    z = [0, *w]
+    top = z.index(max(z))
+    return z[top] + mp.log1p(sum(mp.exp(x - z[top]) for k, x in enumerate(z) if k != top))
 
 
 def softplus(x: Any) -> Any:
