@@ -24,6 +24,8 @@ COMBINATIONS = 3
 CANDIDATES = 16
 #: entries d D of the rows of a point up to which a pair is compared with all pairs of its row and column
 ALL_ROWS = 2**23
+#: relative brackets that are rounding
+ROUNDED = 1e-12
 
 
 class Worst(NamedTuple):
@@ -104,6 +106,8 @@ def _pairs_by_hessians(kernel: MapKernel, x: Array, name: str) -> Worst:
     blocks = kernel.blocks
     directions, width = blocks.input_units(), blocks.width
     m = len(directions)
+    several = np.flatnonzero((~blocks.padding).sum(axis=1) > 1)  # a block of one output has no pair
+    chosen = several if len(several) else np.arange(blocks.count)
 
     def of_slice(x: Array) -> tuple[Array, ...]:
         n = len(x)
@@ -115,14 +119,14 @@ def _pairs_by_hessians(kernel: MapKernel, x: Array, name: str) -> Worst:
             points, along = np.repeat(x, m, axis=0), np.tile(directions, (n, 1))
             each = [kernel.derivative_of_pullback(points, np.tile(u, (len(points), 1)), along) for u in blocks.units()]
             H = np.stack(each, axis=1).reshape(n, m, width, kernel.dim)
-        H = np.moveaxis(blocks.matrices(require_finite(H, x, 1, f"brackets of {name}")), 2, 1)
-        at = blocks.matrices(x[:, None])[:, :, 0]
-        return _largest(*by_hessians(blocks.matrices(rows), H, at))
+        H = np.moveaxis(blocks.matrices(require_finite(H, x, 1, f"brackets of {name}"))[:, :, chosen], 2, 1)
+        at = blocks.matrices(x[:, None])[:, chosen, 0]
+        return _largest(*by_hessians(blocks.matrices(rows)[:, chosen], H, at))
 
     defect, size, place = in_slices(of_slice, 4 * width * kernel.dim * (m + width), x)
     n = int(np.argmax(defect))
-    block, k, l = np.unravel_index(place[n], (blocks.count, width, width))  # noqa: E741
-    return _worst(defect[n], size[n], n, _outputs(kernel, int(block), int(k), int(l)))
+    block, k, l = np.unravel_index(place[n], (len(chosen), width, width))  # noqa: E741
+    return _worst(defect[n], size[n], n, _outputs(kernel, int(chosen[block]), int(k), int(l)))
 
 
 def _pairs_by_products(kernel: MapKernel, x: Array, name: str) -> Worst:
@@ -189,11 +193,12 @@ def searched_pair(kernel: MapKernel, x: Array, name: str) -> Worst:
     mass = np.abs(along) + np.abs(back)
     largest = np.maximum(mass.max(axis=-1, keepdims=True), 1e-300)
     # where the bracket is largest, and where it is largest beside its own terms, in coordinates of another size
-    found = []
-    for unit in (largest, mass + 1e-10 * largest):
-        k, c = np.unravel_index(int(np.argmax(np.abs(along - back) / unit)), along.shape)
-        i, j = _halved(kernel, copies[k : k + 1], u[k], v[k], int(c))
-        found.append(_settled(kernel, copies[k : k + 1], i, j, int(k) // COMBINATIONS))
+    places = {int(np.argmax(np.abs(along - back) / unit)) for unit in (largest, mass + 1e-10 * largest)}
+    named = set()
+    for k, c in (np.unravel_index(place, along.shape) for place in sorted(places)):
+        pair = sorted(_halved(kernel, copies[k : k + 1], u[k], v[k], int(c)))
+        named.add((int(k) // COMBINATIONS, *pair))
+    found = [_settled(kernel, x[n : n + 1], i, j, n) for n, i, j in sorted(named)]
     return max(found, key=lambda worst: worst.defect)
 
 
@@ -216,10 +221,14 @@ def _halved(kernel: MapKernel, x: Array, u: Array, v: Array, component: int) -> 
 
 
 def _settled(kernel: MapKernel, x: Array, i: int, j: int, n: int) -> Worst:
-    """The defect of a pair at the n-th point, shape=[1, D]; of the worst pair of its row, then of that one's column."""
+    """The defect of a pair at the n-th point, shape=[1, D]; of the worst pair of its row, then of that one's column.
+
+    A bracket that is rounding is no worse than the others of its row, and is not compared with them.
+    """
     d = kernel.codomain_dim
-    if d * kernel.dim > ALL_ROWS:
-        return _of_row(kernel, x, i, np.array([j]), n)
+    alone = _of_row(kernel, x, i, np.array([j]), n)
+    if d * kernel.dim > ALL_ROWS or alone.defect < ROUNDED:
+        return alone
     worst = _of_row(kernel, x, i, np.delete(np.arange(d), i), n)
     other = worst.pair[0] if worst.pair[1] == i else worst.pair[1]
     return max(worst, _of_row(kernel, x, other, np.delete(np.arange(d), other), n), key=lambda found: found.defect)
