@@ -15,6 +15,7 @@ from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule,
 from geoflow.maps.leaf import PATH_TOL
 from geoflow.numerics.integrate import Solver, SolverOptions
 from geoflow.numerics.runs import LARGEST_IMPLICIT, Problem
+from geoflow.potentials.convexity import SINGULAR, pivots, require_definite
 from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.moving import MovingPoints
@@ -62,6 +63,8 @@ def mirror_flow(
     ------
     DomainError, ShapeError, ArgumentError, NotFiniteError
         For bad input. A flow that leaves the domain or blows up does not raise: it stops with a status.
+    NotLegendreError
+        Where the Hessian of R is not positive definite at the start; on the way that is a status.
     """
     times, integrator = as_times(t), as_options(Solver, solver, "mirror_flow")
     regularized = isinstance(R, RegularizedLegendreFunction)
@@ -77,8 +80,14 @@ def mirror_flow(
     if isinstance(R, RegularizedLegendreFunction):
         return run.regularized(R, alpha, not callable(schedule))
     chosen = _best_coordinates(R, pointwise, len(run.flat)) if coordinates == "auto" else coordinates
+    definite = (
+        isinstance(R, InducedLegendreFunction) or R.dim > LARGEST_IMPLICIT
+    )  # by the theorem, or too large a matrix
+    if not definite:
+        require_definite(R.hessian(w0), w0, R.name)
     if chosen == "w":
-        return run.primal(R, w0)
+        found = run.primal(R, w0)
+        return found if definite else _convex_to_the_end(R, found)
     points = R.moving_points(run.flat, w0.reshape(-1, R.dim))
     found = run.linear(points) if chosen == "nu" else run.dual(points)
     return found if R.has_closed_conjugate else with_checked_end(R, found)
@@ -91,6 +100,17 @@ def _best_coordinates(R: LegendreFunction, loss: PointwiseLoss, n: int) -> str:
     if few and (induced or (R.has_closed_conjugate and n * R.dim > LARGEST_IMPLICIT)):
         return "nu"
     return "mu" if R.has_closed_conjugate else "w"
+
+
+def _convex_to_the_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
+    """The trajectory, a failure from where the Hessian that it inverts is not positive definite."""
+    with np.errstate(all="ignore"):
+        least = pivots(R.kernel.derivative(2, found.w.reshape(-1, R.dim))).reshape(found.w.shape[:-1])
+    bad = (least <= SINGULAR).reshape(len(found.t), -1).any(axis=1)
+    if not (found.success and bad.any()):
+        return found
+    what = f"the Hessian of {R.name} is not positive definite at t = {found.t[int(np.argmax(bad))]:.6g}"
+    return replace(found, status=Status.FAILURE, message=f"{what}: R is not a Legendre function there")
 
 
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:

@@ -22,6 +22,7 @@ from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import Compiled, einsum, solve
 from geoflow.numerics.integrate import STEPS, Steps, Stop, integrate_batch
+from geoflow.potentials.convexity import require_definite
 from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import CompiledFormula
 from geoflow.potentials.legendre import LegendreFunction
@@ -152,7 +153,9 @@ class HessianMetric(Portable, RiemannianMetric):
         """<R(a, b) b, a> / (|a|^2 |b|^2 - <a, b>^2), shape=[...]; `ArgumentError` where a and b span no plane."""
         w = self.potential.domain.require(base_point, "base_point")
         a, b = (as_points(v, self.potential.dim, "tangent vector") for v in (tangent_vec_a, tangent_vec_b))
-        L = np.linalg.cholesky(self.potential.hessian(w))
+        H = self.potential.hessian(w)
+        require_definite(H, w, self.potential.name)
+        L = np.linalg.cholesky(H)
         pair = np.stack(np.broadcast_arrays(a, b), axis=-1)
         # in coordinates where H = I, an orthonormal basis of the plane: what cancels there cancels to rounding
         frame, size = np.linalg.qr(np.swapaxes(L, -1, -2) @ pair)
@@ -271,7 +274,10 @@ class HessianMetric(Portable, RiemannianMetric):
     def _raise(self, T: Any, base_point: Any) -> Array:
         """H^{kl} T_lij, k first."""
         d = self.potential.dim
-        flat = anp.linalg.solve(self.potential.hessian(base_point), anp.reshape(T, (*anp.shape(T)[:-2], d * d)))
+        H = self.potential.hessian(base_point)
+        if not autodiff.is_traced(H):
+            require_definite(H, np.asarray(base_point, dtype=float), self.potential.name)
+        flat = anp.linalg.solve(H, anp.reshape(T, (*anp.shape(T)[:-2], d * d)))
         return anp.reshape(flat, anp.shape(T))
 
     def _transport_rate(self, w: Any, v: Any, u: Any) -> Array:

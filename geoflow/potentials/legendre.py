@@ -18,6 +18,7 @@ from geoflow.numerics import autodiff
 from geoflow.numerics.choice import EngineChoice, EngineOption
 from geoflow.numerics.engine import written_in_jax
 from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
+from geoflow.potentials.convexity import require_definite
 from geoflow.potentials.divergence import Pairwise, between, confirmed, require_digits
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
@@ -136,12 +137,9 @@ class LegendreFunction(Portable):
 
     def cometric(self, w: ArrayLike) -> Array:
         """Cometric H(w)^{-1} = hess Q(grad R(w)), shape=[..., d, d]."""
-        try:
-            return np.linalg.inv(self.hessian(w))
-        except np.linalg.LinAlgError:
-            raise NotLegendreError(
-                f"Hessian of {self.name}", got="singular", wanted="positive definite", remedy="stay off the boundary"
-            ) from None
+        H = self.hessian(w)
+        require_definite(H, np.asarray(w, dtype=float), self.name)
+        return np.linalg.inv(H)
 
     def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
         """D_R(w, v) = R(w) - R(v) - <grad R(v), w - v>, shape=[...], to eight digits for points however near.
