@@ -80,14 +80,10 @@ def mirror_flow(
     if isinstance(R, RegularizedLegendreFunction):
         return run.regularized(R, alpha, not callable(schedule))
     chosen = _best_coordinates(R, pointwise, len(run.flat)) if coordinates == "auto" else coordinates
-    definite = (
-        isinstance(R, InducedLegendreFunction) or R.dim > LARGEST_IMPLICIT
-    )  # by the theorem, or too large a matrix
-    if not definite:
+    if _inverts(R):
         require_definite(R.hessian(w0), w0, R.name)
     if chosen == "w":
-        found = run.primal(R, w0)
-        return found if definite else _convex_to_the_end(R, found)
+        return _convex_to_the_end(R, run.primal(R, w0))
     points = R.moving_points(run.flat, w0.reshape(-1, R.dim))
     found = run.linear(points) if chosen == "nu" else run.dual(points)
     return found if R.has_closed_conjugate else with_checked_end(R, found)
@@ -102,12 +98,19 @@ def _best_coordinates(R: LegendreFunction, loss: PointwiseLoss, n: int) -> str:
     return "mu" if R.has_closed_conjugate else "w"
 
 
+def _inverts(R: LegendreFunction) -> bool:
+    """Whether Hessians of R are looked at: not where a theorem says what they are, or where they are too large."""
+    return not isinstance(R, InducedLegendreFunction) and R.dim <= LARGEST_IMPLICIT
+
+
 def _convex_to_the_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
     """The trajectory, a failure from where the Hessian that it inverts is not positive definite."""
+    if not (found.success and _inverts(R)):
+        return found
     with np.errstate(all="ignore"):
         least = pivots(R.kernel.derivative(2, found.w.reshape(-1, R.dim))).reshape(found.w.shape[:-1])
     bad = (least <= SINGULAR).reshape(len(found.t), -1).any(axis=1)
-    if not (found.success and bad.any()):
+    if not bad.any():
         return found
     what = f"the Hessian of {R.name} is not positive definite at t = {found.t[int(np.argmax(bad))]:.6g}"
     return replace(found, status=Status.FAILURE, message=f"{what}: R is not a Legendre function there")

@@ -48,7 +48,7 @@ def test_nothing_is_made_of_a_hessian_that_is_not_positive_definite(name, unit):
         lambda: R.metric.sectional_curvature(a, b, w),
         lambda: gf.mirror_flow(lambda w: anp.sum(w, axis=-1) / unit, R, w, 1.0),
     ):
-        with pytest.raises(gf.NotLegendreError, match="positive definite|singular") as caught:
+        with pytest.raises(gf.NotLegendreError, match=r"positive definite|singular") as caught:
             act()
         assert np.allclose(caught.value.point, w)
 
