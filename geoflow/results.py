@@ -144,7 +144,7 @@ class Trajectory(Portable):
 
     def __call__(self, t: ArrayLike) -> Array:
         """w at the time or times t by dense output; t within [0, self.t[-1]]."""
-        return self.sol(require_within(t, self.t[-1]))
+        return self.sol(t)
 
     def unwrap(self) -> Trajectory:
         """Return the trajectory, or raise with the reason it stopped early."""

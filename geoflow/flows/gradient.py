@@ -65,12 +65,13 @@ def gradient_flow(
     w0, x0 = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0)
     pointwise = PointwiseLoss(loss, G.codomain_dim, integrator.check)
     pointwise.require_scalar(w0[0], 0.0)
-    batch, _ = x0.shape[:-1], as_schedule(schedule, regularizer is not None)
+    alpha, batch = as_schedule(schedule, regularizer is not None), x0.shape[:-1]
     fields = G if regularizer is None else joint_map(G, regularizer, x0.reshape(-1, G.dim)[:1])
     start = np.concatenate([x0.reshape(len(w0), -1), np.zeros_like(w0)], axis=1)
     flow, note = compiled_trajectory(fields.kernel, pointwise, start, times, (schedule, integrator))
     if flow is None:
-        problem = _problem(fields, pointwise, start, schedule)
+        drive = pointwise.drive(w0[0], alpha if callable(schedule) else None)
+        problem = replace(_problem(fields, pointwise, start, alpha), drive=drive)
 
         def states(y: Array) -> Array:
             return y.reshape(*y.shape[:-1], *start.shape)
@@ -95,9 +96,9 @@ def _watched(flow: Trajectory, G: Parametrization, rtol: float) -> Trajectory:
     return replace(flow, status=Status.FAILURE, message=message)
 
 
-def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, schedule: Schedule | None) -> Problem:
+def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, alpha: Callable[[float], float]) -> Problem:
     """The flow of the states (x, mu), shape=[N, D + d], where the map may have an output more, the regularizer."""
-    n, D, d, alpha = len(start), G.dim, loss.dim, as_schedule(schedule, True)
+    n, D, d = len(start), G.dim, loss.dim
 
     def rhs(s: float, y: Array) -> Array:
         value, pull = G.kernel.linearized(y.reshape(n, D + d)[:, :D])
@@ -105,16 +106,7 @@ def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, schedule: Sc
         push = force if G.codomain_dim == d else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
         return np.concatenate([pull(push), force], axis=1).ravel()
 
-    w, scheduled = G.kernel.value(start[:1, :D])[0, :d], callable(schedule)
-    return Problem(rhs, start.ravel(), n, drive=_drive(loss, w, alpha if scheduled else None))
-
-
-def _drive(loss: PointwiseLoss, w: Array, alpha: Callable[[float], float] | None) -> Callable[[float], Array] | None:
-    """What depends on time, at a starting point w, shape=[d]: grad L_t(w), and the schedule where there is one."""
-    force = loss.drive(w)
-    if alpha is None:
-        return force
-    return lambda t: np.array([alpha(t)]) if force is None else np.append(force(t), alpha(t))
+    return Problem(rhs, start.ravel(), n)
 
 
 def _of_batch(flow: Trajectory, G: Parametrization, batch: tuple[int, ...], note: str) -> Trajectory:

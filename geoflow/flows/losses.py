@@ -186,9 +186,13 @@ class PointwiseLoss(Portable):
             values[fine] = self.value(w[fine], t)
         return values
 
-    def drive(self, w: Array) -> Callable[[float], Array] | None:
-        """t to grad L_t at one point, shape=[d], for a loss that depends on time: what is looked at for its jumps."""
-        return (lambda t: self.gradient(w[None], t)[0]) if self.time_dependent else None
+    def drive(self, w: Array, alpha: Callable[[float], float] | None = None) -> Callable[[float], Array] | None:
+        """t to what depends on time, to be looked at for jumps: grad L_t at one point w, shape=[d], and a schedule."""
+        if not self.time_dependent:
+            return None if alpha is None else lambda t: np.array([alpha(t)])
+        if alpha is None:
+            return lambda t: self.gradient(w[None], t)[0]
+        return lambda t: np.append(self.gradient(w[None], t)[0], alpha(t))
 
     def gradient(self, w: Array, t: float) -> Array:
         """grad L_t(w), shape=[N, d]."""

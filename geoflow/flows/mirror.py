@@ -76,9 +76,10 @@ def mirror_flow(
     mu0 = R(0.0).gradient(w0) if isinstance(R, RegularizedLegendreFunction) else R.gradient(w0)
     w0, pointwise = np.asarray(w0, dtype=float), PointwiseLoss(loss, R.dim, integrator.check)
     pointwise.require_scalar(w0.reshape(-1, R.dim)[0], 0.0)
-    run = _Run(pointwise, times, integrator, mu0, pointwise.drive(w0.reshape(-1, R.dim)[0]))
+    drive = pointwise.drive(w0.reshape(-1, R.dim)[0], alpha if callable(schedule) else None)
+    run = _Run(pointwise, times, integrator, mu0, drive)
     if isinstance(R, RegularizedLegendreFunction):
-        return run.regularized(R, alpha, not callable(schedule))
+        return run.regularized(R, alpha)
     chosen = _best_coordinates(R, pointwise, len(run.flat)) if coordinates == "auto" else coordinates
     if _inverts(R):
         require_definite(R.hessian(w0), w0, R.name)
@@ -215,9 +216,7 @@ class _Run:
 
         return w_of
 
-    def regularized(
-        self, R: RegularizedLegendreFunction, alpha: Callable[[float], float], constant: bool
-    ) -> Trajectory:
+    def regularized(self, R: RegularizedLegendreFunction, alpha: Callable[[float], float]) -> Trajectory:
         """(mu, a) moves by (-grad L, alpha)."""
         primal, flat = R.local_inverse(), self.flat
 
@@ -233,9 +232,7 @@ class _Run:
             a = np.reshape(values[..., -1], (*values.shape[:-1], *axes))
             return R.inverse_gradient(like_start(values[..., :-1]), a)
 
-        force = self.drive or (lambda t: np.zeros(0))
-        drive = None if constant and self.drive is None else lambda t: np.append(force(t), alpha(t))
-        solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0], drive=drive), self.times)
+        solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0], drive=self.drive), self.times)
         return trajectory_of(solution, self.loss, w_of, like_start(solution.y[..., :-1]))
 
 

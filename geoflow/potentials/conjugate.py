@@ -8,10 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Index, Map, Mask
-from geoflow._validate import describe
-from geoflow.errors import NotLegendreError
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import halve, solved_or_nan
+from geoflow.potentials.convexity import not_convex
 from geoflow.potentials.kernel import LegendreKernel
 
 NEWTON_STEPS = 400
@@ -88,14 +87,7 @@ class Newton:
                 indefinite &= np.linalg.eigvalsh(np.where(finite[:, None, None], H, 0.0))[:, 0] < -noise
             indefinite |= first & ~usable
         if indefinite.any():
-            point = w[int(np.argmax(indefinite))]
-            raise NotLegendreError(
-                f"{self._R.name} is not strictly convex",
-                got=f"a Hessian that is not positive definite at w = {describe(point)}",
-                wanted="a positive definite Hessian on the whole domain",
-                remedy="check the potential, or give the domain on which it is strictly convex",
-                point=point,
-            )
+            raise not_convex(self._R.name, w[int(np.argmax(indefinite))])
         with np.errstate(all="ignore"):
             along = np.einsum("nik,ni->nk", vectors, s * g) / np.maximum(eigenvalues, 1e-16)
             step = -s * np.einsum("nik,nk->ni", vectors, along)

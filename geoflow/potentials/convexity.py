@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from geoflow._typing import Array
@@ -53,12 +55,16 @@ def require_definite(H: Array, w: Array, name: str) -> None:
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape))
     point, pivot = np.broadcast_to(w, (*bad.shape, H.shape[-1]))[index], float(least[index])
     kind = "is not positive definite" if pivot <= 0 else f"is singular to rounding (least pivot {pivot:.1e})"
-    raise NotLegendreError(
+    raise not_convex(name, point, kind, index=index, pivot=pivot)
+
+
+def not_convex(name: str, point: Array, kind: str = "is not positive definite", **details: Any) -> NotLegendreError:
+    """The error about a Hessian of that kind at a point, shape=[d]."""
+    return NotLegendreError(
         f"{name} is not strictly convex",
         got=f"a Hessian that {kind} at w = {describe(point)}",
         wanted="a positive definite Hessian on the whole domain",
         remedy="check the potential, give the domain on which it is strictly convex, or drop what does not change it",
         point=point,
-        index=index,
-        pivot=pivot,
+        **details,
     )
