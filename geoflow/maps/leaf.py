@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,23 +11,14 @@ from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe, require_converged
 from geoflow.errors import DomainError, GeoflowError, NotCommutingError, UserCodeError
 from geoflow.maps.kernel import MapKernel
-from geoflow.maps.lifts import Lifted, LogLike, growth_of, joint_motion, joint_rate, lift_along, log_like
+from geoflow.maps.lifts import Lifted, growth_of, joint_motion, joint_rate, lift_along
+from geoflow.maps.segments import Curves, LeafPoints, Segment
 from geoflow.numerics.batches import in_slices, inverse_or_nan
-from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, Stop, integrate_batch
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, integrate_batch
 
 LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
 #: entries of x and mu that are lifted at once: arrays that stay in the cache
 AT_ONCE = 2**13
-#: of a lift of blocks of one output in logarithmic coordinates, whose errors of mu are a digit smaller
-SEGMENT_RTOL = 1e-11
-
-
-class LeafPoints(NamedTuple):
-    """Points of a leaf: flat x of shape=[..., D], mu of shape=[..., d], and Q(mu) of shape=[...] or NaN."""
-
-    x: Array
-    mu: Array
-    Q: Array
 
 
 class Leaf(Portable):
@@ -54,9 +44,12 @@ class Leaf(Portable):
         key = w.tobytes() + str(w.shape).encode()
         if key not in self._last or (with_Q and np.isnan(self._last[key].Q).any()):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
+            curves = Curves.over(self.kernel, self.start, flat, with_Q)
+            if curves is not None:
+                self.watch(curves.visited)
 
             def solve(w: Array, entries: Index) -> LeafPoints:
-                return self._solve(w, entries, batch, with_Q)
+                return self._solve(w, with_Q, (entries, batch), curves)
 
             size = self.kernel.dim + self.kernel.codomain_dim
             x, mu, Q = in_slices(solve, size, flat, np.arange(len(flat)), at_once=AT_ONCE)
@@ -85,10 +78,10 @@ class Leaf(Portable):
 
         It is the function induced from x itself, int <mu, way> by the lift of the segment, mu from 0.
         """
-        segment = Segment(self.kernel, x, w, way)
-        end, visited, stop = segment.end(from_nothing=True)
+        end, visited, stop = Segment.along(self.kernel, x, way, with_work=True).end(from_nothing=True)
         self.watch(np.concatenate(visited))
-        return np.full(len(w), np.nan) if stop is not None else end[:, -1]
+        R = end[:, self.kernel.dim + self.kernel.codomain_dim :].sum(axis=1)
+        return R if stop is None else np.full(len(w), np.nan)
 
     def reaches(self, w: ArrayLike) -> Mask:
         """Which w, shape=[..., d], have a point over them; raises what `watch` raises on the way."""
@@ -138,18 +131,23 @@ class Leaf(Portable):
 
     # one solve ------------------------------------------------------------------------------------------------------
 
-    def _solve(self, w: Array, index: Index, batch: tuple[int, ...], with_Q: bool) -> LeafPoints:
-        """The points over w, shape=[N, d], which are the entries `index` of a batch.
+    def _solve(self, w: Array, with_Q: bool, place: tuple[Index, tuple[int, ...]], curves: Curves | None) -> LeafPoints:
+        """The points over w, shape=[N, d], which are the entries place[0] of a batch of shape place[1].
 
         Blocks of one output need no more than the lift: their leaves are curves. Elsewhere mu is polished, and the
         point it gives compared with the one that the lift came to.
         """
-        segment = Segment(self.kernel, np.broadcast_to(self.start, (len(w), self.kernel.dim)), w)
-        alone = self.kernel.blocks.width == 1
-        found, visited, stop = segment.lift(with_Q and alone)
+        if curves is not None:
+            found = curves.lift(w)
+            self.watch(found.x)
+            return self._corrected(w, found)
+        start, alone = np.broadcast_to(self.start, (len(w), self.kernel.dim)), self.kernel.blocks.width == 1
+        segment = Segment.along(self.kernel, start, w - self.w0, with_Q and alone)
+        end, visited, stop = segment.end()
         self.watch(np.concatenate(visited))
         if stop is not None:
-            raise self._out_of_reach(w[stop.entry], stop.index(batch, index), segment.fraction(stop))
+            raise self._out_of_reach(w[stop.entry], stop.index(place[1], place[0]), segment.fraction(stop))
+        found = segment.points(end, w)
         if alone:
             return self._corrected(w, found)
         polished = self._polish(w, found.mu)
@@ -178,6 +176,8 @@ class Leaf(Portable):
         missing = w - kernel.value(found.x)
         missing = np.where(np.abs(missing) <= resolution, 0.0, missing)
         dx, dmu = kernel.horizontal_lift(found.x, missing)
+        # the logarithm of x, in which it was lifted, is rounded too: what G(x) misses by that, mu does not
+        dmu = np.where(np.abs(missing) <= 16 * resolution, 0.0, dmu)
         x, mu = found.x + dx, found.mu + dmu
         left = np.maximum(np.abs(w - kernel.value(x)) - resolution, 0.0)
         defect = (left / (np.abs(w) + np.abs(w - self.w0) + 1e-300)).max(initial=0.0)
@@ -266,100 +266,6 @@ class LeafMover:
     def growth(self, way: Array) -> float:
         """How fast x grows, beside itself, as mu sets out on a way, shape=[N, d]."""
         return float(growth_of(self._kernel, self.x, self.pull(way)).max())
-
-
-class Segment:
-    """The lift of the segments from G(x) to w, by blocks each at a pace of its own.
-
-    w(s) = w0 + tau(s) (w - w0), w and x of shape=[N, d] and [N, D], with
-    tau(s) = sinh(r s) / sinh(r), where x0 changes by as much as itself over the part 1 / (2 sinh r) of the segment:
-    coordinates that are small at x0 grow exponentially in s, whatever their size, and stay smooth.
-    """
-
-    def __init__(self, kernel: MapKernel, start: Array, w: Array, way: Array | None = None):
-        self.kernel, self.start, self.w = kernel, start, w
-        self.way = w - kernel.value(start) if way is None else way
-        blocks = kernel.blocks
-        with np.errstate(all="ignore"):
-            dx = kernel.horizontal_lift(start, self.way)[0]
-            size = blocks.at_inputs(blocks.largest(start))
-            change = blocks.largest(dx / np.where(size > 0, np.maximum(np.abs(start), 1e-3 * size), 1.0))
-        self.pace = np.arcsinh(np.clip(np.nan_to_num(2 * change, nan=0.0), 1e-3, 1e300))
-        self.chart: LogLike | None = log_like(kernel, start, self.pace / 2)
-
-    def lift(self, with_Q: bool) -> tuple[LeafPoints, list[Array], Stop | None]:
-        """The ends of the lifts, flat points passed on the way, and where one ends before its w."""
-        end, visited, stop = self.end(with_Q)
-        D, d = self.kernel.dim, self.kernel.codomain_dim
-        x, mu = self._point(end), end[:, D : D + d]
-        R = end[:, D + d] if with_Q else np.full(len(x), np.nan)
-        return LeafPoints(x, mu, np.einsum("ni,ni->n", self.w, mu) - R), visited, stop
-
-    def end(self, with_Q: bool = True, from_nothing: bool = False) -> tuple[Array, list[Array], Stop | None]:
-        """The state at the end: x in the chart, mu, R = int <mu, w'>; `from_nothing`, the last two to all their digits.
-
-        R grows faster than mu: without it, and so without Q = <w, mu> - R, the steps are longer.
-        """
-        kernel, chart = self.kernel, self.chart
-        D, d = kernel.dim, kernel.codomain_dim
-
-        def rate(s: float, y: Array) -> Array:
-            x, mu = self._point(y), y[:, D : D + d]
-            way = self.way * self._speed(s)
-            dx, dmu = kernel.horizontal_lift(x, way)
-            parts = [dx if chart is None else chart.rate(x, dx), dmu]
-            if with_Q:
-                parts.append(np.einsum("ni,ni->n", mu, way)[:, None])
-            return np.concatenate(parts, axis=1)
-
-        x = self.start
-        y = np.concatenate([x if chart is None else chart.of(x), np.zeros((len(x), d + with_Q))], axis=1)
-        simple = kernel.grows_alone or from_nothing
-        rtol = FLOW_RTOL if chart is None else SEGMENT_RTOL
-        atol = rtol * self._sizes(rate(0.0, y)) if simple else FLOW_ATOL
-        visited = [x]
-
-        def passing(s: float, y: Array) -> None:
-            if len(visited) == 1 and s >= 0.5:
-                visited.append(self._point(y))
-
-        end, stop = integrate_batch(rate, y, rtol, atol, entries=y.size if simple else None, passing=passing)
-        if stop is None:
-            visited.append(self._point(end))
-        return end, visited, stop
-
-    def fraction(self, stop: Stop) -> float:
-        """How far along its segment the block that ends a lift has come."""
-        x = self._point(stop.state)[stop.entry][None]
-        way = (self.way * self._speed(stop.s))[stop.entry][None]
-        with np.errstate(all="ignore"):
-            speed = self.kernel.horizontal_lift(x, way)[0] / (np.abs(x) + 1e-300)
-        block = int(np.argmax(np.nan_to_num(self.kernel.blocks.largest(speed)[0], nan=np.inf)))
-        pace = self.pace[stop.entry, block]
-        return float(np.sinh(pace * stop.s) / np.sinh(pace))
-
-    def _point(self, y: Array) -> Array:
-        x = y[..., : self.kernel.dim]
-        return x if self.chart is None else self.chart.point(x)
-
-    def _speed(self, s: float) -> Array:
-        """tau'(s) at every output, shape=[N, d]."""
-        return (self.pace * np.cosh(self.pace * s) / np.sinh(self.pace))[..., self.kernel.blocks.of_output]
-
-    def _sizes(self, rate: Array) -> Array:
-        """What is small of every component of the state: beside x as it starts, and mu and R as they set out."""
-        D = self.kernel.dim
-        blocks = self.kernel.blocks
-        size = blocks.at_inputs(blocks.largest(self.start))
-        if self.chart is not None:
-            # an error of a logarithm is a relative one, and its zero is of no importance
-            size = np.where(size > self.chart.width, 1e4, size / self.chart.width)
-        size = np.where(size > 0, size, 1e2 * np.abs(rate[:, :D]))  # what starts at 0, and where it goes
-        dmu = np.abs(rate[:, D : D + self.way.shape[1]])
-        parts = [1e-4 * size, 1e-2 * dmu]
-        if rate.shape[1] > D + dmu.shape[1]:
-            parts.append(1e-2 * np.einsum("ni,ni->n", dmu, np.abs(self.way))[:, None])
-        return np.maximum(np.concatenate(parts, axis=1), 1e-290)
 
 
 class LeafKernel(MapKernel):

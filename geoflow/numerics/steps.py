@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoflow._typing import Array, Map
+from geoflow.numerics.runs import Field
 
 #: relative change of a state from which its steps are left to an integrator that adapts them
 LARGEST_CHANGE = 0.4
@@ -64,6 +65,16 @@ def few_steps(
             return None
         y = end
     return y if count else None
+
+
+def one_step(field: Field, y: Array) -> Array:
+    """Where y' = field(s, y) leads from s = 0 to 1 by one step of order eight, DOP853's."""
+    from scipy.integrate import DOP853
+
+    pair, stages = pairs()[-1], [field(0.0, y)]
+    for c, row in zip(DOP853.C[1:], pair.A[1:], strict=False):
+        stages.append(field(float(c), y + _combined(row, stages)))
+    return y + _combined(pair.b, stages)
 
 
 def _step(
