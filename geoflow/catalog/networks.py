@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Index
 from geoflow._validate import as_count, as_finite
 from geoflow.catalog.coordinatewise import power_legendre
 from geoflow.catalog.pairs import hypentropy
@@ -59,6 +59,14 @@ class PowerKernel(MapKernel):
     def blocks(self) -> Blocks:
         outputs = np.arange(self.codomain_dim)
         return Blocks(outputs, np.tile(outputs, self._copies))
+
+    @property
+    def kinds(self) -> Index:
+        return np.zeros(self.codomain_dim, dtype=int)
+
+    def some_outputs(self, outputs: Index) -> tuple[MapKernel, Index]:
+        inputs = np.concatenate([outputs + k * self.codomain_dim for k in range(self._copies)])
+        return PowerKernel(len(outputs), self.depth, tuple(self._signs[:: self.codomain_dim])), inputs
 
     @cached_property
     def _pattern(self) -> Array:

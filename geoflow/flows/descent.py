@@ -76,7 +76,7 @@ def mirror_descent(
     w = as_points(w0, R.dim, "w0")
     mu = R.gradient(w)
     if isinstance(R, InducedLegendreFunction) and w.ndim == 1:
-        points = R.moving_points(mu[None], w[None])
+        points = R.flowing_points(mu[None], w[None])
         scheme = _Scheme("mirror descent", lambda m: points.move(m[None])[0], lambda m, force: m + step * force, mu0=mu)
         return with_checked_end(R, _iterate(scheme, PointwiseLoss(loss, R.dim, check), mu, step, n_steps, noise))
     scheme = _Scheme("mirror descent", R.inverse_gradient, lambda m, force: m + step * force, mu0=mu)

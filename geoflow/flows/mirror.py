@@ -85,7 +85,7 @@ def mirror_flow(
         require_definite(R.hessian(w0), w0, R.name)
     if chosen == "w":
         return _convex_to_the_end(R, run.primal(R, w0))
-    points = R.moving_points(run.flat, w0.reshape(-1, R.dim))
+    points = R.flowing_points(run.flat, w0.reshape(-1, R.dim))
     found = run.linear(points) if chosen == "nu" else run.dual(points)
     return found if R.has_closed_conjugate else with_checked_end(R, found)
 

@@ -60,7 +60,7 @@ class Blocks:
     def input_units(self) -> Array:
         """The directions that are 1 at the m-th input of every block, shape=[size, D]."""
         places = np.arange(int(self.sizes.max(initial=1)))[:, None]
-        return ((self._place_in_block == places) & (self.of_input >= 0)).astype(float)
+        return ((self.place_in_block == places) & (self.of_input >= 0)).astype(float)
 
     def split(self, w: Array) -> Array:
         """Vectors of outputs block by block: shape=[..., d] to shape=[..., count, width], 0 beyond a block's own."""
@@ -97,7 +97,7 @@ class Blocks:
     def without_one(self, x: Array) -> Iterator[tuple[Mask, Array]]:
         """x with the k-th input of every block 0, and which inputs those are, shape=[D]; for every k."""
         for k in range(int(self.sizes.max(initial=0))):
-            mask = (self._place_in_block == k) & (self.of_input >= 0)
+            mask = (self.place_in_block == k) & (self.of_input >= 0)
             yield mask, np.where(mask, 0.0, x)
 
     @cached_property
@@ -121,7 +121,7 @@ class Blocks:
         """The rows of every block on its own inputs, zeros beside: shape=[..., m, D] to [..., count, m, size]."""
         out = np.zeros((*rows.shape[:-1], self.count, int(self.sizes.max(initial=1))))
         used = self.of_input >= 0
-        out[..., self.of_input[used], self._place_in_block[used]] = rows[..., used]
+        out[..., self.of_input[used], self.place_in_block[used]] = rows[..., used]
         return np.moveaxis(out, -2, -3)
 
     def coarser(self, pattern: Mask) -> Blocks:
@@ -160,7 +160,7 @@ class Blocks:
         return np.ascontiguousarray(order.reshape(self.count, -1).T) if sizes.min() == sizes.max() > 0 else order
 
     @cached_property
-    def _place_in_block(self) -> Index:
+    def place_in_block(self) -> Index:
         """The place of every input among those of its block, shape=[D]."""
         order = np.argsort(self.of_input, kind="stable")
         place = np.empty(self.dim, dtype=int)

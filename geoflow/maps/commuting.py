@@ -49,7 +49,8 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
     worst pair is searched in O(log d) brackets: see `searched_pair`.
     """
     step = max(1, SLICE // (4 * kernel.dim))
-    parts = [_worst_of(kernel)(kernel, x[k : k + step], name).moved(k) for k in range(0, len(x), step)]
+    with np.errstate(all="ignore"):  # what is not finite is an error of its own
+        parts = [_worst_of(kernel)(kernel, x[k : k + step], name).moved(k) for k in range(0, len(x), step)]
     worst = max(parts, key=lambda part: part.defect)
     i, j = worst.pair
     return Check(

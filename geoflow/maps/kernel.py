@@ -9,14 +9,14 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._pickling import Portable
-from geoflow._typing import Array, Bilinear, Map, Mask, Trilinear
+from geoflow._typing import Array, Bilinear, Index, Map, Mask, Trilinear
 from geoflow.maps.blocks import Blocks, solved_blocks, weighted_gram
+from geoflow.maps.reading import Reading
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import in_slices
 from geoflow.numerics.records import record
 from geoflow.numerics.replay import Replay
-from geoflow.numerics.structure import components
-from geoflow.spaces.gradients import is_flat, membership, riemannian_gradient
+from geoflow.spaces.gradients import as_space, is_flat, membership, riemannian_gradient
 
 #: outputs beyond which a given Jacobian with blocks of zeros is not formed
 LARGEST_JACOBIAN = 32
@@ -107,6 +107,15 @@ class MapKernel(Portable, ABC):
     def blocks(self) -> Blocks:
         """Outputs that share no input; one block where nothing is known."""
         return Blocks.one(self.dim, self.codomain_dim)
+
+    @property
+    def kinds(self) -> Index | None:
+        """Labels of the outputs: with one label they are one function of their own inputs; None if not known."""
+        return None
+
+    def some_outputs(self, outputs: Index) -> tuple[MapKernel, Index] | None:
+        """The map of some outputs, and the inputs that they depend on, in increasing order; None if not known."""
+        return None
 
     @property
     def grows_alone(self) -> bool:
@@ -361,29 +370,20 @@ class FunctionKernel(MapKernel):
         return self._membership is not None
 
     @cached_property
-    def blocks(self) -> Blocks:
-        """Read off the record of the map, and checked by its derivatives at other points; on R^D alone."""
-        one = Blocks.one(self.dim, self.codomain_dim)
-        if not self.flat or self.codomain_dim == 1:
-            return one
-        points = np.random.default_rng(1).uniform(0.5, 1.5, (3, self.dim))
-        recorded = record(self.function, points[0])[0]
-        if recorded is None:
-            return one
-        found = Blocks(*components(recorded))
-        return one if found.single or self._meet(found, points) else found
+    def _reading(self) -> Reading | None:
+        return Reading(self.function, self.dim, self.codomain_dim) if self.flat else None
 
-    def _meet(self, blocks: Blocks, points: Array) -> bool:
-        """Whether some of the blocks, drawn at random, pull back to inputs of the others."""
-        rng = np.random.default_rng(2)
-        for x in points:
-            chosen = rng.integers(0, 2, (8, blocks.count)).astype(float)
-            mu = chosen[:, blocks.of_output] * rng.standard_normal((8, self.codomain_dim))
-            with np.errstate(all="ignore"):
-                pulled = autodiff.value_and_vjp(self.function, np.tile(x, (8, 1)))[1](mu)
-            if np.any((pulled != 0) & (blocks.at_inputs(chosen) == 0)):
-                return True
-        return False
+    @cached_property
+    def blocks(self) -> Blocks:
+        return Blocks.one(self.dim, self.codomain_dim) if self._reading is None else self._reading.blocks
+
+    @property
+    def kinds(self) -> Index | None:
+        return None if self._reading is None else self._reading.kinds
+
+    def some_outputs(self, outputs: Index) -> tuple[MapKernel, Index] | None:
+        found = None if self._reading is None else self._reading.some_outputs(outputs)
+        return found and (FunctionKernel(found[0], as_space(len(found[1])), len(outputs)), found[1])
 
     def _uses_closed_form(self, x: Array) -> bool:
         """Whether the Jacobian is given, and no larger than what its products cost without it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe, require_converged
 from geoflow.errors import DomainError, GeoflowError, NotCommutingError, UserCodeError
+from geoflow.maps.alike import Alike
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.lifts import Lifted, growth_of, joint_motion, joint_rate, lift_along
 from geoflow.maps.segments import Curves, LeafPoints, Segment
@@ -44,9 +46,7 @@ class Leaf(Portable):
         key = w.tobytes() + str(w.shape).encode()
         if key not in self._last or (with_Q and np.isnan(self._last[key].Q).any()):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
-            curves = Curves.over(self.kernel, self.start, flat, with_Q)
-            if curves is not None:
-                self.watch(curves.visited)
+            curves = self._curves(flat, with_Q)
 
             def solve(w: Array, entries: Index) -> LeafPoints:
                 return self._solve(w, with_Q, (entries, batch), curves)
@@ -129,16 +129,42 @@ class Leaf(Portable):
         """The points over w, shape=[N, d], to be moved with their dual coordinates."""
         return LeafMover(self.kernel, self.start, self.lift(w))
 
+    @cached_property
+    def alike(self) -> Alike | None:
+        """One block of each kind, where many blocks are one function from one start."""
+        return Alike.of(self.kernel, self.start)
+
     # one solve ------------------------------------------------------------------------------------------------------
 
-    def _solve(self, w: Array, with_Q: bool, place: tuple[Index, tuple[int, ...]], curves: Curves | None) -> LeafPoints:
+    def _curves(self, w: Array, with_Q: bool) -> Callable[[Array], LeafPoints] | None:
+        """The points over any of w, shape=[N, d], on curves of the blocks; None where there are no such curves."""
+        alike = self.alike
+        kernel, start = (self.kernel, self.start) if alike is None else (alike.kernel, alike.start)
+        curves = Curves.over(kernel, start, w if alike is None else alike.gather(w), with_Q)
+        if curves is None:
+            return None
+        self.watch(curves.visited if alike is None else alike.points_of(curves.visited))
+
+        def lift(w: Array) -> LeafPoints:
+            if alike is None:
+                x, mu, R = curves.lift(w)
+            else:
+                x, mu, R = curves.lift(alike.gather(w))
+                x, mu, R = alike.scatter_points(x), alike.scatter(mu), alike.scatter(R) if with_Q else R
+            return LeafPoints(x, mu, np.einsum("ni,ni->n", w, mu) - (R.sum(axis=1) if with_Q else np.nan))
+
+        return lift
+
+    def _solve(
+        self, w: Array, with_Q: bool, place: tuple[Index, tuple[int, ...]], curves: Callable[[Array], LeafPoints] | None
+    ) -> LeafPoints:
         """The points over w, shape=[N, d], which are the entries place[0] of a batch of shape place[1].
 
         Blocks of one output need no more than the lift: their leaves are curves. Elsewhere mu is polished, and the
         point it gives compared with the one that the lift came to.
         """
         if curves is not None:
-            found = curves.lift(w)
+            found = curves(w)
             self.watch(found.x)
             return self._corrected(w, found)
         start, alone = np.broadcast_to(self.start, (len(w), self.kernel.dim)), self.kernel.blocks.width == 1

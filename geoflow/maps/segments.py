@@ -154,13 +154,14 @@ class Curves:
     Attributes
     ----------
     visited : array, shape=[m, D]
-        Flat points of the leaf that the curves pass.
+        Flat points of the leaf: where the curves begin, pass, and end.
     """
 
     def __init__(self, segment: Segment, w0: Array, places: list[float], states: list[Array]):
         self._segment, self._w0 = segment, w0
         self._places, self._states = np.array(places), np.stack(states)
-        self.visited = segment.point(self._states).reshape(-1, segment.kernel.dim)
+        some = self._states[[0, len(places) // 2, -1]]
+        self.visited = segment.point(some).reshape(-1, segment.kernel.dim)
 
     @classmethod
     def over(cls, kernel: MapKernel, start: Array, w: Array, with_work: bool) -> Curves | None:
@@ -182,8 +183,8 @@ class Curves:
             return None
         return cls(segment, w0, places, states) if stop is None else None
 
-    def lift(self, w: Array) -> LeafPoints:
-        """The points over w, shape=[N, d]."""
+    def lift(self, w: Array) -> tuple[Array, Array, Array]:
+        """x, mu, and R of every output, at the points over w: shape=[N, D], [N, d] and [N, d], or [N, 0] without R."""
         blocks, way = self._segment.kernel.blocks, w - self._w0
         side = (way < 0).astype(int)
         here, output = self._on(side), np.argsort(blocks.of_output)  # the one output of every block
@@ -195,7 +196,8 @@ class Curves:
         y = self._states[self._columns(node), self._columns(side[:, output]), columns]
         length = s - begin
         scale = self._columns(length)
-        return here.points(one_step(lambda part, y: scale * here.rate(begin + part * length, y), y), w)
+        end, D = one_step(lambda part, y: scale * here.rate(begin + part * length, y), y), blocks.dim
+        return here.point(end), end[:, D : D + blocks.codomain_dim], end[:, D + blocks.codomain_dim :]
 
     def _on(self, side: Index) -> Segment:
         """The segments of every point, on these sides of w0, shape=[N, d]."""

@@ -72,7 +72,7 @@ class _Reader:
             return self._entrywise
         if step.name in REDUCTIONS:
             return self._reduced
-        if step.name in CONTRACTIONS and _vector_times_matrix(step):
+        if step.name in CONTRACTIONS and vector_times_matrix(step):
             return self._contracted
         return self._mixed
 
@@ -128,7 +128,7 @@ class _Reader:
             self.edges.append(np.stack([a[meet], b[meet]]))
 
 
-def _vector_times_matrix(step: Step) -> bool:
+def vector_times_matrix(step: Step) -> bool:
     """Whether a product is of a vector that depends on the input with a constant matrix."""
     if len(step.args) != 2 or len(step.argnums) != 1:
         return False

@@ -14,6 +14,7 @@ from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import SolvedKernel
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.moving import MovingLeafPoints, MovingPoints
+from geoflow.potentials.tabled import TabledLeafPoints
 from geoflow.spaces.domains import ImplicitDomain
 
 
@@ -110,6 +111,9 @@ class InducedLegendreFunction(LegendreFunction):
 
     def moving_points(self, mu: Array, w: Array) -> MovingPoints:
         return MovingLeafPoints(self.leaf, w)
+
+    def flowing_points(self, mu: Array, w: Array) -> MovingPoints:
+        return TabledLeafPoints(self.leaf, w) if TabledLeafPoints.fit(self.leaf) else self.moving_points(mu, w)
 
     def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
         w, v = np.broadcast_arrays(*(as_points(point, self.dim, f"point of {self.name}") for point in (w, v)))

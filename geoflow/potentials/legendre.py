@@ -292,6 +292,10 @@ class LegendreFunction(Portable):
         """The points w with grad R(w) = mu, shape=[N, d], to be moved with mu by a solver."""
         return ClosedPoints(self.conjugate.kernel, mu) if self.has_closed_conjugate else SolvedPoints(self, mu, w)
 
+    def flowing_points(self, mu: Array, w: Array) -> MovingPoints:
+        """The same for a flow or a descent, which moves them very often."""
+        return self.moving_points(mu, w)
+
     @property
     def metric(self) -> HessianMetric:
         """The Hessian metric, as a geomstats metric on the domain."""

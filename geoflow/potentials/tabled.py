@@ -1,0 +1,59 @@
+"""Points of an induced R that move thousands of times: off a table of the curves of the blocks, where there is one."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from geoflow._typing import Array
+from geoflow.maps.blocks import weighted_gram
+from geoflow.maps.leaf import Leaf
+from geoflow.maps.tables import DualTable
+from geoflow.potentials.moving import MovingLeafPoints
+
+#: outputs up to which each has a table of its own
+EACH = 1000
+
+
+class TabledLeafPoints:
+    """As `MovingLeafPoints`, of a leaf whose blocks have one output each; what the table does not reach is moved."""
+
+    patience = MovingLeafPoints.patience
+
+    def __init__(self, leaf: Leaf, w: Array):
+        self._leaf, self._w, self._mu = leaf, w, np.full(w.shape, np.nan)
+        kernel, start = (leaf.kernel, leaf.start) if leaf.alike is None else (leaf.alike.kernel, leaf.alike.start)
+        self._table = DualTable(kernel, start)
+
+    @staticmethod
+    def fit(leaf: Leaf) -> bool:
+        """Whether a table is small beside what a flow asks of it."""
+        return leaf.kernel.grows_alone and (leaf.alike is not None or leaf.kernel.codomain_dim <= EACH)
+
+    def move(self, mu: Array) -> Array:
+        w = self._looked_up(mu, slope=False)
+        self._mu = mu
+        return w if np.isfinite(w).all() else self._mover.move(mu)
+
+    def along(self, mu: Array) -> Array:
+        return np.stack([self.move(one) for one in mu])
+
+    def reach(self, way: Array) -> float:
+        self._mover.move(self._mu)
+        return self._mover.reach(way)
+
+    def gram(self, A: Array) -> Array:
+        C = self._looked_up(self._mu, slope=True)[0]
+        if np.isfinite(C).all():
+            return weighted_gram(A, C)
+        self._mover.move(self._mu)
+        return self._mover.gram(A)
+
+    @cached_property
+    def _mover(self) -> MovingLeafPoints:
+        return MovingLeafPoints(self._leaf, self._w)
+
+    def _looked_up(self, mu: Array, slope: bool) -> Array:
+        look, alike = self._table.slope if slope else self._table.value, self._leaf.alike
+        return look(mu) if alike is None else alike.scatter(look(alike.gather(mu)))
