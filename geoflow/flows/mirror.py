@@ -84,10 +84,10 @@ def mirror_flow(
     if _inverts(R):
         require_definite(R.hessian(w0), w0, R.name)
     if chosen == "w":
-        return _convex_to_the_end(R, run.primal(R, w0))
+        return _at_the_edge(R, _convex_to_the_end(R, run.primal(R, w0)))
     points = R.moving_points(run.flat, w0.reshape(-1, R.dim))
     found = run.linear(points) if chosen == "nu" else run.dual(points)
-    return found if R.has_closed_conjugate else with_checked_end(R, found)
+    return _at_the_edge(R, found if R.has_closed_conjugate else with_checked_end(R, found))
 
 
 def _best_coordinates(R: LegendreFunction, loss: PointwiseLoss, n: int) -> str:
@@ -115,6 +115,14 @@ def _convex_to_the_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
         return found
     what = f"the Hessian of {R.name} is not positive definite at t = {found.t[int(np.argmax(bad))]:.6g}"
     return replace(found, status=Status.FAILURE, message=f"{what}: R is not a Legendre function there")
+
+
+def _at_the_edge(R: LegendreFunction, found: Trajectory) -> Trajectory:
+    """The trajectory, which says why where it ended at a boundary because grad R is bounded there."""
+    if found.status is not Status.LEFT_DOMAIN or not R.edged:
+        return found
+    why = f"{R.name} is not essentially smooth: {R.essential_smoothness.detail}"
+    return replace(found, message=f"{found.message}; {why}")
 
 
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
