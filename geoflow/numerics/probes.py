@@ -82,13 +82,17 @@ def in_some_units(probe: Callable[[float], T]) -> T:
 def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     """The first set of points at which the function has a finite value, and one point of every other set.
 
-    Raises `NotFiniteError` where it has none at all.
+    Raises `NotFiniteError` where it has none at all, or what it raised at the first of them.
     """
     chosen: list[Array] = []
+    raised: list[UserCodeError] = []
     for points in draws:
-        good = points[_defined(value, points)]
+        good = points[_defined(value, points, raised)]
         if len(good):
             chosen.append(good[:1] if chosen else good)
+    if not chosen and raised:
+        raised[0].elsewhere = True  # type: ignore[attr-defined]
+        raise raised[0]
     if not chosen:
         tried = sum(len(points) for points in draws)
         raise NotFiniteError(
@@ -99,18 +103,19 @@ def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     return Points(np.concatenate(chosen), first=len(chosen[0]))
 
 
-def _defined(value: Map, points: Array) -> Mask:
-    """At which points a function has a finite value."""
+def _defined(value: Map, points: Array, raised: list[UserCodeError]) -> Mask:
+    """At which points a function has a finite value; what it raises at one of them is noted."""
     with quiet():
         try:
             values = np.asarray(value(points), dtype=float)
             return np.isfinite(values).reshape(len(points), -1).all(axis=1)
         except ShapeError:
             raise
-        except Exception:
+        except Exception as error:
             if len(points) == 1:
+                raised += [error] if isinstance(error, UserCodeError) else []
                 return np.zeros(1, dtype=bool)
-            return np.concatenate([_defined(value, point[None]) for point in points])
+            return np.concatenate([_defined(value, point[None], raised) for point in points])
 
 
 def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, point_shape: tuple[int, ...]) -> bool:

@@ -282,7 +282,7 @@ class LegendreFunction(Portable):
         if bad.any():
             index = tuple(int(i) for i in np.argwhere(bad)[0])
             place = f" at batch entry {index}" if index else ""
-            error = DomainError(
+            outside = DomainError(
                 "mu outside the range of the gradient",
                 got=f"mu = {describe(mu[index])}{place}, residual {residual[index]:.1e} relative after Newton",
                 wanted=f"mu = grad R(w) for some w of {self.domain}",
@@ -291,7 +291,7 @@ class LegendreFunction(Portable):
                 index=index,
                 defect=float(residual[index]),
             )
-            raise explained(self, error)
+            raise explained(self, outside)
         return w
 
     @cached_property
@@ -313,7 +313,7 @@ class LegendreFunction(Portable):
         """The points w with grad R(w) = mu, shape=[N, d], to be moved with mu by a solver."""
         closed = self.has_closed_conjugate
         points = ClosedPoints(self.conjugate.kernel, mu) if closed else SolvedPoints(self, mu, w)
-        return EdgedPoints(self, points, mu) if self.edged else points
+        return EdgedPoints(self, points, mu, w) if self.edged else points
 
     @property
     def metric(self) -> HessianMetric:

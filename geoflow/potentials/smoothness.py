@@ -14,14 +14,14 @@ from geoflow.potentials.moving import MovingPoints
 from geoflow.results import Check
 from geoflow.spaces.domains import Box, ConvexDomain, ImplicitDomain, Polytope, WholeSpace
 
-#: distances to the boundary beside that of the interior point, the nearest of them, and of a gradient that is solved for
+#: distances to the boundary beside that of the interior point, the nearest, and the nearest of a gradient solved for
 LEVELS, NEAREST, NEAREST_SOLVED = 6, 1e-12, 1e-6
 #: part of its last rise by which a gradient may rise less from one distance to the next, and still grows for ever
 SLOWER = 0.2
 #: rays, those of a domain whose test may be a solve, and entries of all gradients together
 RAYS, FEW_RAYS, MOST_ENTRIES = 64, 12, 2**20
-#: part of a way in mu, at whose end there is no point, up to which w stands on the boundary
-PINNED = 2.0**-20
+#: part of a way in mu, at whose end there is no point, up to which w stands on the boundary; and to which it is walked
+PINNED, NEAR = 2.0**-20, 1e-3
 
 
 class Smoothness(Protocol):
@@ -29,6 +29,7 @@ class Smoothness(Protocol):
 
     name: str
     domain: ConvexDomain
+    kernel: LegendreKernel
 
     @property
     def edged(self) -> bool: ...
@@ -163,29 +164,44 @@ class EdgedPoints:
 
     patience = 40
 
-    def __init__(self, R: Smoothness, points: MovingPoints, mu: Array):
-        self._R, self._points, self._mu = R, points, mu
+    def __init__(self, R: Smoothness, points: MovingPoints, mu: Array, w: Array):
+        self._R, self._points, self._mu, self._w = R, points, mu, w
 
     def move(self, mu: Array) -> Array:
         w = self._points.move(mu)
         if np.isfinite(w).all():
-            self._mu = mu
+            self._mu, self._w = mu, w
         return w
 
     def along(self, mu: Array) -> Array:
         return self._points.along(mu)
 
     def reach(self, way: Array) -> float:
-        """A multiple of the way at which there is a point; raises `NotLegendreError` where w is on the boundary."""
-        base, t = self._mu, min(1.0, self._points.reach(way))
-        least = PINNED * t
-        while not np.isfinite(self._points.move(base + t * way)).all():
-            t /= 2
-            if t < least:
-                self._R.essential_smoothness.unwrap()
-                break
-        self._points.move(base)
-        return t
+        """A multiple of the way up to which there are points; raises `NotLegendreError` where w is on the boundary."""
+        t = min(1.0, self._points.reach(way))
+        reached, h, w = 0.0, t, self._w
+        while reached < t and h > PINNED * t and h > NEAR * reached:
+            ahead = self._newton(w, self._mu + (reached + h) * way)
+            if ahead is None:
+                h /= 4
+            else:
+                w, reached = ahead, reached + h
+                h = min(2 * h, t - reached)
+        if reached == 0:
+            self._R.essential_smoothness.unwrap()
+        return reached
+
+    def _newton(self, w: Array, mu: Array) -> Array | None:
+        """A few whole steps to grad R(w) = mu; None where they leave the domain, or do not arrive."""
+        kernel, size = self._R.kernel, 1 + np.abs(mu).max()
+        for _ in range(12):
+            missing = mu - kernel.gradient(w)
+            if not np.isfinite(missing).all():
+                return None
+            if np.abs(missing).max() <= 1e-12 * size:
+                return w
+            w = w + np.einsum("nij,nj->ni", kernel.cometric(w), missing)
+        return None
 
     def gram(self, A: Array) -> Array:
         return self._points.gram(A)

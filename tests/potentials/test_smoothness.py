@@ -28,7 +28,7 @@ def test_a_gradient_that_is_bounded_at_the_boundary_of_any_domain(s):
     for domain in domains:
         seen = gf.LegendreFunction(square, domain, name="half").essential_smoothness
         assert not seen and seen.defect > 0.8 and seen.evidence["rays"] >= 1
-        with pytest.raises(gf.NotLegendreError, match="essential smoothness of half .* stays near"):
+        with pytest.raises(gf.NotLegendreError, match=r"essential smoothness of half .* stays near"):
             seen.unwrap()
     assert not gf.product(ball, gf.catalog.potentials["burg"](2)).essential_smoothness
     assert not (gf.catalog.potentials["burg"](2) + gf.LegendreFunction(square, D.Ball([s, s], s))).essential_smoothness
@@ -85,6 +85,9 @@ def test_projections_inverses_and_flows_name_what_is_missing(conjugate):
     for coordinates in ("w", "mu"):
         flow = gf.mirror_flow(gf.LeastSquares([[1.0, -1.0]], [5.0]), R, [1.0, 3.0], 10.0, coordinates=coordinates)
         assert flow.status is gf.Status.LEFT_DOMAIN and "not essentially smooth" in flow.message
+
+
+def test_a_projection_in_a_ball_ends_inside_or_is_refused():
     ball = gf.LegendreFunction(square, D.Ball([0.0, 0.0]))
     with pytest.raises(gf.NotLegendreError, match="essential smoothness"):
         gf.bregman_projection(ball, [[1.0, 0.0]], [0.9], [0.0, 0.9])
