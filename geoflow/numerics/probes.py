@@ -85,7 +85,7 @@ def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     Raises `NotFiniteError` where it has none at all, or what it raised at the first of them.
     """
     chosen: list[Array] = []
-    raised: list[UserCodeError] = []
+    raised: list[ArgumentError] = []
     for points in draws:
         good = points[_defined(value, points, raised)]
         if len(good):
@@ -103,7 +103,7 @@ def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     return Points(np.concatenate(chosen), first=len(chosen[0]))
 
 
-def _defined(value: Map, points: Array, raised: list[UserCodeError]) -> Mask:
+def _defined(value: Map, points: Array, raised: list[ArgumentError]) -> Mask:
     """At which points a function has a finite value; what it raises at one of them is noted."""
     with quiet():
         try:
@@ -113,9 +113,21 @@ def _defined(value: Map, points: Array, raised: list[UserCodeError]) -> Mask:
             raise
         except Exception as error:
             if len(points) == 1:
-                raised += [error] if isinstance(error, UserCodeError) else []
+                if isinstance(error, ImportError):
+                    raised.append(_missing(error))
+                elif isinstance(error, UserCodeError):
+                    raised.append(error)
                 return np.zeros(1, dtype=bool)
             return np.concatenate([_defined(value, point[None], raised) for point in points])
+
+
+def _missing(error: ImportError) -> ArgumentError:
+    """The error about a module that a user's function imports."""
+    if (error.name or "").startswith("jax"):
+        return not_installed(error)
+    place = place_of(error)
+    (file, line), got = place or ("", 0), f"{described_error(error)}{described_place(place)}"
+    return UserCodeError("import in a function", got, "a module that is installed", "install it", file=file, line=line)
 
 
 def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, point_shape: tuple[int, ...]) -> bool:
