@@ -18,7 +18,7 @@ from geoflow.numerics.runs import LARGEST_IMPLICIT, Problem
 from geoflow.potentials.convexity import SINGULAR, pivots, require_definite
 from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.potentials.moving import MovingPoints
+from geoflow.potentials.moving import ClosedPoints, MovingPoints
 from geoflow.potentials.regularized import RegularizedLegendreFunction
 from geoflow.results import Check, Status, Trajectory
 
@@ -172,7 +172,9 @@ class _Run:
             w = y.reshape(flat.shape)
             return velocity(w, -self.loss.gradient(w, s)).ravel()
 
-        solution = self.solver.integrate(Problem(rhs, flat.ravel(), len(flat), drive=self.drive), self.times)
+        remembers = isinstance(R, InducedLegendreFunction)
+        problem = Problem(rhs, flat.ravel(), len(flat), drive=self.drive, remembers=remembers)
+        solution = self.solver.integrate(problem, self.times)
         w = self.like_start(solution.y)
         with np.errstate(all="ignore"):
             mu = np.asarray(R.kernel.gradient(w.reshape(-1, R.dim))).reshape(w.shape)
@@ -186,7 +188,9 @@ class _Run:
         def rhs(s: float, y: Array) -> Array:
             return -self.loss.gradient(points.move(y.reshape(self.flat.shape)), s).ravel()
 
-        solution = self.solver.integrate(Problem(rhs, self.flat.ravel(), len(self.flat), drive=self.drive), self.times)
+        remembers = not isinstance(points, ClosedPoints)
+        problem = Problem(rhs, self.flat.ravel(), len(self.flat), drive=self.drive, remembers=remembers)
+        solution = self.solver.integrate(problem, self.times)
         return trajectory_of(solution, self.loss, self._w_of(points), self.like_start(solution.y))
 
     def linear(self, points: MovingPoints) -> Trajectory:
@@ -209,7 +213,8 @@ class _Run:
             return -linear.link_hessian(w @ Z.T)[:, None] * points.gram(Z)
 
         start, jac = np.zeros(len(flat) * len(Z)), jacobian if len(flat) == 1 else None
-        solution = self.solver.integrate(Problem(rhs, start, len(flat), jac), self.times)
+        remembers = not isinstance(points, ClosedPoints)
+        solution = self.solver.integrate(Problem(rhs, start, len(flat), jac, remembers=remembers), self.times)
         w_of = self._w_of(points)
         return trajectory_of(
             solution, self.loss, lambda y: w_of(mu_of(y).reshape(*y.shape[:-1], -1)), mu_of(solution.y)
@@ -240,7 +245,8 @@ class _Run:
             a = np.reshape(values[..., -1], (*values.shape[:-1], *axes))
             return R.inverse_gradient(like_start(values[..., :-1]), a)
 
-        solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0], drive=self.drive), self.times)
+        problem = Problem(rhs, np.r_[flat.ravel(), 0.0], drive=self.drive, remembers=True)
+        solution = self.solver.integrate(problem, self.times)
         return trajectory_of(solution, self.loss, w_of, like_start(solution.y[..., :-1]))
 
 
