@@ -152,9 +152,10 @@ def _piece(problem: Problem, begin: float, part: Stretch, state: Array, held: Ma
 def _around(part: Stretch, begin: float, feature: Overlooked) -> list[Stretch]:
     """A stretch, integrated from a time on, with shorter steps across a feature that its own steps went over."""
     first, second = begin + feature.begin, begin + feature.end
-    short = Stretch(first, second, min(part.max_step, feature.max_step))
-    parts = [Stretch(part.begin, first, part.max_step), short, Stretch(second, part.end, part.max_step)]
-    return [p._replace(final=part.final and p.end == part.end) for p in parts if p.begin < p.end and begin < p.end]
+    short = min(part.max_step, feature.max_step)
+    spans = (part.begin, first, part.max_step), (first, second, short), (second, part.end, part.max_step)
+    kept = [span for span in spans if max(span[0], begin) < span[1]]
+    return [Stretch(*span, part.final and span[1] == part.end) for span in kept]
 
 
 def _ended(problem: Problem, solution: Solution) -> Mask:
