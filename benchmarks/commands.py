@@ -72,7 +72,7 @@ FILES = {
     "echo": (b"class A:\n    def __getattr__(self, name): return self\nG = A()\n", "A"),
     "case": (b"from geoflow.catalog.registry import Case\nG = Case(3, [1.0], None, None)\n", "parametrization"),
     "shape": (b"import geoflow as gf\nG = gf.Parametrization(lambda x: x[..., 7:9], 4, 2)\n", "line 2"),
-    "sort": (b"import autograd.numpy as np, geoflow as gf\nG = gf.Parametrization(np.cbrt, 2, 2)\n", "cbrt"),
+    "sort": (b"import autograd.numpy as np, geoflow as gf\nG = gf.Parametrization(np.cumprod, 2, 2)\n", "cumprod"),
     "huge": (b"import geoflow as gf\nG = gf.Parametrization(lambda x: x, 10**9, 1)\n", "at most"),
     "huge d": (b"import geoflow as gf\nG = gf.LegendreFunction(lambda w: w.sum(-1), 10**10)\n", "at most"),
     "x0": (b"import geoflow as gf\nx0 = 'a'\nG = gf.Parametrization(lambda x: x**2, 2, 2)\n", "x0"),

@@ -77,7 +77,7 @@ class NotRegularError(GeoflowError):
 
 
 class NotLegendreError(GeoflowError):
-    """A potential is not strictly convex where it has to be; carries ``point``."""
+    """A potential is not strictly convex, or its gradient does not blow up, where it has to; carries ``point``."""
 
 
 class CheckError(GeoflowError):

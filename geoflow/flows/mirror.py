@@ -18,7 +18,7 @@ from geoflow.numerics.runs import LARGEST_IMPLICIT, Problem
 from geoflow.potentials.convexity import SINGULAR, pivots, require_definite
 from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.potentials.moving import MovingPoints
+from geoflow.potentials.moving import ClosedPoints, MovingPoints
 from geoflow.potentials.regularized import RegularizedLegendreFunction
 from geoflow.results import Check, Status, Trajectory
 
@@ -84,10 +84,10 @@ def mirror_flow(
     if _inverts(R):
         require_definite(R.hessian(w0), w0, R.name)
     if chosen == "w":
-        return _convex_to_the_end(R, run.primal(R, w0))
+        return _at_the_edge(R, _convex_to_the_end(R, run.primal(R, w0)))
     points = R.flowing_points(run.flat, w0.reshape(-1, R.dim))
     found = run.linear(points) if chosen == "nu" else run.dual(points)
-    return found if R.has_closed_conjugate else with_checked_end(R, found)
+    return _at_the_edge(R, found if R.has_closed_conjugate else with_checked_end(R, found))
 
 
 def _best_coordinates(R: LegendreFunction, loss: PointwiseLoss, n: int) -> str:
@@ -115,6 +115,14 @@ def _convex_to_the_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
         return found
     what = f"the Hessian of {R.name} is not positive definite at t = {found.t[int(np.argmax(bad))]:.6g}"
     return replace(found, status=Status.FAILURE, message=f"{what}: R is not a Legendre function there")
+
+
+def _at_the_edge(R: LegendreFunction, found: Trajectory) -> Trajectory:
+    """The trajectory, which says why where it ended at a boundary because grad R is bounded there."""
+    if found.status is not Status.LEFT_DOMAIN or not R.edged:
+        return found
+    why = f"{R.name} is not essentially smooth: {R.essential_smoothness.detail}"
+    return replace(found, message=f"{found.message}; {why}")
 
 
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
@@ -164,7 +172,9 @@ class _Run:
             w = y.reshape(flat.shape)
             return velocity(w, -self.loss.gradient(w, s)).ravel()
 
-        solution = self.solver.integrate(Problem(rhs, flat.ravel(), len(flat), drive=self.drive), self.times)
+        remembers = isinstance(R, InducedLegendreFunction)
+        problem = Problem(rhs, flat.ravel(), len(flat), drive=self.drive, remembers=remembers)
+        solution = self.solver.integrate(problem, self.times)
         w = self.like_start(solution.y)
         with np.errstate(all="ignore"):
             mu = np.asarray(R.kernel.gradient(w.reshape(-1, R.dim))).reshape(w.shape)
@@ -178,7 +188,9 @@ class _Run:
         def rhs(s: float, y: Array) -> Array:
             return -self.loss.gradient(points.move(y.reshape(self.flat.shape)), s).ravel()
 
-        solution = self.solver.integrate(Problem(rhs, self.flat.ravel(), len(self.flat), drive=self.drive), self.times)
+        remembers = not isinstance(points, ClosedPoints)
+        problem = Problem(rhs, self.flat.ravel(), len(self.flat), drive=self.drive, remembers=remembers)
+        solution = self.solver.integrate(problem, self.times)
         return trajectory_of(solution, self.loss, self._w_of(points), self.like_start(solution.y))
 
     def linear(self, points: MovingPoints) -> Trajectory:
@@ -201,7 +213,8 @@ class _Run:
             return -linear.link_hessian(w @ Z.T)[:, None] * points.gram(Z)
 
         start, jac = np.zeros(len(flat) * len(Z)), jacobian if len(flat) == 1 else None
-        solution = self.solver.integrate(Problem(rhs, start, len(flat), jac), self.times)
+        remembers = not isinstance(points, ClosedPoints)
+        solution = self.solver.integrate(Problem(rhs, start, len(flat), jac, remembers=remembers), self.times)
         w_of = self._w_of(points)
         return trajectory_of(
             solution, self.loss, lambda y: w_of(mu_of(y).reshape(*y.shape[:-1], -1)), mu_of(solution.y)
@@ -232,7 +245,8 @@ class _Run:
             a = np.reshape(values[..., -1], (*values.shape[:-1], *axes))
             return R.inverse_gradient(like_start(values[..., :-1]), a)
 
-        solution = self.solver.integrate(Problem(rhs, np.r_[flat.ravel(), 0.0], drive=self.drive), self.times)
+        problem = Problem(rhs, np.r_[flat.ravel(), 0.0], drive=self.drive, remembers=True)
+        solution = self.solver.integrate(problem, self.times)
         return trajectory_of(solution, self.loss, w_of, like_start(solution.y[..., :-1]))
 
 

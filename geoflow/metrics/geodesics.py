@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-from geomstats.numerics.geodesic import LogSolver
+from geomstats.numerics.geodesic import ExpSolver, LogSolver
 from geomstats.numerics.ivp import ODEIVPIntegrator, OdeResult
 
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import describe
 from geoflow.errors import ConvergenceError, DomainError, GeoflowError, UserCodeError
+from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics.batches import halve
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Stop, integrate_batch
 from geoflow.potentials.legendre import LegendreFunction
+from geoflow.spaces.domains import ConvexDomain
 
 SHOOTING_STEPS = 40
 DIFFERENCE = 1e-6
@@ -192,3 +194,25 @@ class ShootingLog(LogSolver):
             if found.success and np.isfinite(found.y).all():
                 start[k] = found.y[d:, 0]
         return start
+
+
+class ClosedExp(ExpSolver):
+    """Exponentials by an isometry to space forms."""
+
+    def __init__(self, form: Isometry, domain: ConvexDomain):
+        super().__init__(solves_ivp=False)
+        self._form, self._domain = form, domain
+
+    def exp(self, tangent_vec: Array, base_point: Array) -> Array:
+        return self._form.exp(tangent_vec, base_point, self._domain)
+
+
+class ClosedLog(LogSolver):
+    """Logarithms by one."""
+
+    def __init__(self, form: Isometry):
+        super().__init__(solves_bvp=False)
+        self._form = form
+
+    def log(self, point: Array, base_point: Array) -> Array:
+        return self._form.log(point, base_point)

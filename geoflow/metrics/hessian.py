@@ -15,8 +15,8 @@ from geomstats.numerics.geodesic import ExpODESolver, ExpSolver, LogSolver
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import all_finite, as_finite, as_points
-from geoflow.errors import ArgumentError
-from geoflow.metrics.geodesics import BatchedIVP, ShootingLog, geodesic_ends
+from geoflow.errors import ArgumentError, DomainError
+from geoflow.metrics.geodesics import BatchedIVP, ClosedExp, ClosedLog, ShootingLog, geodesic_ends
 from geoflow.metrics.isometries import isometry
 from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
@@ -26,7 +26,6 @@ from geoflow.potentials.convexity import require_definite
 from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import CompiledFormula
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.spaces.domains import ConvexDomain
 
 DIFFERENCE = 1e-3
 
@@ -82,13 +81,13 @@ class HessianMetric(Portable, RiemannianMetric):
     def exp_solver(self) -> ExpSolver:
         """What computes exponentials."""
         if self.isometry is not None:
-            return _ClosedExp(self.isometry, self.domain)
+            return ClosedExp(self.isometry, self.domain)
         return ExpODESolver(self.domain, BatchedIVP())
 
     @cached_property
     def log_solver(self) -> LogSolver:
         """What computes logarithms."""
-        return ShootingLog(self) if self.isometry is None else _ClosedLog(self.isometry)
+        return ShootingLog(self) if self.isometry is None else ClosedLog(self.isometry)
 
     # the metric -----------------------------------------------------------------------------------------------------
 
@@ -118,7 +117,6 @@ class HessianMetric(Portable, RiemannianMetric):
 
     # what geomstats makes of the metric, of lists too
     inner_product = _taking_lists(RiemannianMetric.inner_product)
-    squared_norm = _taking_lists(RiemannianMetric.squared_norm)
     norm = _taking_lists(RiemannianMetric.norm)
     normalize = _taking_lists(RiemannianMetric.normalize)
     normal_basis = _taking_lists(RiemannianMetric.normal_basis)
@@ -126,6 +124,14 @@ class HessianMetric(Portable, RiemannianMetric):
     dist_broadcast = _taking_lists(RiemannianMetric.dist_broadcast)
     closest_neighbor_index = _taking_lists(RiemannianMetric.closest_neighbor_index)
     diameter = _taking_lists(RiemannianMetric.diameter)
+
+    def squared_norm(self, vector: Any, base_point: Any = None) -> Array:
+        """<v, v>, shape=[...]; `NotLegendreError` where it is negative."""
+        found = _taking_lists(RiemannianMetric.squared_norm)(self, vector, base_point)
+        if not autodiff.is_traced(found) and np.any(np.asarray(found) < 0):
+            w = self.potential.domain.require(base_point, "base_point")
+            require_definite(self.potential.hessian(w), w, self.potential.name)
+        return found
 
     def geodesic(self, initial_point: Any, end_point: Any = None, initial_tangent_vec: Any = None) -> Any:
         """The geodesic by its start and its end or its velocity, t of shape=[n_times] to shape=[n_times, d]."""
@@ -185,13 +191,14 @@ class HessianMetric(Portable, RiemannianMetric):
     def exp(self, tangent_vec: ArrayLike, base_point: ArrayLike) -> Array:
         """End at time 1 of the geodesic from base_point with velocity tangent_vec; shape=[..., d].
 
-        `DomainError` where the base point is outside the domain, or the geodesic leaves it before time 1.
+        `DomainError` where the base point is outside the domain, or the geodesic leaves it before time 1;
+        `NotLegendreError` where the Hessian is not positive definite on the way.
         """
         if autodiff.is_traced(tangent_vec) or autodiff.is_traced(base_point):
             return self._traced_exp(*_same_batch(tangent_vec, base_point))
         v = as_points(tangent_vec, self.potential.dim, "tangent vector")
         v, w = np.broadcast_arrays(v, self.potential.domain.require(base_point, "base_point"))
-        return self.exp_solver.exp(v, w)
+        return self._watched(lambda: self.exp_solver.exp(v, w), w)
 
     def log(self, point: ArrayLike, base_point: ArrayLike) -> Array:
         """Velocity at base_point of the geodesic that reaches point at time 1; shape=[..., d].
@@ -199,20 +206,22 @@ class HessianMetric(Portable, RiemannianMetric):
         `DomainError` where a point is outside the domain, `ConvergenceError` where no geodesic was found.
         """
         y, w = self.potential.domain.require(point, "point"), self.potential.domain.require(base_point, "base_point")
+        for at in (y, w):
+            self._require_definite(at)
         return self.log_solver.log(*np.broadcast_arrays(y, w))
 
     def squared_dist(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
         """Squared geodesic distance, shape=[...]; differentiable, as is `dist`."""
         if autodiff.is_traced(point_a) or autodiff.is_traced(point_b):
             return self._traced_squared_dist(*_same_batch(point_a, point_b))
-        if not isinstance(self.log_solver, _ClosedLog):
+        if not isinstance(self.log_solver, ClosedLog):
             return self.squared_norm(self.log(point_b, point_a), point_a)
         return self._closed_distance(point_a, point_b) ** 2
 
     def dist(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
         """Geodesic distance, shape=[...]; with a closed form to eight digits, or `ConvergenceError`."""
         traced = autodiff.is_traced(point_a) or autodiff.is_traced(point_b)
-        if traced or not isinstance(self.log_solver, _ClosedLog):
+        if traced or not isinstance(self.log_solver, ClosedLog):
             return super().dist(point_a, point_b)
         return self._closed_distance(point_a, point_b)
 
@@ -232,7 +241,7 @@ class HessianMetric(Portable, RiemannianMetric):
         if self.isometry is not None:
             end = self.isometry.exp(v, w, self.potential.domain) if direction is not None else end_point
             return self.isometry.transport(u, v, w, np.broadcast_to(np.asarray(end, dtype=float), w.shape))
-        return self._integrate(w, v, u)[..., 2 * w.shape[-1] :]
+        return self._watched(lambda: self._integrate(w, v, u), w)[..., 2 * w.shape[-1] :]
 
     def shoot(self, v: Array, w: Array) -> Array:
         """exp by integration, unchecked; shape=[N, d]; NaN where a geodesic leaves the domain."""
@@ -251,6 +260,24 @@ class HessianMetric(Portable, RiemannianMetric):
 
     # inside ---------------------------------------------------------------------------------------------------------
 
+    def _require_definite(self, w: Array) -> None:
+        """Refuse points at which H is not positive definite, where no isometry says that it is."""
+        if self.isometry is None:
+            require_definite(self.potential.kernel.hessian(w), w, self.potential.name)
+
+    def _watched(self, solve: Callable[[], Array], w: Array) -> Array:
+        """What geodesics from w, shape=[..., d], lead to, begun with their ends; H is looked at there, and where one
+        stops."""
+        self._require_definite(w)
+        try:
+            found = solve()
+        except DomainError as error:
+            point, base = np.asarray(error.evidence["point"]), w[error.evidence["index"]]
+            self._require_definite(point + np.array([[0.0], [1e-3]]) * (point - base))  # NaN outside the domain
+            raise
+        self._require_definite(found[..., : w.shape[-1]])
+        return found
+
     def _closed_distance(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
         assert self.isometry is not None
         domain = self.potential.domain
@@ -267,8 +294,10 @@ class HessianMetric(Portable, RiemannianMetric):
         if H is None or T is None:
             return None
         if tensor not in formula.remembered:  # a metric is made anew for every call of `R.metric`
-            formula.remembered[tensor] = Compiled(lambda w: tensor(H(w), T(w)), 1)
-        found: Array = formula.remembered[tensor](self.potential.domain.require(base_point, "base_point"))
+            formula.remembered[tensor] = Compiled(lambda w: (tensor(H(w), T(w)), H(w)), 1)
+        w = self.potential.domain.require(base_point, "base_point")
+        found, hessian = formula.remembered[tensor](w)
+        require_definite(np.asarray(hessian), w, self.potential.name)
         return found if all_finite(found) else None
 
     def _raise(self, T: Any, base_point: Any) -> Array:
@@ -363,24 +392,6 @@ def metric_of(R: LegendreFunction) -> HessianMetric:
     space.equip_with_metric(HessianMetric, potential=R)
     metric: HessianMetric = space.metric
     return metric
-
-
-class _ClosedExp(ExpSolver):
-    def __init__(self, form: Isometry, domain: ConvexDomain):
-        super().__init__(solves_ivp=False)
-        self._form, self._domain = form, domain
-
-    def exp(self, tangent_vec: Array, base_point: Array) -> Array:
-        return self._form.exp(tangent_vec, base_point, self._domain)
-
-
-class _ClosedLog(LogSolver):
-    def __init__(self, form: Isometry):
-        super().__init__(solves_bvp=False)
-        self._form = form
-
-    def log(self, point: Array, base_point: Array) -> Array:
-        return self._form.log(point, base_point)
 
 
 def _same_batch(a: Any, b: Any) -> tuple[Any, Any]:

@@ -82,13 +82,17 @@ def in_some_units(probe: Callable[[float], T]) -> T:
 def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     """The first set of points at which the function has a finite value, and one point of every other set.
 
-    Raises `NotFiniteError` where it has none at all.
+    Raises `NotFiniteError` where it has none at all, or what it raised at the first of them.
     """
     chosen: list[Array] = []
+    raised: list[ArgumentError] = []
     for points in draws:
-        good = points[_defined(value, points)]
+        good = points[_defined(value, points, raised)]
         if len(good):
             chosen.append(good[:1] if chosen else good)
+    if not chosen and raised:
+        raised[0].elsewhere = True  # type: ignore[attr-defined]
+        raise raised[0]
     if not chosen:
         tried = sum(len(points) for points in draws)
         raise NotFiniteError(
@@ -99,18 +103,31 @@ def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     return Points(np.concatenate(chosen), first=len(chosen[0]))
 
 
-def _defined(value: Map, points: Array) -> Mask:
-    """At which points a function has a finite value."""
+def _defined(value: Map, points: Array, raised: list[ArgumentError]) -> Mask:
+    """At which points a function has a finite value; what it raises at one of them is noted."""
     with quiet():
         try:
             values = np.asarray(value(points), dtype=float)
             return np.isfinite(values).reshape(len(points), -1).all(axis=1)
         except ShapeError:
             raise
-        except Exception:
+        except Exception as error:
             if len(points) == 1:
+                if isinstance(error, ImportError):
+                    raised.append(_missing(error))
+                elif isinstance(error, UserCodeError):
+                    raised.append(error)
                 return np.zeros(1, dtype=bool)
-            return np.concatenate([_defined(value, point[None]) for point in points])
+            return np.concatenate([_defined(value, point[None], raised) for point in points])
+
+
+def _missing(error: ImportError) -> ArgumentError:
+    """The error about a module that a user's function imports."""
+    if (error.name or "").startswith("jax"):
+        return not_installed(error)
+    place = place_of(error)
+    (file, line), got = place or ("", 0), f"{described_error(error)}{described_place(place)}"
+    return UserCodeError("import in a function", got, "a module that is installed", "install it", file=file, line=line)
 
 
 def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, point_shape: tuple[int, ...]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from geoflow._typing import Array
-from geoflow.errors import DomainError, NotFiniteError
+from geoflow.errors import DomainError, GeoflowError, NotFiniteError
 from geoflow.results import Status
 
 #: growth beside the start from which a blow-up is looked for, and size beyond which nothing is computed
@@ -30,7 +30,8 @@ class Problem:
 
     rhs gives NaN, or raises `DomainError` or `NotFiniteError`, where the field is not defined; jac is its derivative,
     (t, y) to shape=[k, k]. DOP853 meets its tolerances in every entry, and not in their mean. `drive` is what depends
-    on time, at the start: t to an array, where the field does.
+    on time, at the start: t to an array, where the field does. `remembers` is whether rhs goes on from where it was
+    asked last, so that it is not asked again about what has passed.
     """
 
     rhs: Field
@@ -38,6 +39,7 @@ class Problem:
     entries: int = 1
     jac: Field | None = None
     drive: Callable[[float], Array] | None = None
+    remembers: bool = False
 
 
 @dataclass
@@ -54,6 +56,8 @@ class Solution:
     #: how each entry of the batch ended, and when, shape=[entries]
     statuses: list[Status] = field(default_factory=list)
     ends: Array = field(default_factory=lambda: np.zeros(0))
+    #: the ends of the steps taken, where their dense output is kept
+    steps: Array = field(default_factory=lambda: np.zeros(0))
 
 
 def error_norm(estimates: list[Array]) -> float:
@@ -114,7 +118,13 @@ class Run:
                 got, wanted = "NaN or infinity at the starting point", "a loss and a map that are differentiable there"
                 raise NotFiniteError("velocity of the flow", got=got, wanted=wanted, remedy="start inside the domain")
             keep = len(y0) <= LARGEST_DENSE
-            found = self._solve((0.0, float(times[-1])), y0, {"dense_output": True} if keep else {"t_eval": times})
+            options = {"dense_output": True} if keep else {"t_eval": times}
+            try:
+                found = self._solve((0.0, float(times[-1])), y0, options)
+            except GeoflowError:
+                raise
+            except (ValueError, np.linalg.LinAlgError) as error:
+                found = self._until_it_broke(error, options)
         reached, y = self._reached
         whole = found.status == 0 and reached == times[-1]
         with np.errstate(all="ignore"):
@@ -128,7 +138,8 @@ class Run:
             values = passed if status is Status.SUCCESS else np.r_[passed[: len(out) - 1], y[None]]
             dense = self._again(out, values)
         values[out == 0.0] = y0
-        return Solution(out, values, dense, status, message, self._count, self._method)
+        taken = np.asarray(found.sol.ts) if keep and status is Status.SUCCESS else np.zeros(0)
+        return Solution(out, values, dense, status, message, self._count, self._method, steps=taken)
 
     def _solve(self, span: tuple[float, float], start: Array, options: dict[str, Any]) -> Any:
         from scipy.integrate import solve_ivp
@@ -154,6 +165,19 @@ class Run:
             self._velocity, span, start, method=method, rtol=max(self._tolerances[0], 3e-14), atol=self._tolerances[1],
             events=blow_up, max_step=self._max_step, **options,
         )  # fmt: skip
+
+    def _until_it_broke(self, error: Exception, options: dict[str, Any]) -> Any:
+        """The integration up to the last step before one at which scipy raised: a jacobian that is not finite."""
+        last = self._reached[0]
+        if last == 0.0:
+            got = f"{type(error).__name__}: {error}"
+            raise NotFiniteError("jacobian of the flow", got, "finite derivatives at the start", "use method='auto'")
+        if "t_eval" in options:
+            options = {"t_eval": options["t_eval"][options["t_eval"] <= last]}
+        self._stepped, self._halt = 0.0, None
+        found = self._solve((0.0, last), self._y0, options)
+        found.status, found.message = -1, f"the jacobian is not finite: {error}"
+        return found
 
     def _again(self, times: Array, values: Array) -> Callable[[Any], Array]:
         """The dense output that keeps no steps: integrate from the last of these times."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +23,10 @@ from geoflow.potentials.divergence import Pairwise, between, confirmed, require_
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
 from geoflow.potentials.probes import probe_conjugate, probe_potential
+from geoflow.potentials.smoothness import EdgedPoints, essential_smoothness, explained
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
-from geoflow.spaces.domains import ImplicitDomain, as_domain
+from geoflow.results import Check
+from geoflow.spaces.domains import ImplicitDomain, WholeSpace, as_domain
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -270,14 +272,17 @@ class LegendreFunction(Portable):
             When mu is not in the range of grad R, or the Hessian not positive definite where Newton went.
         """
         if self.has_closed_conjugate:
-            return self.conjugate.gradient(mu)
+            try:
+                return self.conjugate.gradient(mu)
+            except DomainError as error:
+                raise explained(self, error) from None
         mu = as_points(mu, self.dim, "mu")
         w, residual = self.newton.solve(mu, start)
         bad = ~(residual <= RESIDUAL_TOL)
         if bad.any():
             index = tuple(int(i) for i in np.argwhere(bad)[0])
             place = f" at batch entry {index}" if index else ""
-            raise DomainError(
+            outside = DomainError(
                 "mu outside the range of the gradient",
                 got=f"mu = {describe(mu[index])}{place}, residual {residual[index]:.1e} relative after Newton",
                 wanted=f"mu = grad R(w) for some w of {self.domain}",
@@ -286,11 +291,29 @@ class LegendreFunction(Portable):
                 index=index,
                 defect=float(residual[index]),
             )
+            raise explained(self, outside)
         return w
+
+    @cached_property
+    def essential_smoothness(self) -> Check:
+        """Whether grad R blows up at the boundary of the domain, as inverse gradients and projections need it to.
+
+        Seen along rays from the interior point; it holds where there is no boundary. `unwrap()` raises
+        `NotLegendreError`.
+        """
+        return essential_smoothness(self.kernel, self.name)
+
+    @property
+    def edged(self) -> bool:
+        """Whether grad R, where no solve is behind it, is seen to be bounded at the boundary of the domain."""
+        looked_at = not isinstance(self.domain, WholeSpace) and isinstance(self.formula, (ClosedFormula, Structure))
+        return looked_at and not self.essential_smoothness
 
     def moving_points(self, mu: Array, w: Array) -> MovingPoints:
         """The points w with grad R(w) = mu, shape=[N, d], to be moved with mu by a solver."""
-        return ClosedPoints(self.conjugate.kernel, mu) if self.has_closed_conjugate else SolvedPoints(self, mu, w)
+        closed = self.has_closed_conjugate
+        points = ClosedPoints(self.conjugate.kernel, mu) if closed else SolvedPoints(self, mu, w)
+        return EdgedPoints(self, points, mu, w) if self.edged else points
 
     def flowing_points(self, mu: Array, w: Array) -> MovingPoints:
         """The same for a flow or a descent, which moves them very often."""

@@ -35,8 +35,8 @@ def points_of(domain: ConvexDomain, value: Map, name: str, unit: float) -> Point
     rng = np.random.default_rng(0)
     if isinstance(domain, ImplicitDomain):  # its test of membership may be a solve
         sizes = 1 + np.abs(centre)
-        tried = [centre + 0.5 * 4.0**-k * sizes * rng.uniform(-1, 1, (3, domain.dim)) for k in range(6)]
-        inside = [points[np.asarray(domain.belongs(points))] for points in tried]
+        tried = (centre + 0.5 * 4.0**-k * sizes * rng.uniform(-1, 1, (3, domain.dim)) for k in range(20))
+        inside = (points[np.asarray(domain.belongs(points))] for points in tried)
         about = next((points for points in inside if len(points)), np.empty((0, domain.dim)))
         draws = [np.concatenate([about, centre[None]])]
     else:

@@ -2,6 +2,7 @@
 
 import copy
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -111,3 +112,30 @@ def test_the_geodesic_that_ends_early_is_named(rng):
     ends = metric.shoot(v, w)
     assert np.isnan(ends).all(axis=1).tolist() == [False, True, False]
     assert np.allclose(ends[[0, 2]], (1 + v[[0, 2]] / 2) ** 2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["autograd", "jax"])
+def test_a_metric_that_stops_being_positive_definite_on_the_way_is_refused(engine):
+    if engine == "jax":
+        pytest.importorskip("jax")
+    # H = [[cos w_1, 0.05], [0.05, 1]] is positive definite up to cos w_1 = 0.0025
+    R = gf.LegendreFunction(
+        lambda w: -anp.cos(w[..., 0]) + w[..., 1] ** 2 / 2 + 0.05 * w[..., 0] * w[..., 1], 2, engine=engine
+    )
+    assert R.engine == engine
+    metric, w, far = R.metric, np.array([0.3, 0.0]), np.array([3.0, 0.3])
+    assert np.allclose(metric.exp(metric.log([1.2, 0.0], w), w), [1.2, 0.0], rtol=1e-9)
+    for call in (
+        lambda: metric.exp([1.0, 0.2], w), lambda: metric.exp([[0.1, 0.2], [8.0, 0.2]], [w, w]),
+        lambda: metric.parallel_transport([1.0, 1.0], w, direction=[3.0, 0.0]), lambda: metric.dist(w, far),
+        lambda: metric.log(w, far), lambda: metric.norm([1.0, 0.0], far), lambda: metric.exp([0.1, 0.0], far),
+    ):  # fmt: skip
+        with pytest.raises(gf.NotLegendreError, match="not positive definite"):
+            call()
+
+
+def test_a_metric_that_changes_its_sign_at_a_jump_is_refused_at_the_end():
+    R = gf.LegendreFunction(lambda w: anp.sum(w * anp.abs(w), axis=-1) / 2, 1, check=False)
+    assert np.allclose(R.metric.exp([-0.5], [1.0]), 0.5, rtol=1e-12)
+    with pytest.raises(gf.NotLegendreError):  # straight on, as if nothing were there
+        R.metric.exp([-3.0], [1.0])

@@ -205,9 +205,14 @@ def test_compiled_tensors_are_those_of_numpy(name):
 def test_a_singular_metric_is_the_same_error_with_the_engine():
     pytest.importorskip("jax")
     metrics = [gf.LegendreFunction(lambda w: anp.sum(w**4, -1), 2, engine=e).metric for e in ("jax", "autograd")]
-    for metric in metrics:
-        with pytest.raises(np.linalg.LinAlgError):
-            metric.christoffels([0.0, 1.0])
+    saddles = [
+        gf.LegendreFunction(lambda w: w[..., 0] ** 4 - w[..., 1] ** 4, 2, engine=m.potential.engine).metric
+        for m in metrics
+    ]
+    for metric in metrics + saddles:
+        for tensor in metric.christoffels, metric.riemann_tensor, metric.ricci_tensor:
+            with pytest.raises(gf.NotLegendreError, match="not positive definite"):
+                tensor([0.0, 1.0] if metric in metrics else [[1.0, 2.0], [0.5, 1.0]])
 
 
 def test_tensors_are_compiled_once_for_all_metrics_of_a_potential():

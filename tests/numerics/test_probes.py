@@ -54,3 +54,23 @@ def test_a_function_that_is_finite_nowhere_is_named():
     assert np.allclose(G(np.full(2, 34.0)), 2.0)
     with pytest.raises(gf.ArgumentError, match="check"):
         gf.Parametrization(lambda x: x, 2, 2, check="no")
+
+
+def test_what_a_function_raises_at_every_point_is_told_with_its_line():
+    def broken(w):
+        raise RuntimeError("first\nsecond")
+
+    for given in (lambda: gf.LegendreFunction(broken, 2), lambda: gf.Parametrization(broken, 4, 2)):
+        with pytest.raises(gf.UserCodeError, match=r"test_probes\.py, line \d+: `raise RuntimeError"):
+            given()
+
+    # one that is defined at small arguments only is probed there
+    def narrow(w):
+        value = w
+        while hasattr(value, "_value"):
+            value = value._value
+        if np.abs(value).max() > 0.1:
+            raise RuntimeError("too far")
+        return anp.sum(w**2, axis=-1)
+
+    assert gf.LegendreFunction(narrow, 2).dim == 2

@@ -28,7 +28,7 @@ from geoflow.realization.construct import realize, realize_metric
 from geoflow.realization.embedding import Embedding, Jet
 from geoflow.realization.realized import Realization
 from geoflow.results import EquivalenceReport, Trajectory
-from geoflow.spaces.domains import Box
+from geoflow.spaces.domains import Box, Orthant
 from geoflow.theorems.equivalence import verify_equivalence
 
 LOSS = LeastSquares([[1.0, 2.0]], [1.0])
@@ -144,6 +144,11 @@ def wrong_conjugate() -> Arguments:
     """Negative entropy with a conjugate that is off by a hundredth, and says it is closed."""
     R, Q = entropy()[0], LegendreFunction(lambda mu: 1.01 * anp.sum(anp.exp(mu), axis=-1), 2)
     return LegendreFunction(R.potential, R.domain, conjugate=Q, check=False), W
+
+
+def on_half() -> Arguments:
+    """|w|^2 / 2 where w > 0: its gradient is bounded at the boundary."""
+    return LegendreFunction(lambda w: anp.sum(w**2, axis=-1) / 2, Orthant(2)), W
 
 
 def gaussian(exact: bool = True) -> HessianMetric:

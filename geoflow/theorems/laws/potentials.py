@@ -40,6 +40,12 @@ def third_derivative_is_symmetric(R: LegendreFunction, w: ArrayLike) -> Defect:
     return max(size_of(T - np.swapaxes(T, -1, -2)), size_of(T - np.swapaxes(T, -2, -3))), scale_of(T)
 
 
+@law("potential", 0.2, cases.on_half)
+def gradient_blows_up(R: LegendreFunction, w: ArrayLike) -> Defect:
+    """<grad R, outward> grows without bound towards the boundary of the domain, by as much a decade as log does."""
+    return R.essential_smoothness.defect, 1.0
+
+
 @law("potential", 1e-9, cases.wrong_conjugate)
 def gradient_inverts(R: LegendreFunction, w: ArrayLike) -> Defect:
     """grad Q(grad R(w)) = w."""
