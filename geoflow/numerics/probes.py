@@ -12,7 +12,15 @@ import numpy as np
 from geoflow._typing import Array, Map, Mask
 from geoflow._usercode import described_error, described_place, is_about_shapes, place_of
 from geoflow._validate import describe, require_flag
-from geoflow.errors import ArgumentError, DerivativeError, GeoflowError, NotFiniteError, ShapeError, UserCodeError
+from geoflow.errors import (
+    ArgumentError,
+    DerivativeError,
+    GeoflowError,
+    NotFiniteError,
+    NotLegendreError,
+    ShapeError,
+    UserCodeError,
+)
 from geoflow.numerics import autodiff
 from geoflow.numerics.culprits import blame, unfinished, unsupported
 from geoflow.numerics.differences import WIDEST, Slopes, clearly_off, directions, slopes, stays_off
@@ -71,7 +79,7 @@ def in_some_units(probe: Callable[[float], T]) -> T:
     for unit in UNITS:
         try:
             return probe(unit)
-        except (NotFiniteError, ArgumentError) as error:
+        except (NotFiniteError, NotLegendreError, ArgumentError) as error:
             if not (isinstance(error, NotFiniteError) or getattr(error, "elsewhere", False)):
                 raise first or error from None
             first = first or error
