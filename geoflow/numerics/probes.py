@@ -93,32 +93,36 @@ def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     Raises `NotFiniteError` where it has none at all.
     """
     chosen: list[Array] = []
+    raised: list[Exception] = []
     for points in draws:
-        good = points[_defined(value, points)]
+        good = points[_defined(value, points, raised)]
         if len(good):
             chosen.append(good[:1] if chosen else good)
     if not chosen:
-        tried = sum(len(points) for points in draws)
+        tried, cause = sum(len(points) for points in draws), raised[0] if raised else None
+        told = "" if cause is None else f", as {described_error(cause.__cause__ or cause)}"
+        where = "" if cause is None or place_of(cause) is None else described_place(place_of(cause))
         raise NotFiniteError(
-            f"value of {name}", got=f"NaN, infinity or an error at all of {tried} points that were tried",
+            f"value of {name}", got=f"NaN, infinity or an error at all of {tried} points that were tried{told}{where}",
             wanted="a function that is finite somewhere near 0, at sizes from 1e-6 to 1e6",
             remedy=f"check the function, shift and scale its argument, or give its domain; {OPT_OUT}",
-        )  # fmt: skip
+        ) from cause  # fmt: skip
     return Points(np.concatenate(chosen), first=len(chosen[0]))
 
 
-def _defined(value: Map, points: Array) -> Mask:
-    """At which points a function has a finite value."""
+def _defined(value: Map, points: Array, raised: list[Exception]) -> Mask:
+    """At which points a function has a finite value; what it raised at single ones is collected."""
     with quiet():
         try:
             values = np.asarray(value(points), dtype=float)
             return np.isfinite(values).reshape(len(points), -1).all(axis=1)
         except ShapeError:
             raise
-        except Exception:
+        except Exception as error:
             if len(points) == 1:
+                raised.append(error)
                 return np.zeros(1, dtype=bool)
-            return np.concatenate([_defined(value, point[None]) for point in points])
+            return np.concatenate([_defined(value, point[None], raised) for point in points])
 
 
 def probe_values(evaluate: Callable[[Array], Array], points: Array, name: str, point_shape: tuple[int, ...]) -> bool:

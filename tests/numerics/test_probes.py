@@ -54,3 +54,13 @@ def test_a_function_that_is_finite_nowhere_is_named():
     assert np.allclose(G(np.full(2, 34.0)), 2.0)
     with pytest.raises(gf.ArgumentError, match="check"):
         gf.Parametrization(lambda x: x, 2, 2, check="no")
+
+
+def test_a_function_that_raises_everywhere_is_refused_with_its_line():
+    def singular(w):
+        return np.linalg.inv(np.zeros((2, 2)))
+
+    with pytest.raises(gf.NotFiniteError, match=r"LinAlgError: Singular matrix at .*test_probes.py, line \d+"):
+        gf.LegendreFunction(singular, 2)
+    with pytest.raises(gf.NotFiniteError, match=r"points that were tried; wanted"):
+        gf.LegendreFunction(lambda w: anp.sum(anp.log(-1 - w**2), axis=-1), 2)
