@@ -12,7 +12,7 @@ from geoflow._usercode import guarded
 from geoflow._validate import LARGEST, as_count, as_finite, as_points, describe, require_type
 from geoflow.errors import ArgumentError, GeoflowError, ShapeError, UserCodeError
 from geoflow.flows.losses import Loss, PointwiseLoss
-from geoflow.flows.mirror import with_checked_end
+from geoflow.flows.mirror import convex_to_the_end, require_convex, with_checked_end
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
@@ -92,9 +92,14 @@ def natural_gradient_descent(
     noise: Noise | None = None,
     check: bool = True,
 ) -> Trajectory:
-    """w_{k+1} = w_k - step H(w_k)^{-1} (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
+    """w_{k+1} = w_k - step H(w_k)^{-1} (grad L(w_k) + xi_k); parameters as for `gradient_descent`.
+
+    `NotLegendreError` where H is not positive definite at w0; on the way that is a status.
+    """
     require_type(R, LegendreFunction, "R")
-    w, velocity = R.domain.require(w0, "w0"), R.kernel.velocity_along()
+    w = R.domain.require(w0, "w0")
+    require_convex(R, w)
+    velocity = R.kernel.velocity_along()
     # a lift that does not arrive is the test of membership
     require: Map = np.asarray if isinstance(R, InducedLegendreFunction) else R.domain.require
 
@@ -102,7 +107,7 @@ def natural_gradient_descent(
         return w + step * velocity(w[None], force[None])[0]
 
     scheme = _Scheme("natural gradient descent", require, advance)
-    return _iterate(scheme, PointwiseLoss(loss, R.dim, check), w, step, n_steps, noise)
+    return convex_to_the_end(R, _iterate(scheme, PointwiseLoss(loss, R.dim, check), w, step, n_steps, noise))
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,9 @@ def gradient_flow(
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, times, integrator = G.require_points(x0, "x0"), as_times(t), as_options(Solver, solver, "gradient_flow")
-    # nothing but the integrator's own accuracy keeps a flow on a curved M: two more digits there
-    integrator = integrator.sharper(1.0 if G.is_euclidean else 1e-2)
+    if not G.is_euclidean:  # nothing but the integrator's own accuracy keeps a flow on a curved M: two more digits
+        integrator = integrator.sharper(1e-2)
+        integrator = replace(integrator, atol=integrator.atol * min(1.0, float(np.abs(x0).max()) or 1.0))
     w0, x0 = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0)
     pointwise = PointwiseLoss(loss, G.codomain_dim, integrator.check)
     pointwise.require_scalar(w0[0], 0.0)

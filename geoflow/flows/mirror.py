@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Map
+from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError, UserCodeError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 COORDINATES = ("auto", "w", "mu", "nu")
+#: how far beyond the end of a flow its Hessian is looked at, in lengths of the last way
+AHEAD = np.logspace(-8, -3, 6)[:, None, None]
 
 
 def mirror_flow(
@@ -81,10 +83,9 @@ def mirror_flow(
     if isinstance(R, RegularizedLegendreFunction):
         return run.regularized(R, alpha)
     chosen = _best_coordinates(R, pointwise, len(run.flat)) if coordinates == "auto" else coordinates
-    if _inverts(R):
-        require_definite(R.hessian(w0), w0, R.name)
+    require_convex(R, w0)
     if chosen == "w":
-        return _at_the_edge(R, _convex_to_the_end(R, run.primal(R, w0)))
+        return _at_the_edge(R, convex_to_the_end(R, run.primal(R, w0)))
     points = R.flowing_points(run.flat, w0.reshape(-1, R.dim))
     found = run.linear(points) if chosen == "nu" else run.dual(points)
     return _at_the_edge(R, found if R.has_closed_conjugate else with_checked_end(R, found))
@@ -104,16 +105,26 @@ def _inverts(R: LegendreFunction) -> bool:
     return not isinstance(R, InducedLegendreFunction) and R.dim <= LARGEST_IMPLICIT
 
 
-def _convex_to_the_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
+def require_convex(R: LegendreFunction, w: Array) -> None:
+    """`NotLegendreError` where the Hessian at points w, shape=[..., d], is not positive definite."""
+    if _inverts(R):
+        require_definite(R.hessian(w), w, R.name)
+
+
+def convex_to_the_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
     """The trajectory, a failure from where the Hessian that it inverts is not positive definite."""
-    if not (found.success and _inverts(R)):
+    if not _inverts(R) or found.status not in (Status.SUCCESS, Status.LEFT_DOMAIN, Status.FAILURE):
         return found
+    path, ends = found.w.reshape(len(found.t), -1, R.dim), False
     with np.errstate(all="ignore"):
-        least = pivots(R.kernel.derivative(2, found.w.reshape(-1, R.dim))).reshape(found.w.shape[:-1])
-    bad = (least <= SINGULAR).reshape(len(found.t), -1).any(axis=1)
-    if not bad.any():
+        bad = _indefinite(R, path).any(axis=1)
+        if not bad.any() and not found.success and len(path) > 1:  # it may have ended where the Hessian is singular
+            last = np.isfinite(path).all(axis=2).sum(axis=0) - 1
+            end, before = (np.take_along_axis(path, k[None, :, None], 0) for k in (last, np.maximum(last - 1, 0)))
+            ends = bool(_indefinite(R, end + AHEAD * (end - before)).any())
+    if not bad.any() and not ends:
         return found
-    what = f"the Hessian of {R.name} is not positive definite at t = {found.t[int(np.argmax(bad))]:.6g}"
+    what = f"the Hessian of {R.name} is not positive definite at t = {found.t[-1 if ends else int(np.argmax(bad))]:.6g}"
     return replace(found, status=Status.FAILURE, message=f"{what}: R is not a Legendre function there")
 
 
@@ -123,6 +134,11 @@ def _at_the_edge(R: LegendreFunction, found: Trajectory) -> Trajectory:
         return found
     why = f"{R.name} is not essentially smooth: {R.essential_smoothness.detail}"
     return replace(found, message=f"{found.message}; {why}")
+
+
+def _indefinite(R: LegendreFunction, w: Array) -> Mask:
+    """Where the Hessian is not positive definite; not outside the domain."""
+    return np.reshape(pivots(R.kernel.hessian(w.reshape(-1, R.dim))) <= SINGULAR, w.shape[:-1])
 
 
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:

@@ -22,7 +22,10 @@ def probe_metric(kernel: MapKernel, space: Manifold, x: Array, h: float = 1e-5) 
         rows = kernel.gradients(x)
         v = rows[:, 0] / (1e-300 + np.linalg.norm(rows[:, 0], axis=-1, keepdims=True))
         traced = kernel.derivative_of_gradients(x, v[:, None])[:, 0]
-        differences = (kernel.gradients(x + h * v) - kernel.gradients(x - h * v)) / (2 * h)
+        unit = np.linalg.norm(x, axis=-1)[:, None]
+        unit = np.where(unit > 0, unit, 1.0)  # steps are taken, and derivatives are, in units of x
+        ends = kernel.gradients(x + h * unit * v), kernel.gradients(x - h * unit * v)
+        traced, differences = traced * unit[..., None], (ends[0] - ends[1]) / (2 * h)
         size = np.abs(traced).max(axis=(1, 2)) + np.abs(rows).max(axis=(1, 2)) + 1e-300
         # a wrong rule is wrong everywhere, differences are coarse only where the metric varies fast
         gap = float((np.abs(traced - differences).max(axis=(1, 2)) / size).min())

@@ -10,6 +10,7 @@ from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_finite, as_points, require_type
 from geoflow.errors import ArgumentError, DomainError
 from geoflow.metrics.hessian import metric_of
+from geoflow.potentials.convexity import require_definite
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.projection import bregman_projection
 from geoflow.spaces.domains import ConvexDomain
@@ -40,8 +41,9 @@ class FlatConnection(Connection):
         R, w = self.potential, self._point(base_point)
         if not self.dual:
             return np.zeros((*w.shape, R.dim, R.dim))
-        T = R.third_derivative(w)
-        return np.linalg.solve(R.hessian(w), T.reshape(*w.shape[:-1], R.dim, -1)).reshape(T.shape)
+        T, H = R.third_derivative(w), R.hessian(w)
+        require_definite(H, w, R.name)
+        return np.linalg.solve(H, T.reshape(*w.shape[:-1], R.dim, -1)).reshape(T.shape)
 
     def exp(self, tangent_vec: ArrayLike, base_point: ArrayLike) -> Array:
         """End of the geodesic, a straight line in the chart, or `DomainError` where it leaves; shape=[..., d]."""
@@ -78,7 +80,11 @@ class FlatConnection(Connection):
 
     def _pull(self, p: Array, w: Array) -> Array:
         p, w = np.broadcast_arrays(p, w)
-        return np.linalg.solve(self.potential.hessian(w), p[..., None])[..., 0] if self.dual else p
+        if not self.dual:
+            return p
+        H = self.potential.hessian(w)
+        require_definite(H, w, self.potential.name)
+        return np.linalg.solve(H, p[..., None])[..., 0]
 
     def _point(self, w: ArrayLike, what: str = "base_point") -> Array:
         return self.potential.domain.require(w, what)

@@ -78,7 +78,7 @@ def geodesic_ends(stop: Stop, batch: tuple[int, ...], d: int, start: float = 0.0
 
 
 class ShootingMetric(Protocol):
-    """What shooting asks of a metric: its potential, its geodesic equation, and ends of geodesics, NaN outside."""
+    """What shooting asks of a metric: its potential, its geodesic equation, and how far geodesics go, NaN outside."""
 
     potential: LegendreFunction
 
@@ -109,7 +109,7 @@ class ShootingLog(LogSolver):
         y, w = point.reshape(-1, d), base.reshape(-1, d)
         R = self._metric.potential
         dual = np.linalg.solve(R.hessian(w), (R.gradient(y) - R.gradient(w))[..., None])[..., 0]
-        v, defect = self._newton(w, y, (y - w + dual) / 2)
+        v, defect = self._newton(w, y, (y - w + dual) / 2)  # y - w is exact where they are near
         failed = np.flatnonzero(~(defect <= self.tol))
         if len(failed):
             v[failed], defect[failed] = self._newton(w[failed], y[failed], self._bvp(w[failed], y[failed]))
@@ -127,7 +127,8 @@ class ShootingLog(LogSolver):
         H = self._metric.potential.hessian(y)
         n, d = w.shape
         v = v.copy()
-        missing = y - self._metric.shoot(v, w)
+        way = y - w
+        missing = way - self._metric.shoot(v, w)
         defect = self._size(missing, v, H)
         active = np.arange(n)
         for _ in range(SHOOTING_STEPS):
@@ -135,10 +136,10 @@ class ShootingLog(LogSolver):
             if len(active) == 0:
                 break
             at, base = v[active], w[active]
-            h = DIFFERENCE * (np.linalg.norm(at, axis=1) + 1e-8)
+            h = DIFFERENCE * (np.linalg.norm(at, axis=1) + 1e-300)
             trial = at[:, None, :] + h[:, None, None] * np.eye(d)
             ends = self._metric.shoot(trial.reshape(-1, d), np.repeat(base, d, axis=0)).reshape(-1, d, d)
-            J = np.swapaxes(ends - (y - missing)[active][:, None, :], 1, 2) / h[:, None, None]
+            J = np.swapaxes(ends - (way - missing)[active][:, None, :], 1, 2) / h[:, None, None]
             good = np.isfinite(J).all((1, 2)) & (np.abs(np.linalg.det(np.nan_to_num(J))) > 0)
             active, at, base, J = active[good], at[good], base[good], J[good]
             if len(active) == 0:
@@ -148,7 +149,7 @@ class ShootingLog(LogSolver):
             def accept(todo: Index, fraction: float, at: Array = at, step: Array = step, of: Index = active) -> Mask:
                 k = of[todo]
                 tried = at[todo] + fraction * step[todo]
-                gap = y[k] - self._metric.shoot(tried, w[k])
+                gap = way[k] - self._metric.shoot(tried, w[k])
                 size = self._size(gap, tried, H[k])
                 fine = size < defect[k]
                 v[k[fine]], missing[k[fine]], defect[k[fine]] = tried[fine], gap[fine], size[fine]
@@ -159,7 +160,7 @@ class ShootingLog(LogSolver):
 
     @staticmethod
     def _size(gap: Array, v: Array, H: Array) -> Array:
-        length = np.sqrt(np.einsum("ni,nij,nj->n", v, H, v)) + 1e-12
+        length = np.sqrt(np.einsum("ni,nij,nj->n", v, H, v)) + 1e-300
         with np.errstate(invalid="ignore"):
             size = np.sqrt(np.einsum("ni,nij,nj->n", gap, H, gap)) / length
         return np.where(np.isfinite(size), size, np.inf)

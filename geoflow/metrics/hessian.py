@@ -21,7 +21,7 @@ from geoflow.metrics.isometries import isometry
 from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import Compiled, einsum, solve
-from geoflow.numerics.integrate import STEPS, Steps, Stop, integrate_batch
+from geoflow.numerics.integrate import FLOW_ATOL, STEPS, Steps, Stop, integrate_batch
 from geoflow.potentials.convexity import require_definite
 from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import CompiledFormula
@@ -159,8 +159,7 @@ class HessianMetric(Portable, RiemannianMetric):
         """<R(a, b) b, a> / (|a|^2 |b|^2 - <a, b>^2), shape=[...]; `ArgumentError` where a and b span no plane."""
         w = self.potential.domain.require(base_point, "base_point")
         a, b = (as_points(v, self.potential.dim, "tangent vector") for v in (tangent_vec_a, tangent_vec_b))
-        H = self.potential.hessian(w)
-        require_definite(H, w, self.potential.name)
+        require_definite(H := self.potential.hessian(w), w, self.potential.name)
         L = np.linalg.cholesky(H)
         pair = np.stack(np.broadcast_arrays(a, b), axis=-1)
         # in coordinates where H = I, an orthonormal basis of the plane: what cancels there cancels to rounding
@@ -184,39 +183,37 @@ class HessianMetric(Portable, RiemannianMetric):
     def geodesic_equation(self, state: Any) -> Array:
         """(v, -H^{-1} T(v, v) / 2) of (w, v), shape=[..., 2, d]; NaN outside the domain, for an integrator."""
         state = autodiff.as_float(state)
-        w, v = state[..., 0, :], state[..., 1, :]
-        acceleration = self._transport_rate(w, v, v)
+        v = state[..., 1, :]
+        acceleration = self._transport_rate(state[..., 0, :], v, v)
         return anp.stack([anp.broadcast_to(v, anp.shape(acceleration)), acceleration], axis=-2)
 
     def exp(self, tangent_vec: ArrayLike, base_point: ArrayLike) -> Array:
         """End at time 1 of the geodesic from base_point with velocity tangent_vec; shape=[..., d].
 
-        `DomainError` where the base point is outside the domain, or the geodesic leaves it before time 1;
-        `NotLegendreError` where the Hessian is not positive definite on the way.
+        `DomainError` where it leaves the domain, `NotLegendreError` where the Hessian is not positive definite.
         """
         if autodiff.is_traced(tangent_vec) or autodiff.is_traced(base_point):
             return self._traced_exp(*_same_batch(tangent_vec, base_point))
         v = as_points(tangent_vec, self.potential.dim, "tangent vector")
-        v, w = np.broadcast_arrays(v, self.potential.domain.require(base_point, "base_point"))
+        v, w = np.broadcast_arrays(v, self._definite(base_point, "base_point"))
         return self._watched(lambda: self.exp_solver.exp(v, w), w)
 
     def log(self, point: ArrayLike, base_point: ArrayLike) -> Array:
         """Velocity at base_point of the geodesic that reaches point at time 1; shape=[..., d].
 
-        `DomainError` where a point is outside the domain, `ConvergenceError` where no geodesic was found.
+        `DomainError` where a point is outside the domain, `NotLegendreError` where the Hessian is not positive definite
+        there, `ConvergenceError` where no geodesic was found.
         """
-        y, w = self.potential.domain.require(point, "point"), self.potential.domain.require(base_point, "base_point")
-        for at in (y, w):
-            self._require_definite(at)
+        y, w = self._definite(point, "point"), self._definite(base_point, "base_point")
         return self.log_solver.log(*np.broadcast_arrays(y, w))
 
     def squared_dist(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
         """Squared geodesic distance, shape=[...]; differentiable, as is `dist`."""
         if autodiff.is_traced(point_a) or autodiff.is_traced(point_b):
             return self._traced_squared_dist(*_same_batch(point_a, point_b))
-        if not isinstance(self.log_solver, ClosedLog):
-            return self.squared_norm(self.log(point_b, point_a), point_a)
-        return self._closed_distance(point_a, point_b) ** 2
+        if isinstance(self.log_solver, ClosedLog):
+            return self._closed_distance(point_a, point_b) ** 2
+        return self.squared_norm(self.log(point_b, point_a), point_a)
 
     def dist(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
         """Geodesic distance, shape=[...]; with a closed form to eight digits, or `ConvergenceError`."""
@@ -234,25 +231,24 @@ class HessianMetric(Portable, RiemannianMetric):
         """
         if (direction is None) == (end_point is None):
             raise ArgumentError("parallel transport", "neither or both of direction and end_point", "exactly one")
-        w = self.potential.domain.require(base_point, "base_point")
-        v = self.log(end_point, w) if direction is None else as_points(direction, self.potential.dim, "direction")
-        u = as_points(tangent_vec, self.potential.dim, "tangent vector")
-        u, v, w = np.broadcast_arrays(u, v, w)
+        w, d = self._definite(base_point, "base_point"), self.potential.dim
+        v = self.log(end_point, w) if direction is None else as_points(direction, d, "direction")
+        u, v, w = np.broadcast_arrays(as_points(tangent_vec, d, "tangent vector"), v, w)
         if self.isometry is not None:
             end = self.isometry.exp(v, w, self.potential.domain) if direction is not None else end_point
             return self.isometry.transport(u, v, w, np.broadcast_to(np.asarray(end, dtype=float), w.shape))
-        return self._watched(lambda: self._integrate(w, v, u), w)[..., 2 * w.shape[-1] :]
+        return self._watched(lambda: self._integrate(w, v, u), w, way=True)[..., 2 * d :]
 
     def shoot(self, v: Array, w: Array) -> Array:
-        """exp by integration, unchecked; shape=[N, d]; NaN where a geodesic leaves the domain."""
+        """exp_w(v) - w by integration, unchecked; shape=[N, d]; NaN where a geodesic leaves the domain."""
         d, alive, end = w.shape[1], np.arange(len(w)), np.full(w.shape, np.nan)
         while len(alive):
-            found, stop = self._solve(np.concatenate([w, v], axis=1)[alive], Steps(least=1e-6))
+            found, stop = self._solve(w[alive], v[alive], Steps(least=1e-6))
             if stop is None:
                 end[alive] = found[:, :d]
                 break
             # all that are about to leave, and at least the one that stopped the solve
-            ahead = stop.state[:, :d] + 0.01 * stop.state[:, d:]
+            ahead = w[alive] + stop.state[:, :d] + 0.01 * stop.state[:, d:]
             leaving = ~np.asarray(self.potential.domain.belongs(ahead))
             leaving[stop.entry] = True
             alive = alive[~leaving]
@@ -260,22 +256,24 @@ class HessianMetric(Portable, RiemannianMetric):
 
     # inside ---------------------------------------------------------------------------------------------------------
 
+    def _definite(self, w: ArrayLike, what: str) -> Array:
+        """Points of the domain, with a positive definite Hessian where there is no closed form."""
+        self._require_definite(w := self.potential.domain.require(w, what))
+        return w
+
     def _require_definite(self, w: Array) -> None:
-        """Refuse points at which H is not positive definite, where no isometry says that it is."""
         if self.isometry is None:
             require_definite(self.potential.kernel.hessian(w), w, self.potential.name)
 
-    def _watched(self, solve: Callable[[], Array], w: Array) -> Array:
-        """What geodesics from w, shape=[..., d], lead to, begun with their ends; H is looked at there, and where one
-        stops."""
-        self._require_definite(w)
+    def _watched(self, solve: Callable[[], Array], w: Array, way: bool = False) -> Array:
+        """What geodesics from w lead to, begun with their ends or ways; H is looked at there, and where one stops."""
         try:
             found = solve()
         except DomainError as error:
             point, base = np.asarray(error.evidence["point"]), w[error.evidence["index"]]
             self._require_definite(point + np.array([[0.0], [1e-3]]) * (point - base))  # NaN outside the domain
             raise
-        self._require_definite(found[..., : w.shape[-1]])
+        self._require_definite(found[..., : w.shape[-1]] + way * w)
         return found
 
     def _closed_distance(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
@@ -290,8 +288,7 @@ class HessianMetric(Portable, RiemannianMetric):
         formula = self.potential.formula
         if autodiff.is_traced(base_point) or not isinstance(formula, CompiledFormula):
             return None
-        H, T = formula.points[2:]
-        if H is None or T is None:
+        if (H := formula.points[2]) is None or (T := formula.points[3]) is None:
             return None
         if tensor not in formula.remembered:  # a metric is made anew for every call of `R.metric`
             formula.remembered[tensor] = Compiled(lambda w: (tensor(H(w), T(w)), H(w)), 1)
@@ -302,8 +299,7 @@ class HessianMetric(Portable, RiemannianMetric):
 
     def _raise(self, T: Any, base_point: Any) -> Array:
         """H^{kl} T_lij, k first."""
-        d = self.potential.dim
-        H = self.potential.hessian(base_point)
+        d, H = self.potential.dim, self.potential.hessian(base_point)
         if not autodiff.is_traced(H):
             require_definite(H, np.asarray(base_point, dtype=float), self.potential.name)
         flat = anp.linalg.solve(H, anp.reshape(T, (*anp.shape(T)[:-2], d * d)))
@@ -328,22 +324,26 @@ class HessianMetric(Portable, RiemannianMetric):
         return np.where(bad[..., None], np.nan, rate)
 
     def _integrate(self, w: Array, *vectors: Array) -> Array:
-        """(w, v, u, ...) at time 1: the geodesic with velocity v, and u, ... transported along it; shape=[..., k d]."""
-        start = np.concatenate([w, *vectors], axis=-1)
-        end, stop = self._solve(start.reshape(-1, start.shape[-1]))
+        """The way from w, and v, u, ... at time 1: the geodesic with velocity v, u, ... transported along it."""
+        d, moved = w.shape[-1], np.concatenate(vectors, axis=-1)
+        end, stop = self._solve(w.reshape(-1, d), moved.reshape(-1, moved.shape[-1]))
         if stop is not None:
-            raise geodesic_ends(stop, w.shape[:-1], w.shape[-1])
-        return end.reshape(start.shape)
+            raise geodesic_ends(Stop(stop.s, stop.entry, w.reshape(-1, d) + stop.state[:, :d]), w.shape[:-1], d)
+        return end.reshape(*w.shape[:-1], -1)
 
-    def _solve(self, start: Array, steps: Steps = STEPS) -> tuple[Array, Stop | None]:
-        d = self.potential.dim
+    def _solve(self, w: Array, vectors: Array, steps: Steps = STEPS) -> tuple[Array, Stop | None]:
+        """The same for w and v, u, ... side by side. From its start 0, the way between near points keeps its digits."""
+        d, start = self.potential.dim, np.concatenate([np.zeros_like(w), vectors], axis=1)
 
         def field(s: float, y: Array) -> Array:
-            at, v = y[:, :d], y[:, d : 2 * d]
+            at, v = w + y[:, :d], y[:, d : 2 * d]
             rates = [self._transport_rate(at, v, y[:, k : k + d]) for k in range(d, y.shape[1], d)]
             return np.concatenate([v, *rates], axis=1)
 
-        return integrate_batch(field, start, steps=steps)
+        lengths = np.linalg.norm(vectors.reshape(len(w), -1, d), axis=2)
+        least = np.clip(np.repeat(lengths, d, axis=1), 1e-280, 1.0)  # each vector in its own length
+        way = 10 * FLOW_ATOL * np.maximum(np.abs(vectors[:, :d]), least[:, :d])
+        return integrate_batch(field, start, atol=np.concatenate([way, FLOW_ATOL * least], axis=1), steps=steps)
 
     @cached_property
     def _traced_exp(self) -> Callable[..., Array]:

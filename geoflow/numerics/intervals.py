@@ -10,8 +10,10 @@ import numpy as np
 
 from geoflow._typing import Array
 
-#: gaps of the times at which a field that depends on time is seen, evaluations beside, what of its range is a feature
-PROBES, MOST_PROBES, FEATURE = 64, 4000, 0.05
+#: longest steps, as parts of the whole time, and gaps in each at whose ends a field that depends on time is looked at
+PROBES, WITHIN = 64, 4
+#: evaluations beside, and what part of its range is a feature
+MOST_PROBES, FEATURE = 4000, 0.05
 #: part of an interval below which a change is a jump, and of it that has to be left there
 JUMP_WIDTH, JUMP_PART = 1e-12, 0.7
 #: gaps of neighbouring times that differ by less than this factor are one stretch
@@ -38,18 +40,17 @@ NONE = Features([], np.zeros(0))
 
 
 def features(field: Callable[[float], Array], times: Array) -> Features:
-    """Jumps and fast changes of a function of time, seen at the times given, none of them 1/64 of the whole apart.
+    """Jumps and fast changes of a function of time, seen at the times given and at 256 between them.
 
-    Between them it is seen where it is not all but linear. What is shorter than the gaps, and 0 at their ends, is not
-    seen; a function that changes everywhere is looked at 4,000 times.
+    Between those it is seen where it is not all but linear. What is shorter than the gaps, and 0 at their ends, is not
+    seen; a function that changes everywhere is looked at 4,000 times more. Times are kept at most 1/64 of the whole
+    apart, and closer where it changes fast.
     """
     last = float(times[-1])
     nodes = np.unique(np.append(0.0, times))
-    parts = np.ceil(np.diff(nodes) * PROBES / last - 1e-9).astype(int)
-    nodes = np.unique(
-        np.concatenate([np.linspace(a, b, n + 1) for (a, b), n in zip(pairwise(nodes), parts, strict=True)])
-    )
-    seen = {float(s): np.asarray(field(float(s)), dtype=float) for s in nodes}
+    nodes = _divided(nodes, last / PROBES)
+    between = [_halved(a, b, last / (PROBES * WITHIN)) for a, b in pairwise(nodes.tolist())]
+    seen = {s: np.asarray(field(s), dtype=float) for s in (*nodes.tolist(), *(s for part in between for s in part))}
 
     def at(s: float) -> Array:
         if s not in seen:
@@ -57,25 +58,41 @@ def features(field: Callable[[float], Array], times: Array) -> Features:
         return seen[s]
 
     with np.errstate(all="ignore"):
-        values = np.stack([seen[float(s)] for s in nodes])
+        values = np.stack([seen[s] for s in sorted(seen)])
         size = float(np.nanmax(np.abs(values - values[0]), initial=0.0)) or 1e-9 * float(np.nanmax(np.abs(values)))
-        todo, jumps, kept = list(zip(nodes[:-1].tolist(), nodes[1:].tolist(), strict=True)), [], set(nodes.tolist())
-        most = len(nodes) + MOST_PROBES
+        todo = [(a, b, part) for (a, b), part in zip(pairwise(nodes.tolist()), between, strict=True)]
+        jumps, kept, most = [], set(nodes.tolist()), len(seen) + MOST_PROBES
         while todo and len(seen) < most:
-            a, b = todo.pop()
+            a, b, part = todo.pop()
             middle = (a + b) / 2
-            bent = np.abs(at(middle) - (at(a) + at(b)) / 2).max()
+            line = [at(a) + (s - a) / (b - a) * (at(b) - at(a)) for s in (middle, *part)]
+            bent = max(float(np.abs(at(s) - straight).max()) for s, straight in zip((middle, *part), line, strict=True))
             size = max(size, bent)
             if not bent > FEATURE * size or not a < middle < b:
                 continue
             jump = _jump(at, a, b)
             if jump is None:
                 kept.add(middle)
-                todo += [(a, middle), (middle, b)]
+                ends = [(a, middle), (middle, b)]
             else:
                 jumps.append(jump[1])
-                todo += [part for part in ((a, jump[0]), (jump[1], b)) if part[1] - part[0] > JUMP_WIDTH * last]
+                ends = [(c, e) for c, e in ((a, jump[0]), (jump[1], b)) if e - c > JUMP_WIDTH * last]
+            todo += [(c, e, [s for s in part if c < s < e]) for c, e in ends]
     return Features(sorted(jumps), np.array(sorted(kept)))
+
+
+def _divided(nodes: Array, gap: float) -> Array:
+    """Times with as many between them, evenly, that none are further apart than a gap."""
+    parts = np.ceil(np.diff(nodes) / gap - 1e-9).astype(int)
+    return np.unique(
+        np.concatenate([np.linspace(a, b, n + 1) for (a, b), n in zip(pairwise(nodes), parts, strict=True)])
+    )
+
+
+def _halved(a: float, b: float, gap: float) -> list[float]:
+    """Times between a and b, by halving, none further apart than a gap."""
+    middle = (a + b) / 2
+    return [] if b - a <= gap * (1 + 1e-9) else [*_halved(a, middle, gap), middle, *_halved(middle, b, gap)]
 
 
 def _jump(at: Callable[[float], Array], a: float, b: float) -> tuple[float, float] | None:

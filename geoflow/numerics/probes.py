@@ -12,7 +12,15 @@ import numpy as np
 from geoflow._typing import Array, Map, Mask
 from geoflow._usercode import described_error, described_place, is_about_shapes, place_of
 from geoflow._validate import describe, require_flag
-from geoflow.errors import ArgumentError, DerivativeError, GeoflowError, NotFiniteError, ShapeError, UserCodeError
+from geoflow.errors import (
+    ArgumentError,
+    DerivativeError,
+    GeoflowError,
+    NotFiniteError,
+    NotLegendreError,
+    ShapeError,
+    UserCodeError,
+)
 from geoflow.numerics import autodiff
 from geoflow.numerics.culprits import blame, unfinished, unsupported
 from geoflow.numerics.differences import WIDEST, Slopes, clearly_off, directions, slopes, stays_off
@@ -71,7 +79,7 @@ def in_some_units(probe: Callable[[float], T]) -> T:
     for unit in UNITS:
         try:
             return probe(unit)
-        except (NotFiniteError, ArgumentError) as error:
+        except (NotFiniteError, NotLegendreError, ArgumentError) as error:
             if not (isinstance(error, NotFiniteError) or getattr(error, "elsewhere", False)):
                 raise first or error from None
             first = first or error
@@ -82,29 +90,31 @@ def in_some_units(probe: Callable[[float], T]) -> T:
 def usable_points(value: Map, draws: list[Array], name: str) -> Points:
     """The first set of points at which the function has a finite value, and one point of every other set.
 
-    Raises `NotFiniteError` where it has none at all, or what it raised at the first of them.
+    Raises `NotFiniteError` where it has none at all, or the error of the user's code at the first of them.
     """
     chosen: list[Array] = []
-    raised: list[ArgumentError] = []
+    raised: list[Exception] = []
     for points in draws:
         good = points[_defined(value, points, raised)]
         if len(good):
             chosen.append(good[:1] if chosen else good)
-    if not chosen and raised:
+    if not chosen and raised and isinstance(raised[0], ArgumentError):
         raised[0].elsewhere = True  # type: ignore[attr-defined]
         raise raised[0]
     if not chosen:
-        tried = sum(len(points) for points in draws)
+        tried, cause = sum(len(points) for points in draws), raised[0] if raised else None
+        told = "" if cause is None else f", as {described_error(cause.__cause__ or cause)}"
+        where = "" if cause is None or place_of(cause) is None else described_place(place_of(cause))
         raise NotFiniteError(
-            f"value of {name}", got=f"NaN, infinity or an error at all of {tried} points that were tried",
+            f"value of {name}", got=f"NaN, infinity or an error at all of {tried} points that were tried{told}{where}",
             wanted="a function that is finite somewhere near 0, at sizes from 1e-6 to 1e6",
             remedy=f"check the function, shift and scale its argument, or give its domain; {OPT_OUT}",
-        )  # fmt: skip
+        ) from cause  # fmt: skip
     return Points(np.concatenate(chosen), first=len(chosen[0]))
 
 
-def _defined(value: Map, points: Array, raised: list[ArgumentError]) -> Mask:
-    """At which points a function has a finite value; what it raises at one of them is noted."""
+def _defined(value: Map, points: Array, raised: list[Exception]) -> Mask:
+    """At which points a function has a finite value; what it raised at single ones is collected."""
     with quiet():
         try:
             values = np.asarray(value(points), dtype=float)
@@ -113,10 +123,7 @@ def _defined(value: Map, points: Array, raised: list[ArgumentError]) -> Mask:
             raise
         except Exception as error:
             if len(points) == 1:
-                if isinstance(error, ImportError):
-                    raised.append(_missing(error))
-                elif isinstance(error, UserCodeError):
-                    raised.append(error)
+                raised.append(_missing(error) if isinstance(error, ImportError) else error)
                 return np.zeros(1, dtype=bool)
             return np.concatenate([_defined(value, point[None], raised) for point in points])
 

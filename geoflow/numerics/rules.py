@@ -1,4 +1,5 @@
-"""Rules of autograd that are wrong or missing, given right ones: of repeat, tile, norm, eigh, eigvalsh, cbrt.
+"""Rules of autograd that are wrong or missing, given right ones: of repeat, tile, norm, eigh, eigvalsh, cbrt, and of
+quotients and logaddexp, whose second derivatives overflow or cancel.
 
 Importing this registers them with autograd, for the whole process: other code that differentiates `np.repeat` gets the
 right derivative too. Only rules that are wrong or missing are replaced.
@@ -13,6 +14,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.extend import JVPNode, VJPNode, defjvp, defvjp, primitive, register_notrace
 from autograd.numpy import linalg
+from autograd.numpy.numpy_vjps import unbroadcast_f
 from autograd.tracer import Box
 
 from geoflow._typing import Array, Map
@@ -130,10 +132,28 @@ def _eigvalsh(ans: Array, x: Array, UPLO: str = "L") -> Map:
     return vjp
 
 
+def _share(x: Array, y: Array) -> Array:
+    """e^x / (e^x + e^y), whose derivatives are products of shares, and not differences."""
+    return anp.exp(-anp.logaddexp(0.0, y - x))
+
+
 defvjp(anp.repeat, _repeat, argnums=(0,))
 defvjp(anp.tile, _tile, argnums=(0,))
 defvjp(vars(linalg)["_primitive_norm"], _norm, argnums=(0,))
 defjvp(vars(linalg)["_primitive_norm"], _norm_forwards, argnums=(0,))
 defvjp(linalg.eigh, _eigh, argnums=(0,))
 defvjp(linalg.eigvalsh, _eigvalsh, argnums=(0,))
+for _divide in (anp.true_divide, anp.divide):  # autograd squares y, which over- or underflows
+    defvjp(
+        _divide,
+        lambda ans, x, y: unbroadcast_f(x, lambda g: g / y),
+        lambda ans, x, y: unbroadcast_f(y, lambda g: -(g / y) * ans),
+    )
+    defjvp(_divide, "same", lambda g, ans, x, y: -(g / y) * ans)
+defvjp(
+    anp.logaddexp,
+    lambda ans, x, y: unbroadcast_f(x, lambda g: g * _share(x, y)),
+    lambda ans, x, y: unbroadcast_f(y, lambda g: g * _share(y, x)),
+)
+defjvp(anp.logaddexp, lambda g, ans, x, y: g * _share(x, y), lambda g, ans, x, y: g * _share(y, x))
 defvjp(anp.cbrt, lambda ans, x: lambda g: g / (3.0 * ans**2), argnums=(0,))

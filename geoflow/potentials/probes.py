@@ -107,7 +107,7 @@ def _probe_automatic(potential: Map, at: Points, name: str, missing: list[str]) 
         raise NotLegendreError(
             f"{name} does not depend on {told}", got=f"a zero derivative at {len(along)} points",
             wanted="a potential that is strictly convex in every coordinate",
-            remedy=f"leave the coordinate out of the domain; {OPT_OUT}", point=at.x[0],
+            remedy=f"leave the coordinate out of the domain; {OPT_OUT}", point=at.x[0], elsewhere=True,
         )  # fmt: skip
     if "third_derivative" in missing:
         v = at.directions()

@@ -144,6 +144,12 @@ class Box(ConvexDomain):
         if self.lower.ndim != 1 or not np.all(self.lower < self.upper):
             got = f"lower {describe(self.lower)}, upper {describe(self.upper)}"
             raise ArgumentError("bounds of a box", got=got, wanted="vectors, lower < upper in every coordinate")
+        with np.errstate(over="ignore"):
+            endless = np.isfinite(self.lower) & np.isfinite(self.upper) & np.isinf(self.upper - self.lower)
+        if endless.any():
+            k = int(np.argmax(endless))
+            got, remedy = f"{self.lower[k]:g} to {self.upper[k]:g} in coordinate {k + 1}", "use infinity for no bound"
+            raise ArgumentError("bounds of a box", got, "a width that is a number", remedy)
         super().__init__(len(self.lower))
         self._below, self._above = np.flatnonzero(self.lower > -np.inf), np.flatnonzero(self.upper < np.inf)
         self.b = np.concatenate([-self.lower[self._below], self.upper[self._above]])

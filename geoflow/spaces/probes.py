@@ -20,7 +20,7 @@ from geoflow.spaces.gradients import belongs
 
 #: relative defects up to which a projection is one, coordinates up to which its matrix is formed
 TOL, LARGEST = 1e-6, 64
-#: distance from M, relative to 1 + |x|, beyond which a flow has left it
+#: distance from M, relative to |x|, beyond which a flow has left it
 DRIFT = 1e-6
 
 
@@ -149,7 +149,9 @@ def _tangent_space(space: Any, x: Array) -> Array | None:
 
 
 def drift(space: Manifold, x: Array) -> Array:
-    """How far flat points are from M, relative to 1 + |x|; shape=[N, D] to shape=[N]. NaN where M cannot tell.
+    """How far flat points are from M, relative to |x|; shape=[N, D] to shape=[N]. NaN where M cannot tell.
+
+    A point nearer to 0 than others is measured by the largest |x|, or by 1 where that is smaller.
 
     By the constraint of a level set over its slope towards M, else by the projection to M.
     """
@@ -160,19 +162,26 @@ def drift(space: Manifold, x: Array) -> Array:
         places = consecutive([int(np.prod(factor.shape)) for factor in space.factors])
         parts = [drift(factor, x[:, place]) for factor, place in zip(space.factors, places, strict=True)]
         return np.asarray(np.max(parts, axis=0))
-    size = 1 + np.linalg.norm(x, axis=1)
+    size = _sizes(x)
     with quiet():
         if isinstance(space, LevelSet):
             f = _constraint(space)
             value = np.abs(f(x)).max(axis=1)
             v = np.random.default_rng(8).standard_normal(x.shape)
-            slope = np.abs(f(x + 1e-6 * v) - f(x - 1e-6 * v)).max(axis=1) / 2e-6
+            h = 1e-6 * size[:, None]
+            slope = np.abs(f(x + h * v) - f(x - h * v)).max(axis=1) / (2 * h[:, 0])
             return np.asarray(value / (slope + value / size + 1e-300) / size)
         try:
             moved = np.asarray(space_.projection(x.reshape(-1, *space.shape)), dtype=float).reshape(x.shape)
         except Exception:
             return np.where(belongs(space, x, DRIFT), 0.0, np.nan)
     return np.asarray(np.linalg.norm(moved - x, axis=1) / size)
+
+
+def _sizes(x: Array) -> Array:
+    size = np.linalg.norm(x, axis=1)
+    largest = float(np.max(np.nan_to_num(size), initial=0.0))
+    return np.maximum(size, min(largest, 1.0) or 1.0)
 
 
 def require_near(space: Manifold, x: Array, what: str, allowed: float = DRIFT) -> None:
@@ -184,7 +193,7 @@ def require_near(space: Manifold, x: Array, what: str, allowed: float = DRIFT) -
         k = int(np.argmax(np.nan_to_num(off)))
         raise NotOnManifoldError(
             f"{what} left {type(space).__name__}",
-            got=f"a point {worst:.1e} off it, relative to 1 + |x|: {describe(x[k])}",
+            got=f"a point {worst:.1e} off it, relative to |x|: {describe(x[k])}",
             wanted=f"at most {allowed:.0e}", remedy="check `to_tangent` and the metric of the manifold", defect=worst,
             point=x[k],
         )  # fmt: skip

@@ -111,7 +111,7 @@ def test_the_geodesic_that_ends_early_is_named(rng):
     assert caught.value.index == (1,) and abs(caught.value.s - 0.5) < 1e-4
     ends = metric.shoot(v, w)
     assert np.isnan(ends).all(axis=1).tolist() == [False, True, False]
-    assert np.allclose(ends[[0, 2]], (1 + v[[0, 2]] / 2) ** 2, rtol=1e-9)
+    assert np.allclose(w[[0, 2]] + ends[[0, 2]], (1 + v[[0, 2]] / 2) ** 2, rtol=1e-9)
 
 
 @pytest.mark.parametrize("engine", ["autograd", "jax"])
@@ -139,3 +139,27 @@ def test_a_metric_that_changes_its_sign_at_a_jump_is_refused_at_the_end():
     assert np.allclose(R.metric.exp([-0.5], [1.0]), 0.5, rtol=1e-12)
     with pytest.raises(gf.NotLegendreError):  # straight on, as if nothing were there
         R.metric.exp([-3.0], [1.0])
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_near_points_have_all_digits_of_their_distance(unit):
+    R = gf.LegendreFunction(lambda w: anp.sum(anp.exp(w / unit), axis=-1), 2)  # Euclidean in 2 e^(w / (2 unit))
+    v = unit * np.array([0.7, -2.0])
+    for h in (1e-14, 1e-12, 1e-10, 1e-6, 1e-2, 1.0):
+        w = v + h * unit * np.array([1.0, 0.5])
+        wanted = np.linalg.norm(2 * np.exp(v / unit / 2) * np.expm1((w - v) / unit / 2))
+        assert abs(R.metric.dist(w, v) - wanted) <= 1e-9 * wanted, h
+
+
+def test_geodesics_ask_for_positive_definite_hessians():
+    singular = gf.LegendreFunction(lambda w: anp.log(anp.sum(anp.exp(w), axis=-1)), 2)
+    saddle = gf.LegendreFunction(lambda w: w[..., 0] ** 2 - w[..., 1] ** 2 / 2, 2)
+    w, v = np.array([0.1, 0.2]), np.array([0.3, 0.1])
+    for R in (singular, saddle):
+        m, dual = R.metric, gf.DuallyFlatManifold(R).dual
+        for call, arguments in (
+            (m.exp, (v, w)), (m.log, (v, w)), (m.dist, (v, w)), (m.parallel_transport, (v, w, v)),
+            (dual.christoffels, (w,)), (dual.log, (v, w)),
+        ):  # fmt: skip
+            with pytest.raises(gf.NotLegendreError, match="not positive definite"):
+                call(*arguments)

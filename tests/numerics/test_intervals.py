@@ -35,6 +35,18 @@ def test_a_pulse_that_is_seen_gets_steps_shorter_than_itself():
     assert found.jumps == [] and near[0].max_step < 0.01
 
 
+@pytest.mark.parametrize("last", [1e-3, 10.0, 1e5])
+def test_a_pulse_of_a_250th_of_the_time_is_seen_and_the_steps_elsewhere_stay_long(last):
+    def pulse(t):
+        return np.array([1.0 if 0.5007 < t / last < 0.5048 else 0.0])
+
+    ends = np.array([0.0, last])
+    found = features(pulse, ends)
+    assert np.allclose(found.jumps, np.array([0.5007, 0.5048]) * last, rtol=1e-9)
+    steps = [part.max_step / last for part in stretches(ends, np.zeros(0), found, np.inf)]
+    assert len(found.times) < 80 and steps[0] > 1 / 70 and steps[-1] > 1 / 400
+
+
 def test_stretches_cover_the_time_and_end_at_breakpoints():
     parts = stretches(np.array([0.0, 4.0]), np.array([-1.0, 1.0, 3.0, 9.0]), NONE, 0.5)
     assert [(p.begin, p.end, p.final) for p in parts] == [(0, 1, False), (1, 3, False), (3, 4, True)]

@@ -74,3 +74,13 @@ def test_what_a_function_raises_at_every_point_is_told_with_its_line():
         return anp.sum(w**2, axis=-1)
 
     assert gf.LegendreFunction(narrow, 2).dim == 2
+
+
+def test_a_function_that_raises_everywhere_is_refused_with_its_line():
+    def singular(w):
+        return np.linalg.inv(np.zeros((2, 2)))
+
+    with pytest.raises(gf.UserCodeError, match=r"LinAlgError: Singular matrix at .*test_probes.py, line \d+"):
+        gf.LegendreFunction(singular, 2)
+    with pytest.raises(gf.NotFiniteError, match=r"points that were tried; wanted"):
+        gf.LegendreFunction(lambda w: anp.sum(anp.log(-1 - w**2), axis=-1), 2)

@@ -76,3 +76,20 @@ def test_forwards_by_reverse_twice_is_not_lost_at_a_zero_cotangent():
     assert np.allclose(
         autodiff.jvp(f, x, v)[1], slopes(lambda y: np.stack([f(p) for p in y]), x[None], v[None]).value[0]
     )
+
+
+def test_second_derivatives_of_quotients_neither_over_nor_underflow():
+    def f(x):
+        return anp.sum(anp.log(anp.cosh(x)), axis=-1) + anp.sum(1.0 / anp.exp(x), axis=-1)
+
+    for x in (np.array([-300.0, 2.0]), np.array([500.0, -1.0])):  # cosh(x)^2 has no number at 500
+        wanted = np.diag(1 / np.cosh(np.clip(x, -40, 40)) ** 2 + np.exp(-x))
+        for derivative in (autodiff.hessian(f)(x), autodiff.hessian(f)(x[None])[0]):
+            assert np.allclose(derivative, wanted, rtol=1e-12, atol=1e-15)
+
+
+def test_the_second_derivative_of_logaddexp_has_all_its_digits():
+    x = np.array([-30.0, -1e-3, 0.0, 25.0, 40.0])
+    H = autodiff.hessian(lambda w: anp.sum(anp.logaddexp(0.0, w), axis=-1))(x[None])[0]
+    e = np.exp(-np.abs(x))
+    assert np.allclose(np.diag(H), e / (1 + e) ** 2, rtol=1e-13, atol=0.0)  # 1 - 1 / (1 + e) is 0 at 40

@@ -58,4 +58,16 @@ def test_a_flow_to_where_the_potential_is_concave_is_no_success():
     found = gf.mirror_flow(lambda w: -anp.sum(w, axis=-1), R, [0.0], 0.5)
     assert found.success
     late = gf.mirror_flow(lambda w: -anp.sum(w, axis=-1), R, [0.0], 1.0)  # mu = w - w^3 / 3 is at most 2 / 3
-    assert not late.success
+    assert late.status is gf.Status.FAILURE and "not positive definite" in late.message
+
+
+def test_natural_gradient_descent_asks_for_a_convex_potential():
+    loss, saddle = (
+        gf.LeastSquares(np.eye(2), [0.3, 0.3]),
+        gf.LegendreFunction(lambda w: w[..., 0] ** 2 - w[..., 1] ** 2, 2),
+    )
+    with pytest.raises(gf.NotLegendreError, match="positive definite"):
+        gf.natural_gradient_descent(loss, saddle, [1.0, 1.0], 0.1, 10)
+    double_well = gf.LegendreFunction(lambda w: anp.sum(w**4 / 4 - w**2 / 2, axis=-1), 2)  # convex for |w| > 3^(-1/2)
+    found = gf.natural_gradient_descent(loss, double_well, [1.0, 1.5], 0.1, 50)
+    assert found.status is gf.Status.FAILURE and "not positive definite" in found.message

@@ -115,3 +115,11 @@ def test_profiles_of_users_are_probed():
     with pytest.raises(gf.ArgumentError, match="uses plain numpy"):
         gf.RidgeSum(np.eye(2), 0.0, lambda s: np.asarray(getattr(s, "_value", s), dtype=float) ** 2)
     assert gf.Profile(lambda s: s**2 / 2, derivatives=(lambda s: 2 * s,), check=False).name == "r"
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_a_potential_that_overflows_beside_the_centre_is_probed_in_its_own_unit(unit):
+    R = gf.LegendreFunction(lambda w: anp.sum(anp.cosh(w / unit), axis=-1), 2)
+    assert np.allclose(R.gradient([0.3 * unit, 0.0]), np.sinh([0.3, 0.0]) / unit, rtol=1e-12)
+    with pytest.raises(gf.NotLegendreError, match="w_2"):
+        gf.LegendreFunction(lambda w: anp.cosh(w[..., 0] / unit), 2)

@@ -70,3 +70,9 @@ def test_interior_points_are_at_the_centre():
     assert np.allclose(gf.domains.Simplex(2).interior_point(), 1 / 3)
     centre = gf.domains.Polytope([[1.0, 0], [-1, 0], [0, 1], [0, -1]], [1, 1, 0.5, 0.5]).interior_point()
     assert abs(centre[1]) < 1e-9
+
+
+def test_a_box_whose_width_is_no_number_is_refused():
+    with pytest.raises(gf.ArgumentError, match="coordinate 2"):
+        gf.domains.Box([0.0, -1e308], [1.0, 1e308])
+    assert gf.domains.Box([-1e308], [np.inf]).dim == 1

@@ -98,3 +98,13 @@ def test_a_flow_that_leaves_m_is_a_failure_and_one_that_stays_says_how_well():
     assert np.isclose(drift(cylinder(orthogonal), np.array([[1.1, 0.0, 0.0]])), 0.1 / 2.1, rtol=0.7)
     with pytest.raises(gf.NotOnManifoldError):
         require_near(Hypersphere(2), np.array([[0.0, 1.0, 0.1]]), "a lift")
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+def test_a_manifold_of_any_size_is_taken_and_a_flow_that_leaves_it_is_seen(size):
+    loss, x0 = gf.LeastSquares([[1.0, 0.5]], [1.0]), size * np.array([0.6, 0.8, 0.1])
+    good = gf.Parametrization(lambda x: value(x / size), cylinder(orthogonal, size), 2)
+    flow = gf.gradient_flow(loss, good, x0, 0.3 * size**2)
+    assert flow.success and drift(good.space, flow.x).max() < 1e-9 and np.abs(flow.w[-1] - flow.w[0]).max() > 0.02
+    bad = gf.Parametrization(lambda x: value(x / size), cylinder(lambda v, x: v, size), 2, check=False)
+    assert "left Cylinder" in gf.gradient_flow(loss, bad, x0, 0.3 * size**2).message
