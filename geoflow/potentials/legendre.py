@@ -13,16 +13,18 @@ from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._usercode import guarded
 from geoflow._validate import all_finite, as_finite, as_options, as_points, describe
-from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
+from geoflow.errors import ArgumentError, NotFiniteError, NotLegendreError, ShapeError
 from geoflow.numerics import autodiff
 from geoflow.numerics.choice import EngineChoice, EngineOption
 from geoflow.numerics.engine import written_in_jax
-from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
+from geoflow.potentials.conjugate import ConjugateFormula, range_test
 from geoflow.potentials.convexity import require_definite
 from geoflow.potentials.divergence import Pairwise, between, confirmed, require_digits
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
+from geoflow.potentials.newton import Newton
 from geoflow.potentials.probes import probe_conjugate, probe_potential
+from geoflow.potentials.recession import require_solved
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
 from geoflow.spaces.domains import ImplicitDomain, as_domain
 
@@ -266,27 +268,19 @@ class LegendreFunction(Portable):
 
         Raises
         ------
-        DomainError, NotLegendreError
-            When mu is not in the range of grad R, or the Hessian not positive definite where Newton went.
+        DomainError
+            When mu is not in the range of grad R, with what shows it.
+        ConvergenceError
+            When Newton's method does not arrive, or grad R in floating point does not tell w to eight digits.
+        NotLegendreError
+            When the Hessian is not positive definite where Newton went.
         """
         if self.has_closed_conjugate:
             return self.conjugate.gradient(mu)
         mu = as_points(mu, self.dim, "mu")
-        w, residual = self.newton.solve(mu, start)
-        bad = ~(residual <= RESIDUAL_TOL)
-        if bad.any():
-            index = tuple(int(i) for i in np.argwhere(bad)[0])
-            place = f" at batch entry {index}" if index else ""
-            raise DomainError(
-                "mu outside the range of the gradient",
-                got=f"mu = {describe(mu[index])}{place}, residual {residual[index]:.1e} relative after Newton",
-                wanted=f"mu = grad R(w) for some w of {self.domain}",
-                remedy="choose mu in the domain of the conjugate, or pass a better `start`",
-                point=mu[index],
-                index=index,
-                defect=float(residual[index]),
-            )
-        return w
+        found = self.newton.solve(mu, start)
+        require_solved(self, mu, found)
+        return found.w
 
     def moving_points(self, mu: Array, w: Array) -> MovingPoints:
         """The points w with grad R(w) = mu, shape=[N, d], to be moved with mu by a solver."""
@@ -364,6 +358,6 @@ class LegendreFunction(Portable):
         """The w with grad R(w) = mu, NaN where there is none; shape=[..., d]."""
         result, finite = np.full(mu.shape, np.nan), np.isfinite(mu).all(axis=-1)
         if finite.any():
-            w, residual = self.newton.solve(mu[finite])
-            result[finite] = np.where((residual <= RESIDUAL_TOL)[..., None], w, np.nan)
+            found = self.newton.solve(mu[finite])
+            result[finite] = np.where(found.accurate[..., None], found.w, np.nan)
         return result

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.potentials.conjugate import ConjugateFormula, Newton, range_test
+from geoflow.potentials.conjugate import ConjugateFormula, range_test
 
 entropy = gf.LegendreFunction(lambda w: anp.sum(w * anp.log(w) - w, axis=-1), gf.domains.Orthant(3), name="entropy")
 log_sum_exp = gf.LegendreFunction(lambda w: anp.log(1 + anp.sum(anp.exp(w), axis=-1)), 2, name="log-sum-exp")
@@ -38,16 +38,6 @@ def test_newton_at_hard_covectors():
     assert np.allclose(degenerate.inverse_gradient([4.0, -32.0]), [1.0, -2.0], rtol=1e-12)
     not_twice = gf.LegendreFunction(lambda w: anp.sum(anp.abs(w) ** 1.5, axis=-1), 2)
     assert np.allclose(not_twice.inverse_gradient([1.5, -3.0]), [1.0, -4.0], rtol=1e-10)
-
-
-def test_newton_reports_the_residual_of_what_it_cannot_reach():
-    """grad of log-sum-exp is in the simplex: a covector outside it has no w."""
-    newton = Newton(log_sum_exp)
-    w, residual = newton.solve(np.array([[0.3, 0.3], [0.7, 0.7], [-0.1, 0.5]]))
-    assert residual[0] < 1e-12 and np.allclose(w[0], np.log(0.3 / 0.4))
-    assert (residual[1:] > 1e-3).all()
-    again, residual = newton.solve(np.array([0.3, 0.3]), start=w[0])
-    assert residual.shape == () and np.allclose(again, w[0], rtol=1e-12)
 
 
 def test_the_formula_of_a_conjugate_solves_for_w(rng):
