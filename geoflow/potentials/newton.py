@@ -12,7 +12,7 @@ from geoflow.potentials.convexity import not_convex, unit_diagonal
 
 EPS = float(np.finfo(float).eps)
 #: steps in all; steps after which an entry that comes no nearer is left; lengths tried for one step
-STEPS, PATIENCE, TRIES = 1000, 20, 100
+STEPS, PATIENCE, TRIES = 1000, 12, 100
 #: the error of a solution up to which it is one, relative to the solution
 ACCURACY = 1e-8
 #: how far aside a solution grad R is asked for its rounding, beside w, and what H may change by up to there
@@ -75,10 +75,15 @@ class Solution:
 
 
 class Newton:
-    """Minimise R(w) - <mu, w> for all mu at once, by Newton steps inside the domain, damped by the slope along them."""
+    """Minimise R(w) - <mu, w> for all mu at once, by Newton steps inside the domain, damped by the slope along them.
 
-    def __init__(self, R: Named):
-        self._R, self._kernel = R, R.kernel
+    Where R is known to be convex, `convex`, a Hessian that rounding makes singular is no reason to stop.
+    """
+
+    def __init__(self, R: Named, convex: bool = False):
+        self._R, self._kernel, self._least = R, R.kernel, -1e-10 if convex else 0.0
+        #: the multiples of steps, shape=[N, d] to [N], beyond which they are not taken, of a kernel that has such
+        self._reach = getattr(R.kernel, "reach", None)
 
     def solve(self, mu: Array, start: ArrayLike | None = None, sure: bool = True) -> Solution:
         """w with grad R(w) = mu, and whether that is so; `error` is measured around w where `sure`, else a model's.
@@ -165,7 +170,7 @@ class Newton:
         """
         unit, eigenvalues, vectors, finite = _factored(H)
         finite &= np.isfinite(g).all(axis=1) & ((unit > 0) | (g == 0)).all(axis=1)
-        usable = finite & (eigenvalues[:, 0] > 0)
+        usable = finite & (eigenvalues[:, 0] > self._least)
         indefinite = finite & (eigenvalues[:, 0] < -1e-10)
         if indefinite.any():
             # on the way to infinity, for a mu outside the range, the Hessian is rounding and its sign means nothing
@@ -186,7 +191,8 @@ class Newton:
         """
         n, length = len(w), np.abs(step).max(axis=1, initial=0.0)
         way = step / length[:, None]
-        t, low, high = np.ones(n), np.zeros(n), np.full(n, np.inf)
+        most = np.full(n, np.inf) if self._reach is None else self._reach(step)
+        t, low, high = np.minimum(most, 1.0), np.zeros(n), np.full(n, np.inf)
         factor, result, accepted, todo = np.full(n, 6.0), w.copy(), np.zeros(n, dtype=bool), np.arange(n)
         for _ in range(TRIES):
             if len(todo) == 0:
@@ -198,15 +204,17 @@ class Newton:
             whole = near[todo] & inside & np.isfinite(rise)
             over, under = ~(rise <= 0.9) & ~whole, (rise < -0.9) & ~whole
             high[todo[over]], low[todo[under]] = t[todo[over]], t[todo[under]]
-            wall = under & (high[todo] < 1.2 * t[todo])
+            wall = under & (np.minimum(high, most)[todo] < 1.2 * t[todo])
             done = ~(over | under) | wall
             result[todo[done]], accepted[todo[done]] = trial[done], True
             todo = todo[~done]
             t[todo], factor[todo] = _next(t[todo], low[todo], high[todo], factor[todo])
+            t[todo] = np.minimum(t[todo], most[todo])
             todo = todo[t[todo] < 1e300 / length[todo]]
         rest = ~accepted & (low > 0)
         result[rest] = w[rest] + low[rest, None] * step[rest]
-        return result, accepted | (rest & (np.abs(result).max(axis=1) < 1e100))
+        accepted |= rest & (np.abs(result).max(axis=1, initial=0.0) < 1e100)
+        return result, accepted & (result != w).any(axis=1)
 
     # what is known of a solution ------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ the ray is a minimum of R(w) - <mu, w>, and nothing elsewhere: all its level set
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from geoflow._typing import Array, Mask
@@ -14,7 +16,7 @@ from geoflow.errors import ConvergenceError, DomainError
 from geoflow.potentials.newton import ACCURACY, EPS, Convex, Named, Solution
 
 #: how far a ray is followed, in units of its start
-FAR = 10.0 ** np.arange(-16, 131)
+FAR = 10.0 ** np.arange(-14, 131, 2)
 #: by what the growth of a slope shrinks, from one point to the next, where the slope has a limit
 SHRINKS = 0.8
 
@@ -90,15 +92,20 @@ def _along(kernel: Convex, mu: Array, base: Array, s: Array) -> str:
         return np.where(inside, g @ s, np.nan), inside
 
     far = FAR[FAR * unit < 1e300] * unit
-    values, inside = slopes(far)
-    fine = np.isfinite(values)
-    if not fine[0] or (values == np.inf).any():
+    last, wall = -1, False
+    for t in far:  # a value may be a solve: none is asked for beyond the last
+        value, inside = slopes(t[None])
+        if value[0] == np.inf:
+            return ""
+        if not np.isfinite(value[0]):
+            wall = not inside[0]
+            break
+        last += 1
+    if last < 0:
         return ""
-    last = len(far) - 1 if fine.all() else int(np.argmin(fine)) - 1
-    wall = not inside.all() and int(np.argmin(inside)) == last + 1
     if not wall and far[last] < 1e2 * unit:
         return ""
-    t = _towards(slopes, far[last], far[last + 1]) if wall else far[last] * 2.0 ** np.arange(-6, 1)
+    t = _towards(slopes, far[last], far[last + 1], EPS * unit) if wall else far[last] * 2.0 ** np.arange(-6, 1)
     slope, wanted = slopes(t)[0], float(mu @ s)
     slope = slope[np.isfinite(slope)]
     if len(slope) < 3:
@@ -120,12 +127,12 @@ def _along(kernel: Convex, mu: Array, base: Array, s: Array) -> str:
     return f"<grad R, s> is {slope[-1]:.6g} {where} along s = {describe(s)}, {what}"
 
 
-def _towards(slopes: object, inside: float, outside: float) -> Array:
-    """Distances that approach the wall between them by factors of 4."""
-    assert callable(slopes)
+def _towards(slopes: Callable[[Array], tuple[Array, Mask]], inside: float, outside: float, rounding: float) -> Array:
+    """Distances that approach the wall between them by factors of 4, as far as rounding lets them."""
     for _ in range(200):
         middle = (inside + outside) / 2
         if not inside < middle < outside:
             break
         inside, outside = (middle, outside) if slopes(np.array([middle]))[1][0] else (inside, middle)
-    return np.asarray(inside * (1 - 0.25 ** np.arange(3, 20)))
+    gaps = inside * 0.25 ** np.arange(3, 20)
+    return np.asarray(inside - gaps[gaps > 64 * rounding])
