@@ -86,7 +86,7 @@ def mirror_flow(
     if chosen == "w":
         return _convex_to_the_end(R, run.primal(R, w0))
     points = R.moving_points(run.flat, w0.reshape(-1, R.dim))
-    found = run.linear(points) if chosen == "nu" else run.dual(points)
+    found = _with_values(R, run.linear(points) if chosen == "nu" else run.dual(points))
     return found if R.has_closed_conjugate else with_checked_end(R, found)
 
 
@@ -115,6 +115,20 @@ def _convex_to_the_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
         return found
     what = f"the Hessian of {R.name} is not positive definite at t = {found.t[int(np.argmax(bad))]:.6g}"
     return replace(found, status=Status.FAILURE, message=f"{what}: R is not a Legendre function there")
+
+
+def _with_values(R: LegendreFunction, found: Trajectory) -> Trajectory:
+    """The trajectory, a failure where grad R(w) = mu was not solved for an entry on its way: its statuses say which."""
+    statuses = np.reshape(found.statuses, found.w.shape[1:-1])
+    lost = (statuses == Status.SUCCESS.value) & ~np.isfinite(found.w).all(axis=(0, -1))
+    if not lost.any():
+        return found
+    index = tuple(int(i) for i in np.argwhere(lost)[0])
+    first = int(np.argmin(np.isfinite(found.w).all(axis=-1).reshape(len(found.t), -1)[:, int(np.argmax(lost))]))
+    place = f" of batch entry {index}" if index else ""
+    message = f"grad {R.name} = mu was not solved at t = {found.t[first]:.6g}{place}"
+    statuses = np.where(lost, Status.FAILURE.value, statuses)
+    return replace(found, status=Status.FAILURE, message=message, statuses=statuses)
 
 
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:

@@ -315,6 +315,10 @@ class LegendreFunction(Portable):
     def _evaluate(self, order: int, w: ArrayLike) -> Array:
         if autodiff.is_traced(w):  # the value at the point itself was checked outside
             return self.kernel.derivative(order, autodiff.as_float(w))
+        if isinstance(self.formula, ConjugateFormula):  # a solve that fails says why
+            mu = as_points(w, self.dim, f"point of {self.name}")
+            assert self.known_conjugate is not None
+            return self.formula.at(order, mu, self.known_conjugate.inverse_gradient(mu))
         w = self.domain.require(w, f"point of {self.name}")
         value = self.kernel.derivative(order, w)
         wanted = (*w.shape[:-1], *(self.dim,) * order)

@@ -67,3 +67,13 @@ def test_the_range_of_a_gradient_is_where_the_conjugate_gives_mu_back():
     assert not wrong(np.zeros(3))
     burg_dual = range_test(gf.catalog.potentials["burg"](2).kernel, lambda mu: -anp.sum(anp.log(anp.abs(mu)), axis=-1))
     assert burg_dual(np.array([[-1.0, -2.0], [1.0, -2.0]])).tolist() == [True, False]
+
+
+def test_a_conjugate_that_is_solved_for_says_what_its_solve_says():
+    """Outside, and where rounding hides w, are two errors; the centre is neither."""
+    with pytest.raises(gf.DomainError, match="outside the range"):
+        log_sum_exp.conjugate([0.7, 0.7])
+    regression = gf.catalog.potentials["logistic_regression"](2)
+    with pytest.raises(gf.ConvergenceError, match="eight digits"):
+        regression.conjugate.gradient(regression.gradient([3e-13, -1e-13]))
+    assert np.isclose(regression.conjugate(regression.gradient([0.0, 0.0])), -regression(np.zeros(2)), rtol=1e-14)
