@@ -87,7 +87,7 @@ def mirror_flow(
     if chosen == "w":
         return _at_the_edge(R, convex_to_the_end(R, run.primal(R, w0)))
     points = R.flowing_points(run.flat, w0.reshape(-1, R.dim))
-    found = run.linear(points) if chosen == "nu" else run.dual(points)
+    found = _with_values(R, run.linear(points) if chosen == "nu" else run.dual(points))
     return _at_the_edge(R, found if R.has_closed_conjugate else with_checked_end(R, found))
 
 
@@ -139,6 +139,20 @@ def _at_the_edge(R: LegendreFunction, found: Trajectory) -> Trajectory:
 def _indefinite(R: LegendreFunction, w: Array) -> Mask:
     """Where the Hessian is not positive definite; not outside the domain."""
     return np.reshape(pivots(R.kernel.hessian(w.reshape(-1, R.dim))) <= SINGULAR, w.shape[:-1])
+
+
+def _with_values(R: LegendreFunction, found: Trajectory) -> Trajectory:
+    """The trajectory, a failure where grad R(w) = mu was not solved for an entry on its way: its statuses say which."""
+    statuses = np.reshape(found.statuses, found.w.shape[1:-1])
+    lost = (statuses == Status.SUCCESS.value) & ~np.isfinite(found.w).all(axis=(0, -1))
+    if not lost.any():
+        return found
+    index = tuple(int(i) for i in np.argwhere(lost)[0])
+    first = int(np.argmin(np.isfinite(found.w).all(axis=-1).reshape(len(found.t), -1)[:, int(np.argmax(lost))]))
+    place = f" of batch entry {index}" if index else ""
+    message = f"grad {R.name} = mu was not solved at t = {found.t[first]:.6g}{place}"
+    statuses = np.where(lost, Status.FAILURE.value, statuses)
+    return replace(found, status=Status.FAILURE, message=message, statuses=statuses)
 
 
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:

@@ -14,17 +14,24 @@ from geoflow.errors import NotLegendreError
 SINGULAR = 1e-13
 
 
+def unit_diagonal(H: Array) -> tuple[Array, Array]:
+    """Hessians, shape=[..., d, d], each coordinate in a unit of its own, and the units 1 / sqrt |H_ii|, shape=[..., d].
+
+    Coordinates of a potential may differ by many orders of magnitude. NaN where a diagonal entry is 0 or not finite.
+    """
+    with np.errstate(all="ignore"):
+        unit = 1 / np.sqrt(np.abs(np.einsum("...ii->...i", H)))
+        return H * unit[..., :, None] * unit[..., None, :], unit
+
+
 def pivots(H: Array) -> Array:
     """The least pivot of each Hessian, shape=[..., d, d], scaled to unit diagonal; at most 0 where it is indefinite.
 
     It is 1 for a diagonal matrix, whatever the units of its coordinates, and is not positive where a diagonal entry is
     not; NaN where H is.
     """
-    diagonal = np.einsum("...ii->...i", H)
-    with np.errstate(all="ignore"):
-        size = np.sqrt(diagonal)
-        scaled = H / size[..., :, None] / size[..., None, :]
-    finite = np.isfinite(H).all(axis=(-2, -1))
+    scaled, _ = unit_diagonal(H)
+    diagonal, finite = np.einsum("...ii->...i", H), np.isfinite(H).all(axis=(-2, -1))
     usable = finite & (diagonal > 0).all(axis=-1) & np.isfinite(scaled).all(axis=(-2, -1))
     least = _least(np.where(usable[..., None, None], scaled, np.eye(H.shape[-1])))
     return np.where(usable, least, np.where(finite, -1.0, np.nan))

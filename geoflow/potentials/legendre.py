@@ -17,12 +17,14 @@ from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegend
 from geoflow.numerics import autodiff
 from geoflow.numerics.choice import EngineChoice, EngineOption
 from geoflow.numerics.engine import written_in_jax
-from geoflow.potentials.conjugate import RESIDUAL_TOL, ConjugateFormula, Newton, range_test
+from geoflow.potentials.conjugate import ConjugateFormula, range_test
 from geoflow.potentials.convexity import require_definite
 from geoflow.potentials.divergence import Pairwise, between, confirmed, require_digits
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKernel, with_engine
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
+from geoflow.potentials.newton import Newton
 from geoflow.potentials.probes import probe_conjugate, probe_potential
+from geoflow.potentials.recession import require_solved
 from geoflow.potentials.smoothness import EdgedPoints, essential_smoothness, explained
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
 from geoflow.results import Check
@@ -268,31 +270,22 @@ class LegendreFunction(Portable):
 
         Raises
         ------
-        DomainError, NotLegendreError
-            When mu is not in the range of grad R, or the Hessian not positive definite where Newton went.
+        DomainError
+            When mu is not in the range of grad R, with what shows it.
+        ConvergenceError
+            When Newton's method does not arrive, or grad R in floating point does not tell w to eight digits.
+        NotLegendreError
+            When the Hessian is not positive definite where Newton went.
         """
-        if self.has_closed_conjugate:
-            try:
+        try:
+            if self.has_closed_conjugate:
                 return self.conjugate.gradient(mu)
-            except DomainError as error:
-                raise explained(self, error) from None
-        mu = as_points(mu, self.dim, "mu")
-        w, residual = self.newton.solve(mu, start)
-        bad = ~(residual <= RESIDUAL_TOL)
-        if bad.any():
-            index = tuple(int(i) for i in np.argwhere(bad)[0])
-            place = f" at batch entry {index}" if index else ""
-            outside = DomainError(
-                "mu outside the range of the gradient",
-                got=f"mu = {describe(mu[index])}{place}, residual {residual[index]:.1e} relative after Newton",
-                wanted=f"mu = grad R(w) for some w of {self.domain}",
-                remedy="choose mu in the domain of the conjugate, or pass a better `start`",
-                point=mu[index],
-                index=index,
-                defect=float(residual[index]),
-            )
-            raise explained(self, outside)
-        return w
+            mu = as_points(mu, self.dim, "mu")
+            found = self.newton.solve(mu, start)
+            require_solved(self, mu, found)
+        except DomainError as error:
+            raise explained(self, error) from None
+        return found.w
 
     @cached_property
     def essential_smoothness(self) -> Check:
@@ -348,6 +341,10 @@ class LegendreFunction(Portable):
     def _evaluate(self, order: int, w: ArrayLike) -> Array:
         if autodiff.is_traced(w):  # the value at the point itself was checked outside
             return self.kernel.derivative(order, autodiff.as_float(w))
+        if isinstance(self.formula, ConjugateFormula):  # a solve that fails says why
+            mu = as_points(w, self.dim, f"point of {self.name}")
+            assert self.known_conjugate is not None
+            return self.formula.at(order, mu, self.known_conjugate.inverse_gradient(mu))
         w = self.domain.require(w, f"point of {self.name}")
         value = self.kernel.derivative(order, w)
         wanted = (*w.shape[:-1], *(self.dim,) * order)
@@ -391,6 +388,6 @@ class LegendreFunction(Portable):
         """The w with grad R(w) = mu, NaN where there is none; shape=[..., d]."""
         result, finite = np.full(mu.shape, np.nan), np.isfinite(mu).all(axis=-1)
         if finite.any():
-            w, residual = self.newton.solve(mu[finite])
-            result[finite] = np.where((residual <= RESIDUAL_TOL)[..., None], w, np.nan)
+            found = self.newton.solve(mu[finite])
+            result[finite] = np.where(found.accurate[..., None], found.w, np.nan)
         return result

@@ -6,13 +6,16 @@ from typing import Protocol
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, Index, Mask
 from geoflow.errors import GeoflowError, UserCodeError
 from geoflow.maps.leaf import Leaf
 from geoflow.potentials.kernel import LegendreKernel
+from geoflow.potentials.newton import Newton
 
 #: growth of x, to first order, by which points of a leaf move at once where nothing else limits a step
 FAR = 0.4
+#: what rounding may move points on a path by, beside the largest of them so far
+PATH = 1e-6
 
 
 class MovingPoints(Protocol):
@@ -44,10 +47,7 @@ class Solvable(Protocol):
     """What solving grad R(w) = mu from a start asks of R."""
 
     kernel: LegendreKernel
-
-    def inverse_gradient(self, mu: ArrayLike, start: ArrayLike | None = None) -> Array:
-        """The w with grad R(w) = mu; raises where there is none."""
-        ...
+    newton: Newton
 
 
 def _beyond(mu: Array, way: Array) -> float:
@@ -78,23 +78,37 @@ class ClosedPoints:
 
 
 class SolvedPoints:
-    """Those of R without: Newton's method from the last point."""
+    """Those of R without: Newton's method from the last point, every entry by itself.
+
+    An entry is where grad R(w) = mu to rounding, if that tells w to PATH digits of the largest w so far.
+    """
 
     patience = 12
 
     def __init__(self, R: Solvable, mu: Array, w: Array):
-        self._R, self._mu, self._w = R, mu, w
+        self._R, self._mu, self._w, self._size = R, mu, w, np.abs(w).max(axis=-1)
 
     def move(self, mu: Array) -> Array:
+        w = self._solved(mu, np.flatnonzero(np.isfinite(mu).all(axis=-1)))
+        good: Mask = np.asarray(np.isfinite(w).all(axis=-1))
+        self._mu, self._w = np.where(good[:, None], mu, self._mu), np.where(good[:, None], w, self._w)
+        self._size = np.fmax(self._size, np.abs(w).max(axis=-1))
+        return w
+
+    def _solved(self, mu: Array, index: Index) -> Array:
+        """The solutions of these entries, shape=[N, d], NaN of the others and where there is none."""
+        w: Array = np.full(mu.shape, np.nan)
         try:
             with np.errstate(all="ignore"):
-                w = self._R.inverse_gradient(mu, self._w)
+                found = self._R.newton.solve(mu[index], self._w[index], sure=False)
         except UserCodeError:
             raise
-        except GeoflowError:
-            return np.full(mu.shape, np.nan)
-        if np.isfinite(w).all():
-            self._mu, self._w = mu, w
+        except GeoflowError:  # about one of the entries
+            parts = np.array_split(index, 2) if len(index) > 1 else []
+            return np.fmax.reduce([w, *(self._solved(mu, part) for part in parts)])
+        size = np.maximum(self._size[index], np.abs(found.w).max(axis=-1, initial=0.0))
+        good: Mask = np.asarray(found.converged & (found.error.max(axis=-1, initial=0.0) <= PATH * size))
+        w[index[good]] = found.w[good]
         return w
 
     def along(self, mu: Array) -> Array:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import qr
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_finite, require_converged, require_type
 from geoflow.errors import InfeasibleError, ShapeError
 from geoflow.potentials.legendre import LegendreFunction
+from geoflow.potentials.moving import MovingPoints
+from geoflow.potentials.newton import Newton
+from geoflow.potentials.recession import reason
+from geoflow.spaces.domains import WholeSpace
 
-DUAL_STEPS = 500
+#: margin, in units of y, below which a linear program shows that there is no solution without a try
+CLEAR = 1e-6
 
 
 def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: ArrayLike, tol: float = 1e-10) -> Array:
     """Bregman projection of w0 onto an affine subspace: argmin { D_R(w, w0) : Z w = y }.
 
     The optimum has grad R(w) = grad R(w0) + Z^T nu; nu maximises the concave dual <y, nu> - Q(grad R(w0) + Z^T nu).
-    Z has shape=[n, d]; `tol` bounds |Zw - y| relative to |y|, recomputed from the answer.
+    Z has shape=[n, d], its rows may depend on each other; `tol` bounds |Zw - y| row by row, relative to |y| + |Z| |w|,
+    recomputed from the answer.
 
     Raises
     ------
     InfeasibleError, ConvergenceError
-        When Zw = y has no solution in the domain of R; when the constraint is not met to `tol`.
+        When Zw = y has no solution in the domain of R, with what shows it; when the dual iteration stops before the
+        constraint is met to `tol`.
 
     Reference
     ---------
@@ -35,98 +43,131 @@ def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: Arra
     w0 = as_finite(w0, "w0")
     if w0.shape != (R.dim,):
         raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({R.dim},)")
-    mu0 = R.gradient(w0)
-    A, b = _independent_rows(Z, y)
-    _require_feasible(R, A, b)
-    w, defect = _dual_newton(R, A, b, w0, mu0)
-    scale = np.abs(b).max(initial=0.0) + np.abs(A @ w0).max(initial=0.0) + 1e-300
-    if not np.isfinite(defect) or defect > 1e-3 * scale:
-        raise InfeasibleError(
-            "constraint Z w = y",
-            got=f"|Zw - y| = {defect:.2e} where the dual iteration stops shrinking it",
-            wanted="a solution in the domain of R",
-            remedy="check that Zw = y meets the domain",
-            defect=defect,
-        )
-    require_converged(defect / scale, tol, "Bregman projection", "rescale Z and y, or raise tol")
+    rows = _independent_rows(Z, y)
+    A, b = Z[rows], y[rows]
+    margin = _margin(R, A, b)
+    if margin < -CLEAR:
+        raise _infeasible(R, f"the widest margin of the half-spaces on it is {margin:.2e} of its size", -margin)
+    dual = _Dual(R, A, w0)
+    found = Newton(dual, convex=True).solve(b[None], np.zeros((1, len(b))), sure=False)
+    w = dual.kernel.primal(found.w[0])
+    with np.errstate(all="ignore"):
+        defect = np.abs(Z @ w - y) / (np.abs(y) + np.abs(Z) @ np.abs(w) + 1e-300)
+        worst = float(np.nan_to_num(defect, nan=np.inf).max(initial=0.0))
+    if worst <= tol and R.domain.belongs(w):
+        return w
+    if margin <= 0:
+        raise _infeasible(R, f"the widest margin of the half-spaces on it is {margin:.2e} of its size", worst)
+    if np.isnan(margin) and (why := reason(dual.kernel, b, found.w[0])):
+        raise _infeasible(R, f"{why}, for R the dual and mu = y", worst)
+    remedy = "start from a w0 nearer to the constraint, or raise tol; an R whose gradient is finite at the edge of its "
+    remedy += "domain may have its projection on that edge"
+    what = "Bregman projection, its constraint row by row"
+    require_converged(worst if R.domain.belongs(w) else np.inf, tol, what, remedy)
     return w
 
 
-def _independent_rows(Z: Array, y: Array) -> tuple[Array, Array]:
-    """Orthonormal rows with the same solutions, or an error where Zw = y has none at all."""
-    U, s, Vt = np.linalg.svd(Z, full_matrices=False)
-    rank = int((s > s.max(initial=0.0) * max(Z.shape) * 1e-15 * 8).sum())
-    missing = np.linalg.norm(y - U[:, :rank] @ (U[:, :rank].T @ y))
-    if missing > 1e-9 * (np.linalg.norm(y) + 1e-300):
+def _infeasible(R: LegendreFunction, why: str, defect: float) -> InfeasibleError:
+    return InfeasibleError(
+        "constraint Z w = y",
+        got=f"a constraint set that misses the domain {R.domain}: {why}",
+        wanted="a solution inside the domain",
+        remedy="choose y = Z w for some w of the domain",
+        defect=defect,
+    )
+
+
+class _DualKernel:
+    """Q(mu0 + A^T nu) as a function of nu: its gradient A w and its Hessian A hess Q A^T, at w = grad Q(mu0 + A^T nu).
+
+    The points w move with nu: a value is asked for again where they were.
+    """
+
+    def __init__(self, points: MovingPoints, mu0: Array, A: Array, w0: Array):
+        self.domain = WholeSpace(len(A))
+        self._points, self._mu0, self._A = points, mu0, A
+        self._nu: Array = np.zeros(len(A))
+        self._w: Array = w0
+
+    def inside(self, nu: Array) -> Mask:
+        return np.asarray(np.isfinite(nu).all(axis=-1))
+
+    def primal(self, nu: Array) -> Array:
+        """w, shape=[d]; NaN where there is none."""
+        if not (nu == self._nu).all():
+            with np.errstate(all="ignore"):
+                w = self._points.move((self._mu0 + self._A.T @ nu)[None])[0]
+            if not np.isfinite(w).all():
+                return w
+            self._nu, self._w = nu.copy(), w
+        return self._w
+
+    def derivative(self, order: int, nu: Array) -> Array:
+        return np.reshape([self._at(order, one) for one in np.reshape(nu, (-1, len(self._A)))],
+                          (*np.shape(nu), *(len(self._A),) * (order - 1)))  # fmt: skip
+
+    def _at(self, order: int, nu: Array) -> Array:
+        w = self.primal(nu)
+        if order == 1:
+            return self._A @ w
+        return self._points.gram(self._A) if np.isfinite(w).all() else np.full((len(nu), len(nu)), np.nan)
+
+    def reach(self, way: Array) -> Array:
+        return np.array([self._points.reach((self._A.T @ one)[None]) for one in way])
+
+
+class _Dual:
+    """The dual of the projection, by its kernel and its name."""
+
+    def __init__(self, R: LegendreFunction, A: Array, w0: Array):
+        mu0 = R.gradient(w0)
+        self.kernel = _DualKernel(R.moving_points(mu0[None], w0[None]), mu0, A, w0)
+        self.name = f"the dual of the projection by {R.name}"
+
+
+def _independent_rows(Z: Array, y: Array) -> Array:
+    """Which rows have the same solutions as all, or an error where those that depend on them contradict them.
+
+    Rows are compared at unit length.
+    """
+    size = np.linalg.norm(Z, axis=1)
+    size = np.where(size > 0, size, 1.0)
+    unit, wanted = Z / size[:, None], y / size
+    _, triangle, order = qr(unit.T, mode="economic", pivoting=True)
+    diagonal = np.abs(np.diag(triangle))
+    rank = int((diagonal > 1e-12 * diagonal.max(initial=0.0)).sum())
+    kept, rest = np.sort(order[:rank]), np.sort(order[rank:])
+    weights = np.linalg.lstsq(unit[kept].T, unit[rest].T, rcond=None)[0].T if rank else np.zeros((len(rest), 0))
+    missing = np.abs(weights @ wanted[kept] - wanted[rest])
+    scale = np.abs(weights) @ np.abs(wanted[kept]) + np.abs(wanted[rest])
+    if (missing > 1e-9 * scale).any():
+        worst = int(np.argmax(missing / (scale + 1e-300)))
         raise InfeasibleError(
             "constraint Z w = y",
-            got=f"y at distance {missing:.2e} from the range of Z (rank {rank})",
+            got=f"row {int(rest[worst])} of Z, a combination of others of rank {rank}, with a y that misses theirs by "
+            f"{missing[worst] * size[rest[worst]]:.2e}",
             wanted="y in the range of Z",
             remedy="drop contradictory rows, or project y on the range of Z",
-            defect=float(missing),
+            defect=float(missing[worst] * size[rest[worst]]),
         )
-    return Vt[:rank], (U[:, :rank].T @ y) / s[:rank]
+    return kept
 
 
-def _require_feasible(R: LegendreFunction, A: Array, b: Array) -> None:
-    """A polyhedral domain that {Aw = b} does not meet is found by a linear program."""
+def _margin(R: LegendreFunction, A: Array, b: Array) -> float:
+    """The widest margin of the half-spaces of a polyhedral domain over {Aw = b}, by a linear program, in units of b.
+
+    NaN where the domain is not known by half-spaces, or the program has no answer.
+    """
     bound = getattr(R.domain, "b", None)
     if bound is None or len(bound) == 0:
-        return
-    halfspaces = R.domain.A
+        return float("nan")
     from scipy.optimize import linprog
 
-    # widest margin of the half-spaces over the constraint set, capped so that unbounded sets have an answer
-    A_ub, A_eq = np.c_[halfspaces, np.ones(len(bound))], np.c_[A, np.zeros(len(A))]
+    size = np.linalg.norm(A, axis=1)
+    A, b = A / size[:, None], b / size
+    unit = np.abs(b).max(initial=0.0) or 1.0
+    # the margin is capped, so that unbounded sets have an answer
+    A_ub, A_eq = np.c_[R.domain.A, np.ones(len(bound))], np.c_[A, np.zeros(len(A))]
     cost, bounds = np.r_[np.zeros(R.dim), -1.0], [(None, None)] * R.dim + [(None, 1.0)]
-    result = linprog(cost, A_ub=A_ub, b_ub=bound, A_eq=A_eq, b_eq=b, bounds=bounds)
-    if result.status == 2 or (result.status == 0 and result.x[-1] <= 0):
-        margin = f"widest margin {result.x[-1]:.2e}" if result.status == 0 else "no solution"
-        raise InfeasibleError(
-            "constraint Z w = y",
-            got=f"a constraint set that misses the domain {R.domain} ({margin})",
-            wanted="a solution inside the domain",
-            remedy="choose y = Z w for some w of the domain",
-        )
-
-
-def _dual_newton(R: LegendreFunction, A: Array, b: Array, w0: Array, mu0: Array) -> tuple[Array, float]:
-    """Maximise <b, nu> - Q(mu0 + A^T nu) by damped Newton; returns w = grad Q(mu0 + A^T nu) and |Aw - b|."""
-    nu: Array = np.zeros(len(b))
-    w, points = w0, R.moving_points(mu0[None], w0[None])
-
-    def primal(trial: Array) -> Array | None:
-        with np.errstate(all="ignore"):
-            value = points.move((mu0 + A.T @ trial)[None])[0]
-        return value if np.isfinite(value).all() else None
-
-    def shortened(nu: Array, step: Array, gain: float) -> tuple[Array, Array] | None:
-        """nu and w after the step, halved until the dual grows: as long as its slope along the step is positive."""
-        for fraction in 0.5 ** np.arange(60):
-            trial = primal(nu + fraction * step)
-            if trial is not None and float((b - A @ trial) @ step) >= -0.5 * gain:
-                return nu + fraction * step, trial
-        return None
-
-    best, history = (w, np.inf), []
-    for _ in range(DUAL_STEPS):
-        missing = b - A @ w
-        defect = float(np.abs(missing).max(initial=0.0))
-        if defect < best[1]:
-            best = w, defect
-        history.append(best[1])
-        if len(history) > points.patience and history[-1] > 0.9 * history[-points.patience]:
-            break  # an infeasible constraint: the dual grows for ever while its gradient stays away from zero
-        if defect <= 4e-16 * (np.abs(b).max(initial=0.0) + np.abs(w).max()):
-            break
-        system = points.gram(A)  # where the last accepted move ended
-        if not np.isfinite(system).all():
-            break
-        step = np.linalg.lstsq(system, missing, rcond=1e-15)[0]
-        gain = float(missing @ step)
-        t = min(1.0, points.reach((A.T @ step)[None]))
-        moved = shortened(nu, t * step, gain)
-        if moved is None:
-            break
-        nu, w = moved
-    return best
+    result = linprog(cost, A_ub=A_ub, b_ub=bound / unit, A_eq=A_eq, b_eq=b / unit, bounds=bounds)
+    return float(result.x[-1]) if result.status == 0 else float("nan")

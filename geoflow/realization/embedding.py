@@ -9,7 +9,6 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, Map
 from geoflow.numerics import autodiff
-from geoflow.potentials.conjugate import RESIDUAL_TOL
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import Profile
 
@@ -128,11 +127,10 @@ def dual_chart(R: LegendreFunction) -> Callable[[Array], Jet]:
         if last and last[0].shape == mu.shape:
             trial = last[1] + np.einsum("nij,nj->ni", last[2], mu - last[0])
             start = trial if np.all(R.domain.belongs(trial)) else None
-        w, residual = R.newton.solve(mu, start)
-        if start is not None and not (residual <= RESIDUAL_TOL).all():
-            w, residual = R.newton.solve(mu)
-        w[~(residual <= RESIDUAL_TOL)] = np.nan
-        return w
+        found = R.newton.solve(mu, start, sure=False)
+        if start is not None and not found.converged.all():
+            found = R.newton.solve(mu, sure=False)
+        return np.where(found.converged[:, None], found.w, np.nan)
 
     def chart(mu: Array) -> Jet:
         if R.has_closed_conjugate:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.potentials.conjugate import ConjugateFormula, Newton, range_test
+from geoflow.potentials.conjugate import ConjugateFormula, range_test
 
 entropy = gf.LegendreFunction(lambda w: anp.sum(w * anp.log(w) - w, axis=-1), gf.domains.Orthant(3), name="entropy")
 log_sum_exp = gf.LegendreFunction(lambda w: anp.log(1 + anp.sum(anp.exp(w), axis=-1)), 2, name="log-sum-exp")
@@ -40,16 +40,6 @@ def test_newton_at_hard_covectors():
     assert np.allclose(not_twice.inverse_gradient([1.5, -3.0]), [1.0, -4.0], rtol=1e-10)
 
 
-def test_newton_reports_the_residual_of_what_it_cannot_reach():
-    """grad of log-sum-exp is in the simplex: a covector outside it has no w."""
-    newton = Newton(log_sum_exp)
-    w, residual = newton.solve(np.array([[0.3, 0.3], [0.7, 0.7], [-0.1, 0.5]]))
-    assert residual[0] < 1e-12 and np.allclose(w[0], np.log(0.3 / 0.4))
-    assert (residual[1:] > 1e-3).all()
-    again, residual = newton.solve(np.array([0.3, 0.3]), start=w[0])
-    assert residual.shape == () and np.allclose(again, w[0], rtol=1e-12)
-
-
 def test_the_formula_of_a_conjugate_solves_for_w(rng):
     """Q, w, the inverse Hessian and its derivative, all from R and a way to solve; NaN where there is none."""
     formula = ConjugateFormula(entropy.kernel, lambda mu: np.where(mu < 3, np.exp(mu), np.nan))
@@ -77,3 +67,13 @@ def test_the_range_of_a_gradient_is_where_the_conjugate_gives_mu_back():
     assert not wrong(np.zeros(3))
     burg_dual = range_test(gf.catalog.potentials["burg"](2).kernel, lambda mu: -anp.sum(anp.log(anp.abs(mu)), axis=-1))
     assert burg_dual(np.array([[-1.0, -2.0], [1.0, -2.0]])).tolist() == [True, False]
+
+
+def test_a_conjugate_that_is_solved_for_says_what_its_solve_says():
+    """Outside, and where rounding hides w, are two errors; the centre is neither."""
+    with pytest.raises(gf.DomainError, match="outside the range"):
+        log_sum_exp.conjugate([0.7, 0.7])
+    regression = gf.catalog.potentials["logistic_regression"](2)
+    with pytest.raises(gf.ConvergenceError, match="eight digits"):
+        regression.conjugate.gradient(regression.gradient([3e-13, -1e-13]))
+    assert np.isclose(regression.conjugate(regression.gradient([0.0, 0.0])), -regression(np.zeros(2)), rtol=1e-14)

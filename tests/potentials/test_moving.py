@@ -1,5 +1,6 @@
 """Points that move with their dual coordinates: closed, solved and on a leaf, all the same points."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -51,3 +52,25 @@ def test_many_small_moves_end_where_one_large_does(rng):
     for s in np.linspace(0, 1, 201):
         w = points.move(s * end)
     assert np.allclose(w, CLOSED.inverse_gradient(end), rtol=1e-10)
+
+
+def test_an_entry_that_has_no_solution_leaves_the_others_of_its_batch_alone():
+    R = gf.LegendreFunction(lambda w: anp.sum(anp.exp(w), -1), 2)
+    points = R.moving_points(np.ones((3, 2)), np.zeros((3, 2)))
+    mu = np.array([[2.0, 3.0], [-1.0, 1.0], [1e-3, 5.0]])
+    w = points.move(mu)
+    assert np.allclose(w[[0, 2]], np.log(mu[[0, 2]]), rtol=1e-12) and np.isnan(w[1]).all()
+    assert np.allclose(points.move(np.full((3, 2), 2.0)), np.log(2.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("q", [1.5, 3, 4])
+def test_a_batch_of_flows_through_the_point_where_the_hessian_degenerates(q):
+    R = gf.LegendreFunction(lambda w: anp.sum(anp.abs(w) ** q, -1) / q, 1)
+    w0, t = np.array([[1.0], [-1.0], [0.3]]), np.linspace(0, 2, 9)
+    flow = gf.mirror_flow(lambda w: anp.sum(w, -1), R, w0, t, coordinates="mu")
+    mu = np.sign(w0) * np.abs(w0) ** (q - 1) - t[:, None, None]
+    assert flow.success and (flow.statuses == "success").all()
+    assert np.allclose(flow.mu, mu, atol=1e-9)
+    far = np.abs(mu) > 1e-3
+    assert np.isfinite(flow.w).all()
+    assert np.allclose(flow.w[far], (np.sign(mu) * np.abs(mu) ** (1 / (q - 1)))[far], rtol=1e-6)

@@ -84,3 +84,41 @@ def test_random_projections_for_every_potential(name, rng):
         Z = rng.standard_normal((n, R.dim))
         w = gf.bregman_projection(R, Z, Z @ inside, w0)
         assert laws.projection_is_optimal(R, Z, Z @ inside, w0, w)[0] <= 1e-8
+
+
+def test_constraints_whose_terms_differ_by_fifty_orders_of_magnitude():
+    R = gf.catalog.potentials["negative_entropy"](2)
+    w = gf.bregman_projection(R, [[1.0, -1.0], [1.0, 1.0]], [0.0, 1.0], [1e-50, 1.0])
+    assert np.allclose(w, 0.5, rtol=1e-14)
+    assert np.allclose(gf.bregman_projection(R, [[1.0, 1.0]], [1e-30], [3.0, 1.0]), [0.75e-30, 0.25e-30], rtol=1e-12)
+    for y in (-1e-9, 0.0):
+        with pytest.raises(gf.InfeasibleError, match="margin"):
+            gf.bregman_projection(R, [[1.0, 1.0]], [y], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+@pytest.mark.parametrize("R", [entropy, quartic], ids=lambda R: R.name)
+def test_units_of_the_rows_change_nothing(R, unit, rng):
+    Z, w0, inside = rng.standard_normal((2, 4)), rng.uniform(0.5, 2, 4), rng.uniform(0.5, 2, 4)
+    units = np.array([unit, 1 / unit])
+    scaled = gf.bregman_projection(R, units[:, None] * Z, units * (Z @ inside), w0)
+    assert np.allclose(scaled, gf.bregman_projection(R, Z, Z @ inside, w0), rtol=1e-11)
+
+
+@pytest.mark.parametrize("eps", [0.1, 0.01, 0.003, 0.001])
+def test_entropic_optimal_transport(eps):
+    """Rows and columns of a plan have given sums, one of them redundant: against Sinkhorn on logarithms, run long."""
+    n, rng = 6, np.random.default_rng(3)
+    places = rng.uniform(0, 0.55, (2, n, 2))
+    cost = ((places[0][:, None] - places[1]) ** 2).sum(-1)
+    a, b = rng.dirichlet(np.ones(n), 2)
+    Z = np.concatenate([np.kron(np.eye(n), np.ones(n)), np.kron(np.ones(n), np.eye(n))])
+    R = gf.catalog.potentials["negative_entropy"](n * n)
+    plan = gf.bregman_projection(R, Z, np.r_[a, b], np.exp(-cost / eps).ravel()).reshape(n, n)
+    f = g = np.zeros(n)
+    for _ in range(20000):
+        f = np.log(a) - np.logaddexp.reduce(-cost / eps + g, axis=1)
+        g = np.log(b) - np.logaddexp.reduce(-cost / eps + f[:, None], axis=0)
+    wanted = np.exp(-cost / eps + f[:, None] + g)
+    assert np.allclose(plan, wanted, rtol=1e-9, atol=1e-200)
+    assert np.abs(plan.sum(0) - b).max() < 1e-13 and np.abs(plan.sum(1) - a).max() < 1e-13
