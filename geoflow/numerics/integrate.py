@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -63,6 +64,9 @@ class Solver:
         require_flag(self.check)
         if self.method not in METHODS:
             raise ArgumentError("method", got=repr(self.method), wanted=f"one of {METHODS}")
+        for name in ("rtol", "atol", "max_step"):
+            if not isinstance(getattr(self, name), Real):
+                raise ArgumentError(name, got=repr(getattr(self, name)), wanted="a number")
         if not (self.rtol > 0 and self.atol >= 0):
             raise ArgumentError("tolerances", got=f"rtol {self.rtol}, atol {self.atol}", wanted="rtol > 0, atol >= 0")
         if not self.max_step > 0:

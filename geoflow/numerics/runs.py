@@ -18,6 +18,8 @@ BLOW_UP, OVERFLOW = 1e14, 1e280
 MAX_EVALUATIONS = 500_000
 #: a run is given up where it would take so many times MAX_EVALUATIONS at the pace of its last steps
 PATIENCE = 20
+#: looks at the pace, one after the other, none of which sees it get faster, before that is believed
+LOOKS = 20
 #: unknowns beyond which no square matrix of them is formed, and beyond which no interpolant of every step is kept
 LARGEST_IMPLICIT, LARGEST_DENSE = 1000, 20_000
 #: (s, state) to its velocity; NaN where there is none
@@ -107,6 +109,7 @@ class Run:
         self._bound, self._hopeless = BLOW_UP * (1 + np.abs(self._y0).max()), False
         self._stepped = 0.0
         self._halt: float | None = None
+        self._pace, self._looks = np.inf, 0
 
     def run(self, times: Array) -> Solution:
         y0 = self._y0
@@ -209,7 +212,11 @@ class Run:
             raise LsodaStuckError
         if self._count % self._window == 0:
             progress = s - self._last_seen[0]
-            slow = progress <= 1e-6 * s and self._window * (self._last - s) > PATIENCE * MAX_EVALUATIONS * progress
+            endless = self._window * (self._last - s) > PATIENCE * MAX_EVALUATIONS * progress
+            if not endless or progress > 2 * self._pace:
+                self._pace, self._looks = progress, 0
+            self._looks += 1
+            slow = endless and (progress <= 1e-6 * s or self._looks > LOOKS)
             size = float(np.abs(y).max())
             self._hopeless = slow and not size > 1.1 * self._last_seen[1]  # what grows may be about to blow up
             if slow and self._method == "LSODA":
@@ -233,6 +240,18 @@ class Run:
         ahead = y + step * velocity
         later = size(ahead) / size(self._velocity(s + step, ahead))
         return not rest * step > 1e-3 * s * (rest - later)
+
+    def _runs_away(self, s: float, y: Array, way: Array) -> bool:
+        """Whether the velocity goes on along a way as long as the state, in its direction and ever larger."""
+        last = self._velocity(s, y)
+        for part in (1e-3, 1e-2, 0.1, 1.0):
+            velocity = self._velocity(s, y + part * way)
+            if not (
+                np.isfinite(velocity).all() and velocity @ last > 0 and np.abs(velocity).max() > np.abs(last).max()
+            ):
+                return False
+            last = velocity
+        return True
 
     def _verdict(self, found: Any, reached: float, y: Array, finite: bool) -> tuple[Status, str]:
         if found.status == 0 and finite:
@@ -258,6 +277,8 @@ class Run:
         velocity = self._velocity(reached, y)
         way = velocity / (1e-300 + np.abs(velocity).max()) * (1 + size)
         ahead = self._velocity(reached, y + 1e-6 * way)
+        if np.abs(velocity).max() > 1e4 * start and self._runs_away(reached, y, way):
+            return Status.BLOW_UP, f"the velocity grows without bound: the flow blows up at t = {reached:.6g}"
         if not (np.isfinite(velocity).all() and np.isfinite(ahead).all()) or np.abs(velocity).max() > 1e4 * start:
             return Status.LEFT_DOMAIN, f"the flow reaches the boundary of the domain at t = {reached:.6g}"
         behind = self._velocity(reached, y - 1e-6 * way)

@@ -139,3 +139,9 @@ def test_one_hard_entry_among_many_easy_ones_meets_the_tolerance():
 
     (diluted, few), (met, more) = worst(1), worst(10000)
     assert met < 1e-6 < diluted and more > few
+
+
+@pytest.mark.parametrize("name", ["rtol", "atol", "max_step"])
+def test_options_that_are_no_numbers_are_named(name):
+    with pytest.raises(gf.ArgumentError, match=f"{name}.*wanted a number"):
+        Solver(**{name: "a"})

@@ -1,5 +1,6 @@
 """How runs end: blow-up in finite time, overflow, kinks, and batches whose entries end one by one."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -77,3 +78,20 @@ def test_the_norm_of_an_error_is_that_of_the_worst_entry():
     assert error_norm([np.array([[3.0, 4.0], [0.0, 1.0]])]) == pytest.approx(np.sqrt(12.5))
     both = error_norm([np.array([[1.0]]), np.array([[10.0]])])
     assert both == pytest.approx(1 / np.sqrt(2)) and error_norm([np.zeros((2, 1)), np.zeros((2, 1))]) == 0
+
+
+def test_a_velocity_that_grows_without_bound_is_a_blow_up_and_a_singular_one_is_not():
+    """x' = e^x from 0 ends at t = 1 with x at 36 still small; x' = 1 / (1 - x) ends at x = 1, at t = 1/2."""
+    solver = Solver(rtol=1e-9)
+    runs_away = solver.integrate(Problem(lambda s, y: np.exp(y), np.zeros(1)), np.array([0.0, 5.0]))
+    assert runs_away.status is gf.Status.BLOW_UP and abs(runs_away.t[-1] - 1) < 1e-6
+    singular = solver.integrate(Problem(lambda s, y: 1 / (1 - y), np.zeros(1)), np.array([0.0, 5.0]))
+    assert singular.status is gf.Status.LEFT_DOMAIN and abs(singular.t[-1] - 0.5) < 1e-6
+    root = solver.integrate(Problem(lambda s, y: 1 / np.sqrt(1 - y), np.zeros(1)), np.array([0.0, 5.0]))
+    assert root.status is gf.Status.LEFT_DOMAIN and abs(root.t[-1] - 2 / 3) < 1e-6
+
+
+def test_a_kink_reached_by_a_curved_map_is_told_after_some_thousand_evaluations():
+    G = gf.Parametrization(lambda x: x[..., :2] ** 2 - x[..., 2:] ** 2, 4, 2)
+    found = gf.gradient_flow(lambda w: anp.sum(anp.abs(w - 0.3), axis=-1), G, [1.0, 1.0, 0.5, 0.2], 20.0)
+    assert not found.success and "kink" in found.message and found.n_evaluations < 50_000
