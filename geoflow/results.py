@@ -30,8 +30,25 @@ class Verdict(Portable):
     def __bool__(self) -> bool:
         return self.passed
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all figures are the same, arrays entry by entry; NaN is the same as NaN."""
+        return type(self) is type(other) and _same(vars(self), vars(other))
 
-@dataclass(frozen=True)
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether two values are equal, arrays as a whole."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.shape(a) == np.shape(b) and all(map(_same, np.ravel(a).tolist(), np.ravel(b).tolist()))
+    return bool(a == b or (a != a and b != b))
+
+
+@dataclass(frozen=True, eq=False)
 class Check(Verdict):
     """A law tested at points: it holds where `defect <= tol`, with the point where it is worst.
 
@@ -158,7 +175,7 @@ class Trajectory(Portable):
         return f"Trajectory({len(self.t)} times to t = {self.t[-1]:.6g}, {self.status.value}: {self.message})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EquivalenceReport(Verdict):
     """Gradient flow of G against mirror flow of R, integrated separately.
 
@@ -215,7 +232,7 @@ class EquivalenceReport(Verdict):
         return f"{verdict}: {self._gaps}, bracket defect {self.commuting.defect:.1e} (tol {self.tol:.0e})"
 
 
-@dataclass
+@dataclass(eq=False)
 class Row(Verdict):
     """Figures of one subject, what each has to meet, and what was raised: a row of a table, and of a JSON file.
 

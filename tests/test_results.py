@@ -100,3 +100,12 @@ def test_a_row_as_json_is_plain():
         "name": "x^2", "d": 2, "passed": True, "error": "", "failures": [], "figures": {"gap": 1e-9},
         "tolerances": {"gap": 1e-7},
     }  # fmt: skip
+
+
+def test_verdicts_are_compared_figure_by_figure():
+    def check(witness, defect=1e-3, evidence=None):
+        return gf.Check("law", defect, 1.0, 1e-6, np.array(witness), "", 3, evidence or {"sizes": np.ones(2)})
+
+    assert check([1.0, np.nan]) == check([1.0, np.nan]) and check([1.0, 2.0]) != check([1.0, 3.0])
+    assert check([1.0], defect=np.nan) == check([1.0], defect=np.nan) and check([1.0]) != check([[1.0]])
+    assert check([1.0]) != check([1.0], evidence={"sizes": np.zeros(2)}) and check([1.0]) != "law"

@@ -81,6 +81,10 @@ class LieAlgebra(Portable):
         listed = fields if isinstance(fields, Sequence) else [fields]
         if not listed or not all(callable(X) for X in listed):
             raise ArgumentError("fields", got=f"{len(listed)} objects", wanted="at least one vector field")
+        for X in listed:
+            if hasattr(X, "gradient_fields"):
+                wanted = "vector fields, x of M to a tangent vector"
+                raise ArgumentError("fields", got=f"a map, {X!r}", wanted=wanted, remedy="pass its `gradient_fields`")
         self.fields = tuple(X if isinstance(X, VectorField) else VectorField(X) for X in listed)
         self.space = self.fields[0].space
         shapes = {None if X.space is None else tuple(X.space.shape) for X in self.fields}

@@ -241,3 +241,10 @@ def test_an_undecided_rank_is_said(rng):
     assert not report.decided and "undecided" in str(report)
     with pytest.raises(gf.ConvergenceError, match="undecided"):
         L.dimension([0.3, 0.4], depth=1)
+
+
+def test_a_map_in_the_place_of_its_fields_is_named_with_the_remedy():
+    G = gf.Parametrization(lambda x: x**2, 2, 2)
+    for given in (G, [G]):
+        with pytest.raises(gf.ArgumentError, match="gradient_fields"):
+            gf.LieAlgebra(given)
