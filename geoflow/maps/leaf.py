@@ -43,10 +43,14 @@ class Leaf(Portable):
         Raises `DomainError` when w is out of reach from x0, with `s`, how far along the segment from G(x0) the lift
         got, and `index`; what `watch` raises along the lift; `ConvergenceError` too close to the boundary of the range.
         """
+        return self._lift(w, with_Q, shared=True)
+
+    def _lift(self, w: Array, with_Q: bool, shared: bool) -> LeafPoints:
+        """The same; along curves that points share only where `shared`."""
         key = w.tobytes() + str(w.shape).encode()
         if key not in self._last or (with_Q and np.isnan(self._last[key].Q).any()):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
-            curves = self._curves(flat, with_Q)
+            curves = self._curves(flat, with_Q) if shared else None
 
             def solve(w: Array, entries: Index) -> LeafPoints:
                 return self._solve(w, with_Q, (entries, batch), curves)
@@ -60,15 +64,19 @@ class Leaf(Portable):
 
     def lift_or_nan(self, w: Array, with_Q: bool = False) -> LeafPoints:
         """The same for a kernel: NaN at the entries that have no lift, and nothing raised."""
+        return self._lift_or_nan(w, with_Q, shared=True)
+
+    def _lift_or_nan(self, w: Array, with_Q: bool, shared: bool) -> LeafPoints:
+        """Where not all can be lifted, halves are, no more along curves that they share: those end where one ends."""
         try:
             with np.errstate(all="ignore"):
-                return self.lift(w, with_Q)
+                return self._lift(w, with_Q, shared)
         except UserCodeError:
             raise
         except (GeoflowError, np.linalg.LinAlgError):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
         if len(flat) > 1:
-            halves = [self.lift_or_nan(half, with_Q) for half in np.array_split(flat, 2)]
+            halves = [self._lift_or_nan(half, with_Q, shared=False) for half in np.array_split(flat, 2)]
             x, mu, Q = (np.concatenate(part) for part in zip(*halves, strict=True))
             return LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
         return LeafPoints(*(np.full(shape, np.nan) for shape in ((*batch, self.kernel.dim), w.shape, batch)))
@@ -93,7 +101,8 @@ class Leaf(Portable):
             if len(index) == 0:
                 return
             try:
-                self.lift(flat[index] if len(index) < len(flat) else w)
+                some = len(index) < len(flat)
+                self._lift(flat[index] if some else w, with_Q=False, shared=not some)
             except DomainError:
                 if len(index) == 1:
                     inside[index] = False

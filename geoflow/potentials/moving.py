@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from geoflow._typing import Array, Index, Mask
 from geoflow.errors import GeoflowError, UserCodeError
 from geoflow.maps.leaf import Leaf
+from geoflow.numerics import autodiff
+from geoflow.numerics.runs import LARGEST_IMPLICIT
 from geoflow.potentials.kernel import LegendreKernel
 from geoflow.potentials.newton import Newton
 
@@ -74,7 +77,22 @@ class ClosedPoints:
         return _beyond(self._mu, way)
 
     def gram(self, A: Array) -> Array:
+        if A.shape[1] > LARGEST_IMPLICIT:
+            product = self._products(A)
+            if product is not None:
+                return product
         return A @ self._conjugate.hessian(self._mu)[0] @ A.T
+
+    def _products(self, A: Array) -> Array | None:
+        """The same by one derivative of grad Q a row, without the matrix; None where grad Q is not differentiated."""
+        try:
+            with np.errstate(all="ignore"):
+                at = np.repeat(self._mu, len(A), axis=0)
+                found: Array = autodiff.jvp(partial(self._conjugate.formula.derivative, 1), at, A)[1] @ A.T
+        except Exception:  # whatever a closed form does that is given for numbers
+            return None
+        symmetric = np.allclose(found, found.T, rtol=1e-8, atol=1e-10 * np.abs(found).max(initial=0.0))
+        return found if np.isfinite(found).all() and symmetric and found.any() else None
 
 
 class SolvedPoints:
