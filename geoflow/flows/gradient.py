@@ -72,7 +72,8 @@ def gradient_flow(
     flow, note = compiled_trajectory(fields.kernel, pointwise, start, times, (schedule, integrator))
     if flow is None:
         drive = pointwise.drive(w0[0], alpha if callable(schedule) else None)
-        problem = replace(_problem(fields, pointwise, start, alpha), drive=drive)
+        # nearest points on a realized M go on from the last: asked again about a step, they are dear and not the same
+        problem = replace(_problem(fields, pointwise, start, alpha), drive=drive, remembers=not fields.kernel.flat)
 
         def states(y: Array) -> Array:
             return y.reshape(*y.shape[:-1], *start.shape)
