@@ -55,11 +55,12 @@ class BlanusaPlane(Embedding):
     def _frequency(self, i: int, u: Array) -> Array:
         """h_i: on each of its intervals 1.6 times the largest |(sinh psi_i)'|, so that f_1'^2 + f_2'^2 < 0.8."""
         cells = np.floor((np.nan_to_num(u) + i) / 2).astype(int)
-        for cell in np.unique(cells):
+        found, place = np.unique(cells, return_inverse=True)
+        for cell in found:
             if (i, cell) not in self._frequencies:
                 grid = np.linspace(2 * cell - i, 2 * cell + 2 - i, 801)
                 self._frequencies[i, cell] = 1.6 * float(np.abs(_waves(grid)[1][i]).max())
-        return np.array([self._frequencies[i, cell] for cell in cells.ravel()]).reshape(u.shape)
+        return np.array([self._frequencies[i, cell] for cell in found])[place].reshape(u.shape)
 
 
 def _waves(u: Array) -> tuple[Array, Array, Array]:
