@@ -10,13 +10,14 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_options, as_times, require_type
+from geoflow.errors import DomainError, NotFiniteError
 from geoflow.flows.compiled import compiled_trajectory, joint_map
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.integrate import Solver, SolverOptions
 from geoflow.numerics.runs import Problem
 from geoflow.results import Status, Trajectory
-from geoflow.spaces.probes import DRIFT, drift, has_sides
+from geoflow.spaces.probes import DRIFT, drift, has_sides, remembers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -60,20 +61,19 @@ def gradient_flow(
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, times, integrator = G.require_points(x0, "x0"), as_times(t), as_options(Solver, solver, "gradient_flow")
-    if not G.is_euclidean:  # nothing but the integrator's own accuracy keeps a flow on a curved M: two more digits
-        integrator = integrator.sharper(1e-2)
-        integrator = replace(integrator, atol=integrator.atol * min(1.0, float(np.abs(x0).max()) or 1.0))
     w0, x0 = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0)
     pointwise = PointwiseLoss(loss, G.codomain_dim, integrator.check)
     pointwise.require_scalar(w0[0], 0.0)
     alpha, batch = as_schedule(schedule, regularizer is not None), x0.shape[:-1]
     fields = G if regularizer is None else joint_map(G, regularizer, x0.reshape(-1, G.dim)[:1])
     start = np.concatenate([x0.reshape(len(w0), -1), np.zeros_like(w0)], axis=1)
+    plain = _problem(fields, pointwise, start, alpha)
+    if not G.is_euclidean:
+        integrator = _on_curved(integrator, plain, x0, float(times[-1]))
     flow, note = compiled_trajectory(fields.kernel, pointwise, start, times, (schedule, integrator))
     if flow is None:
         drive = pointwise.drive(w0[0], alpha if callable(schedule) else None)
-        # nearest points on a realized M go on from the last: asked again about a step, they are dear and not the same
-        problem = replace(_problem(fields, pointwise, start, alpha), drive=drive, remembers=not fields.kernel.flat)
+        problem = replace(plain, drive=drive, remembers=remembers(G.space))
 
         def states(y: Array) -> Array:
             return y.reshape(*y.shape[:-1], *start.shape)
@@ -109,6 +109,21 @@ def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, alpha: Calla
         return np.concatenate([pull(push), force], axis=1).ravel()
 
     return Problem(rhs, start.ravel(), n)
+
+
+def _on_curved(integrator: Solver, problem: Problem, x0: Array, end: float) -> Solver:
+    """Two more digits: nothing but the integrator's own accuracy keeps a flow on a curved M, whatever the size of x.
+
+    That size is that of x0, or of the way it goes at its first speed.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            velocity = problem.rhs(0.0, problem.start).reshape(problem.entries, -1)[:, : x0.shape[-1]]
+    except (DomainError, NotFiniteError):  # the flow ends where it starts, and says so
+        velocity = np.zeros_like(x0)
+    size = max(float(np.abs(x0).max()), float(np.abs(velocity).max()) * end)
+    finer = integrator.sharper(1e-2)
+    return replace(finer, atol=finer.atol * min(1.0, size)) if size > 0 else finer
 
 
 def _of_batch(flow: Trajectory, G: Parametrization, batch: tuple[int, ...], note: str) -> Trajectory:

@@ -17,6 +17,9 @@ from geoflow.realization.nearest import NearestPoint, solve_or_nan
 class Submanifold(Portable, Manifold):
     """M = F(K) in R^D; `sample` takes n and a generator to points of K, shape=[n, d]."""
 
+    #: a nearest point is sought from the last: asked again about what has passed, it is dear and may be another
+    remembers = True
+
     def __init__(self, F: Embedding, nearest: NearestPoint, sample: Callable[..., Array]):
         super().__init__(dim=F.dim, shape=(F.ambient_dim,), equip=False)
         self._F, self._nearest, self._sample = F, nearest, sample

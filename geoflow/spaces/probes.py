@@ -29,6 +29,13 @@ def has_sides(space: Manifold) -> bool:
     return not isinstance(space, (Euclidean, VectorSpaceOpenSet, ImmersedSet))
 
 
+def remembers(space: Any) -> bool:
+    """Whether a manifold goes on from the point it was asked about last, as nearest points on a realized M do."""
+    if isinstance(space, ProductManifold):
+        return any(remembers(factor) for factor in space.factors)
+    return bool(getattr(space, "remembers", False))
+
+
 def tangent_at(space: Any, x: Array) -> Map | None:
     """The projection of flat vectors at flat points to the tangent spaces; None where those are all of R^D.
 

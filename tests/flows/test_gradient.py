@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from geomstats.geometry.hypersphere import Hypersphere
 from geomstats.geometry.spd_matrices import (
     SPDEuclideanMetric,
     SPDMatrices,
@@ -135,3 +136,22 @@ def test_a_flow_that_leaves_the_cone_stops_there():
     assert flow.status is gf.Status.LEFT_DOMAIN and abs(flow.t[-1] - 1) < 1e-3
     with pytest.raises(gf.DomainError, match="ends before"):
         gf.joint_flow(G, np.eye(2), [-2.0])
+
+
+def test_a_well_that_a_long_step_goes_over_is_seen_on_a_curved_manifold_too():
+    width, sphere = 0.005, gf.Parametrization(lambda x: x[..., :1], Hypersphere(2), 1)
+
+    def loss(w):
+        return -0.1 * w[0] - width * anp.exp(-(((w[0] - 0.5) / width) ** 2))
+
+    flow = gf.gradient_flow(loss, sphere, [0.0, 0.6, 0.8], [0, 40.0], rtol=1e-4, method="DOP853")
+    assert flow.success and abs(flow.w[-1, 0] - 0.50025) < 1e-5  # it would rest at 0.9993 had it gone over
+
+
+def test_a_start_at_the_origin_of_coordinates_asks_for_no_absolute_accuracy_there():
+    """x(0) = F(1, 0, 1) is 0 but for rounding, and says nothing of how large x is on its way."""
+    F = gf.realize(gf.catalog.potentials["log_det_spd"]())
+    start, target = F.embedding([1.0, 0.0, 1.0]), np.array([1.1, 0.1, 0.9])
+    assert np.abs(start).max() < 1e-12
+    flow = gf.gradient_flow(lambda w: anp.sum((w - target) ** 2) / 2, F.parametrization, start, [0, 1.0])
+    assert flow.success and flow.n_evaluations < 500
