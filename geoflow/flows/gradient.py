@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from geoflow.errors import DomainError, NotFiniteError
 from geoflow.flows.compiled import compiled_trajectory, joint_map
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.parametrization import Parametrization
+from geoflow.numerics.differences import entrywise_jacobian
 from geoflow.numerics.integrate import Solver, SolverOptions
 from geoflow.numerics.runs import Problem
 from geoflow.results import Status, Trajectory
@@ -102,13 +104,19 @@ def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, alpha: Calla
     """The flow of the states (x, mu), shape=[N, D + d], where the map may have an output more, the regularizer."""
     n, D, d = len(start), G.dim, loss.dim
 
-    def rhs(s: float, y: Array) -> Array:
-        value, pull = G.kernel.linearized(y.reshape(n, D + d)[:, :D])
+    def along(s: float, y: Array) -> Array:
+        value, pull = G.kernel.linearized(y[:, :D])
         force = -loss.gradient(value[:, :d], s)
-        push = force if G.codomain_dim == d else np.concatenate([force, np.full((n, 1), -alpha(s))], axis=1)
-        return np.concatenate([pull(push), force], axis=1).ravel()
+        push = force if G.codomain_dim == d else np.concatenate([force, np.full((len(y), 1), -alpha(s))], axis=1)
+        return np.concatenate([pull(push), force], axis=1)
 
-    return Problem(rhs, start.ravel(), n)
+    def rhs(s: float, y: Array) -> Array:
+        return along(s, y.reshape(n, D + d)).ravel()
+
+    def jacobian(s: float, y: Array) -> Array:  # nothing depends on mu
+        return entrywise_jacobian(partial(along, s), y.reshape(n, D + d), D)
+
+    return Problem(rhs, start.ravel(), n, None if remembers(G.space) else jacobian)
 
 
 def _on_curved(integrator: Solver, problem: Problem, x0: Array, end: float) -> Solver:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError, UserCodeError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.maps.leaf import PATH_TOL
+from geoflow.numerics.differences import entrywise_jacobian
 from geoflow.numerics.integrate import Solver, SolverOptions
 from geoflow.numerics.runs import LARGEST_IMPLICIT, Problem
 from geoflow.potentials.convexity import SINGULAR, pivots, require_definite
@@ -198,12 +200,10 @@ class _Run:
         """w' = -H(w)^{-1} grad L."""
         velocity, flat = R.kernel.velocity_along(), w0.reshape(-1, R.dim)
 
-        def rhs(s: float, y: Array) -> Array:  # NaN at a trial step outside the domain: the integrator shortens it
-            w = y.reshape(flat.shape)
-            return velocity(w, -self.loss.gradient(w, s)).ravel()
+        def along(s: float, w: Array) -> Array:  # NaN at a trial step outside the domain: the integrator shortens it
+            return velocity(w, -self.loss.gradient(w, s))
 
-        remembers = isinstance(R, InducedLegendreFunction)
-        problem = Problem(rhs, flat.ravel(), len(flat), drive=self.drive, remembers=remembers)
+        problem = self._problem(along, flat, isinstance(R, InducedLegendreFunction))
         solution = self.solver.integrate(problem, self.times)
         w = self.like_start(solution.y)
         with np.errstate(all="ignore"):
@@ -212,14 +212,27 @@ class _Run:
             solution.message += " (grad R has no value at the last point)"
         return trajectory_of(solution, self.loss, self.like_start, mu)
 
+    def _problem(self, along: Callable[[float, Array], Array], start: Array, remembers: bool) -> Problem:
+        """The flow of states of shape=[N, d], whose derivative is taken at many states in one batch unless the field
+        goes on from the last.
+        """
+
+        def rhs(s: float, y: Array) -> Array:
+            return along(s, y.reshape(start.shape)).ravel()
+
+        def jacobian(s: float, y: Array) -> Array:
+            return entrywise_jacobian(partial(along, s), y.reshape(start.shape), start.shape[1])
+
+        jac = None if remembers else jacobian
+        return Problem(rhs, start.ravel(), len(start), jac, drive=self.drive, remembers=remembers)
+
     def dual(self, points: MovingPoints) -> Trajectory:
         """mu' = -grad L(grad Q(mu))."""
 
-        def rhs(s: float, y: Array) -> Array:
-            return -self.loss.gradient(points.move(y.reshape(self.flat.shape)), s).ravel()
+        def along(s: float, mu: Array) -> Array:
+            return -self.loss.gradient(points.move(mu), s)
 
-        remembers = not isinstance(points, ClosedPoints)
-        problem = Problem(rhs, self.flat.ravel(), len(self.flat), drive=self.drive, remembers=remembers)
+        problem = self._problem(along, self.flat, not isinstance(points, ClosedPoints))
         solution = self.solver.integrate(problem, self.times)
         return trajectory_of(solution, self.loss, self._w_of(points), self.like_start(solution.y))
 

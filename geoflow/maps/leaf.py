@@ -13,10 +13,10 @@ from geoflow._validate import describe, require_converged
 from geoflow.errors import DomainError, GeoflowError, NotCommutingError, UserCodeError
 from geoflow.maps.alike import Alike
 from geoflow.maps.kernel import MapKernel
-from geoflow.maps.lifts import Lifted, growth_of, joint_motion, joint_rate, lift_along
+from geoflow.maps.lifts import growth_of, joint_motion, joint_rate, lift_nearby
 from geoflow.maps.segments import Curves, LeafPoints, Segment
 from geoflow.numerics.batches import in_slices, inverse_or_nan
-from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, integrate_batch
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, integrate_batch
 
 LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
 #: entries of x and mu that are lifted at once: arrays that stay in the cache
@@ -115,21 +115,13 @@ class Leaf(Portable):
 
     def follower(self) -> Callable[[Array], Array]:
         """w -> x(w) for an integrator, shape=[N, d] to [N, D]: each lift continues from the last; NaN where it ends."""
-        kernel = self.kernel
-        anchor: tuple[Array, Array] | None = None
+        last: list[Array] = []
 
         def follow(w: Array) -> Array:
-            nonlocal anchor
-            if anchor is None:
-                found = self.lift_or_nan(w).x
-                if not np.isfinite(found).all():
-                    return np.full((len(w), kernel.dim), np.nan)
-                anchor = w.copy(), found
-            state, stop = lift_along(kernel, Lifted(anchor[1]), w - anchor[0], None, 1e-11, 1e-13, Steps(first=1.0))
-            if stop is not None or not np.isfinite(state.x).all():
-                return np.full((len(w), kernel.dim), np.nan)
-            x = state.x + kernel.horizontal_lift(state.x, w - kernel.value(state.x))[0]
-            anchor = w.copy(), x
+            x = lift_nearby(self.kernel, last[0], w, 1e-11, 1e-13) if last else self.lift_or_nan(w).x
+            if not np.isfinite(x).all():
+                return np.full(x.shape, np.nan)
+            last[:] = [x]
             return x
 
         return follow
@@ -285,18 +277,28 @@ class LeafMover:
         self.w, self.pull = self._kernel.linearized(x)
 
     def move(self, mu: Array) -> Array:
-        """G(psi(x0; mu)), shape=[N, d] to [N, d]; NaN, and nothing moves, where a flow ends before."""
-        way = mu - self.mu
-        if not way.any():
+        """G(psi(x0; mu)), shape=[N, d] to [N, d]; NaN where a flow ends before, and what does not arrive stays."""
+        if np.array_equal(mu, self.mu):
             return self.w
-        if np.abs(mu).max() < np.abs(way).max():
-            end, stop = joint_motion(self._kernel, self._start, mu, FLOW_RTOL, FLOW_ATOL)
+        end = self._ends(mu, np.arange(len(mu)))
+        arrived = np.asarray(np.isfinite(end).all(axis=1, keepdims=True))
+        if arrived.any():
+            self._settle(np.where(arrived, end, self.x), np.where(arrived, mu, self.mu))
+        return np.where(arrived, self.w, np.nan)
+
+    def _ends(self, mu: Array, index: Index) -> Array:
+        """psi(x0; mu) of some entries, NaN where a flow ends: halves of them go on where one does not arrive."""
+        way = mu[index] - self.mu[index]
+        if np.abs(mu[index]).max() < np.abs(way).max():
+            end, stop = joint_motion(self._kernel, self._start[index], mu[index], FLOW_RTOL, FLOW_ATOL)
         else:
-            end, stop = joint_motion(self._kernel, self.x, way, FLOW_RTOL, FLOW_ATOL, self.pull(way))
-        if stop is not None or not np.isfinite(end).all():
-            return np.full(self.w.shape, np.nan)
-        self._settle(end, mu.copy())
-        return self.w
+            pulled = self.pull(mu - self.mu)[index]
+            end, stop = joint_motion(self._kernel, self.x[index], way, FLOW_RTOL, FLOW_ATOL, pulled)
+        if stop is None and np.isfinite(end).all():
+            return end
+        if len(index) == 1:
+            return np.full(end.shape, np.nan)
+        return np.concatenate([self._ends(mu, half) for half in np.array_split(index, 2)])
 
     def growth(self, way: Array) -> float:
         """How fast x grows, beside itself, as mu sets out on a way, shape=[N, d]."""

@@ -90,7 +90,8 @@ def joint_motion(
     entries = len(x) if blocks.single else x.size
     least = np.maximum(atol * np.minimum(blocks.at_inputs(blocks.largest(x)), 1.0), 1e-300)
     if chart is None:
-        short = _short_motion(kernel, x, mu, pulled, (rtol, least, entries), float(np.max(growth, initial=0.0)))
+        change = float(np.max(growth, initial=0.0))
+        short = _short(lambda y: kernel.pullback(y, mu), x, pulled, (rtol, least, entries), change)
         if short is not None:
             return short, None
         return integrate_batch(lambda s, y: kernel.pullback(y, mu), x, rtol, least, STEPS, entries)
@@ -105,10 +106,12 @@ def joint_motion(
     return chart.point(end), stop
 
 
-def _short_motion(
-    kernel: MapKernel, x: Array, mu: Array, pulled: Array, accuracy: tuple[float, Array, int], growth: float
+def _short(
+    field: Map, x: Array, velocity: Array, accuracy: tuple[float, Array | float, int], change: float
 ) -> Array | None:
-    """The same where few steps are enough for an accuracy: rtol, atol and the number of entries; else None."""
+    """Where x' = field(x) leads in unit time if few steps are enough for an accuracy: rtol, atol and the number of
+    entries; else None.
+    """
     rtol, least, entries = accuracy
 
     def accept(errors: tuple[Array, ...], end: Array) -> bool:
@@ -116,7 +119,7 @@ def _short_motion(
         return error_norm([(error / scale).reshape(entries, -1) for error in errors]) < 1
 
     with np.errstate(all="ignore"):
-        return few_steps(lambda y: kernel.pullback(y, mu), x, pulled, growth, accept)
+        return few_steps(field, x, velocity, change, accept)
 
 
 class Lifted(NamedTuple):
@@ -160,6 +163,21 @@ def lift_along(
     end, stop = integrate_batch(rate, start, rtol, atol, steps)
     mu, log_weight = None if state.mu is None else end[:, D : D + d], None if state.log_weight is None else end[:, -1]
     return Lifted(end[:, :D], mu, log_weight), stop
+
+
+def lift_nearby(kernel: MapKernel, x: Array, w: Array, rtol: float, atol: float) -> Array:
+    """The points over w that horizontal lifts from flat points x come to, shape=[N, d] to [N, D]; NaN where one ends.
+
+    A short way takes a step of low order, and Newton's for what the end misses.
+    """
+    way = w - kernel.value(x)
+    velocity = kernel.horizontal_lift(x, way)[0]
+    change = float((np.abs(velocity).max(axis=1) / (np.abs(x).max(axis=1) + 1e-300)).max(initial=0.0))
+    end = _short(lambda y: kernel.horizontal_lift(y, way)[0], x, velocity, (rtol, atol, len(x)), change)
+    if end is None:
+        state, stop = lift_along(kernel, Lifted(x), way, None, rtol, atol, Steps(first=1.0))
+        end = state.x if stop is None else np.full(x.shape, np.nan)
+    return end + kernel.horizontal_lift(end, w - kernel.value(end))[0]
 
 
 def joint_rate(kernel: MapKernel, mu: Array) -> Field:

@@ -13,7 +13,7 @@ from geoflow.errors import ConvergenceError
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.lifts import LogLike, log_like
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Stop, integrate_batch
-from geoflow.numerics.steps import one_step
+from geoflow.numerics.steps import step_of_order_eight
 
 #: of a lift of blocks of one output in logarithmic coordinates, whose errors of mu are a digit smaller
 SEGMENT_RTOL = 1e-11
@@ -196,7 +196,8 @@ class Curves:
         y = self._states[self._columns(node), self._columns(side[:, output]), columns]
         length = s - begin
         scale = self._columns(length)
-        end, D = one_step(lambda part, y: scale * here.rate(begin + part * length, y), y), blocks.dim
+        end, _ = step_of_order_eight(lambda part, y: scale * here.rate(begin + part * length, y), y)
+        D = blocks.dim
         return here.point(end), end[:, D : D + blocks.codomain_dim], end[:, D + blocks.codomain_dim :]
 
     def _on(self, side: Index) -> Segment:

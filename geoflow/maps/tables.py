@@ -148,7 +148,7 @@ class DualTable:
         return np.concatenate(values), x, worst
 
 
-def _pulled(kernel: MapKernel, mu: Array, x: Array) -> Array:
+def _pulled(kernel: MapKernel, mu: Array, s: float, x: Array) -> Array:
     return kernel.pullback(x, mu)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoflow._typing import Array, Map, Mask
+from geoflow.errors import DomainError, NotFiniteError
 
 #: steps of the differences, in lengths of the direction: WIDEST, and LEVELS - 1 of them RATIO times shorter each
 LEVELS, RATIO, WIDEST = 6, 4.0, 2.0**-5
@@ -130,3 +131,28 @@ def directions(x: Array, rng: np.random.Generator, centre: Array | float = 0.0) 
     others = float(np.min(typical, initial=np.inf, where=typical > 0))
     least = np.where(typical > 0, 0.1 * typical, others if np.isfinite(others) else 1.0)
     return rng.standard_normal(x.shape) * np.maximum(away, least)
+
+
+def entrywise_jacobian(field: Map, y: Array, active: int) -> Array:
+    """The derivative of a field on states of shape=[n, k] whose entries do not depend on each other; shape=[n k, n k].
+
+    For an implicit integrator, which asks for no more than that it converges: by differences on one side, in one batch
+    of the field. Only the first `active` columns are moved; where the field has no value, its derivative is 0.
+    """
+    n, k = y.shape
+    head = y[:, :active]
+    size = np.abs(head).max(axis=1, keepdims=True)
+    step = 1.5e-8 * np.maximum(np.abs(head), np.where(size > 0, 1e-3 * size, 1e-6))
+    moved = np.repeat(y[None], 1 + active, axis=0)
+    place = np.arange(active)
+    moved[1 + place, :, place] += step.T
+    width = moved[1 + place, :, place] - y.T[:active]
+    try:
+        with np.errstate(all="ignore"):
+            values = np.asarray(field(moved.reshape(-1, k)), dtype=float).reshape(moved.shape)
+            slopes = (values[1:] - values[0]) / width[:, :, None]
+    except (DomainError, NotFiniteError, FloatingPointError, np.linalg.LinAlgError):
+        slopes = np.zeros((active, n, k))
+    jacobian, entry = np.zeros((n, k, n, k)), np.arange(n)
+    jacobian[entry, :, entry, :active] = np.moveaxis(np.where(np.isfinite(slopes), slopes, 0.0), 0, 2)
+    return jacobian.reshape(n * k, n * k)

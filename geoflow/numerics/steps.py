@@ -57,7 +57,7 @@ def few_steps(
         velocity = h * (field(y) if k else velocity)
         while chosen < len(pairs()):
             pair = pairs()[chosen]
-            end = _step(field, y, velocity, h, pair, accept) if change * h <= pair.reach else None
+            end = _step(lambda s, y: field(y), y, velocity, h, pair, accept) if change * h <= pair.reach else None
             if end is not None:
                 break
             chosen += 1
@@ -67,18 +67,8 @@ def few_steps(
     return y if count else None
 
 
-def one_step(field: Field, y: Array) -> Array:
-    """Where y' = field(s, y) leads from s = 0 to 1 by one step of order eight, DOP853's."""
-    from scipy.integrate import DOP853
-
-    pair, stages = pairs()[-1], [field(0.0, y)]
-    for c, row in zip(DOP853.C[1:], pair.A[1:], strict=False):
-        stages.append(field(float(c), y + _combined(row, stages)))
-    return y + _combined(pair.b, stages)
-
-
-def step_of_order_eight(field: Map, y: Array) -> tuple[Array, Array]:
-    """The end of one step of DOP853 for y' = field(y) over unit time, and the error of each component."""
+def step_of_order_eight(field: Field, y: Array) -> tuple[Array, Array]:
+    """The end of one step of DOP853 for y' = field(s, y) from s = 0 to 1, and the error of each component."""
     found: list[Array] = []
 
     def keep(errors: tuple[Array, ...], end: Array) -> bool:
@@ -88,21 +78,24 @@ def step_of_order_eight(field: Map, y: Array) -> tuple[Array, Array]:
             found.append(np.where(size > 0, fifth * (fifth / size), 0.0))
         return True
 
-    end = _step(field, y, field(y), 1.0, pairs()[-1], keep)
+    end = _step(field, y, field(0.0, y), 1.0, pairs()[-1], keep)
     assert end is not None
     return end, np.abs(found[0])
 
 
 def _step(
-    field: Map, y: Array, first: Array, h: float, pair: Pair, accept: Callable[[tuple[Array, ...], Array], bool]
+    field: Field, y: Array, first: Array, h: float, pair: Pair, accept: Callable[[tuple[Array, ...], Array], bool]
 ) -> Array | None:
-    """The end of one step of a pair from its first stage, None where its error is not accepted."""
+    """The end of one step of a pair, of length h from s = 0, by its first stage; None where its error is not accepted.
+
+    The time of a stage is the sum of its weights.
+    """
     stages = [first]
     for row in pair.A[1:]:
-        stages.append(h * field(y + _combined(row, stages)))
+        stages.append(h * field(h * float(row.sum()), y + _combined(row, stages)))
     end = y + _combined(pair.b, stages)
     if len(pair.error[0]) > len(stages):
-        stages.append(h * field(end))
+        stages.append(h * field(h, end))
     return end if accept(tuple(_combined(weights, stages) for weights in pair.error), end) else None
 
 

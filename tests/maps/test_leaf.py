@@ -182,3 +182,27 @@ def test_mu_near_the_start_keeps_its_digits(s):
     leaf = powers(2, 2).leaf(np.ones(4))
     w = np.array([s, 2 * s])
     assert np.allclose(leaf.lift(w).mu, np.arcsinh(w / 2) / 4, rtol=1e-11, atol=0)
+
+
+def test_a_point_whose_flow_ends_stays_and_its_neighbours_move():
+    """x^3 by x' = 3 x^2 mu: w = (1 - 3 mu)^-3, which is infinite at mu = 1/3."""
+    G = gf.Parametrization(lambda x: x**3, 2, 2)
+    mover = gf.mirror_map(G, [1.0, 1.0]).leaf.mover(np.ones((3, 2)))
+    mu = np.array([[0.1, 0.2], [0.5, 0.1], [0.2, 0.2]])
+    w = mover.move(mu)
+    assert np.isnan(w[1]).all() and np.allclose(w[[0, 2]], (1 - 3 * mu[[0, 2]]) ** -3, rtol=1e-11)
+    mu[1] = [0.1, -0.1]  # the next move goes on from where each was left
+    assert np.allclose(mover.move(mu), (1 - 3 * mu) ** -3, rtol=1e-11)
+
+
+@pytest.mark.parametrize("step", [1e-9, 1e-6, 1e-3, 0.1])
+def test_a_short_way_takes_fewer_evaluations_and_no_digit(step, monkeypatch):
+    G = gf.Parametrization(lambda x: anp.stack([x[..., 0] * x[..., 1], x[..., 0] ** 2 + x[..., 1] ** 2], -1), 2, 2)
+    leaf = gf.mirror_map(G, [1.0, 0.4]).leaf
+    follow, w = leaf.follower(), leaf.w0[None]
+    follow(w)
+    calls, lift = [], type(leaf.kernel).horizontal_lift
+    monkeypatch.setattr(type(leaf.kernel), "horizontal_lift", lambda *a: calls.append(1) or lift(*a))
+    x = follow(w + step)
+    assert len(calls) <= {1e-9: 4, 1e-6: 6, 1e-3: 10}.get(step, 100)
+    assert np.allclose(x, leaf.lift(w + step).x, rtol=1e-11) and np.allclose(G(x), w + step, rtol=1e-13)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoflow.numerics.differences import FINER, clearly_off, slopes, stays_off
+from geoflow.numerics.differences import FINER, clearly_off, entrywise_jacobian, slopes, stays_off
 
 X, V = np.array([[0.7, 1.3], [-0.4, 2.0]]), np.array([[1.0, -0.5], [0.3, 1.0]])
 
@@ -55,3 +55,26 @@ def test_a_derivative_that_is_not_finite_is_off_where_the_differences_converge()
     found = slopes(lambda x: x**2, X, V)
     assert clearly_off(np.full(X.shape, np.nan), found).all()
     assert not clearly_off(np.full(X.shape, np.nan), slopes(lambda x: np.sign(x - X[:1]) / 0.0, X, V)).any()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_the_jacobian_of_entries_that_stand_alone_is_block_diagonal_and_one_call(scale):
+    calls = []
+
+    def field(y):
+        calls.append(len(y))
+        u = y / scale
+        return scale * np.stack([u[:, 0] * u[:, 1], np.log(u[:, 0]), u[:, 1] ** 2], axis=1)
+
+    y = scale * np.array([[2.0, 3.0, 7.0], [0.5, -1.0, 8.0]])
+    u, J = y / scale, entrywise_jacobian(field, y, 2)
+    exact = np.zeros((2, 3, 2, 3))
+    for n in range(2):
+        exact[n, :, n, :2] = [[u[n, 1], u[n, 0]], [1 / u[n, 0], 0], [0, 2 * u[n, 1]]]
+    assert np.allclose(J, exact.reshape(6, 6), rtol=1e-5, atol=1e-6) and calls == [6]
+
+
+def test_where_a_field_has_no_value_beside_its_jacobian_is_zero():
+    edge = entrywise_jacobian(lambda y: np.where(y > 1, np.nan, y), np.ones((1, 1)), 1)
+    assert edge == 0 and np.isfinite(entrywise_jacobian(np.sqrt, np.zeros((1, 1)), 1)).all()
+    assert np.allclose(entrywise_jacobian(np.sin, np.zeros((1, 2)), 2), np.eye(2), rtol=1e-6)
