@@ -37,6 +37,10 @@ def as_finite(value: Any, what: str) -> Array:
         raise ArgumentError(what, got=f"{type(value).__name__} ({error})", wanted="an array of real numbers") from None
     if not all_finite(array):
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        if np.asarray(value, dtype=object)[index] is None:
+            raise ArgumentError(
+                what, got=f"None at index {index}" if index else "None", wanted="an array of real numbers"
+            )
         got, remedy = f"{array[index]} at index {index}", "remove the NaN or infinity before the call"
         raise NotFiniteError(what, got, "finite numbers", remedy, index=index)
     return array

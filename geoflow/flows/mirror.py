@@ -23,6 +23,7 @@ from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.moving import ClosedPoints, MovingPoints
 from geoflow.potentials.regularized import RegularizedLegendreFunction
 from geoflow.results import Check, Status, Trajectory
+from geoflow.spaces.domains import WholeSpace
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -87,7 +88,8 @@ def mirror_flow(
     chosen = _best_coordinates(R, pointwise, len(run.flat)) if coordinates == "auto" else coordinates
     require_convex(R, w0)
     if chosen == "w":
-        return _at_the_edge(R, convex_to_the_end(R, run.primal(R, w0)))
+        found = _at_the_edge(R, convex_to_the_end(R, run.primal(R, w0)))
+        return found if coordinates == "w" else _past_singular(R, run, w0, found)
     points = R.flowing_points(run.flat, w0.reshape(-1, R.dim))
     found = _with_values(R, run.linear(points) if chosen == "nu" else run.dual(points))
     return _at_the_edge(R, found if R.has_closed_conjugate else with_checked_end(R, found))
@@ -136,6 +138,25 @@ def _at_the_edge(R: LegendreFunction, found: Trajectory) -> Trajectory:
         return found
     why = f"{R.name} is not essentially smooth: {R.essential_smoothness.detail}"
     return replace(found, message=f"{found.message}; {why}")
+
+
+def _past_singular(R: LegendreFunction, run: _Run, w0: Array, found: Trajectory) -> Trajectory:
+    """The flow in mu where that in w ended, and no boundary is: its Hessian has no inverse there, as that of |w|^3."""
+    if found.status is not Status.LEFT_DOMAIN or not isinstance(R.domain, WholeSpace):
+        return found
+    ends = found.w[-1].reshape(-1, R.dim)
+    around = (
+        1e-3 * np.abs(ends).max(axis=-1, keepdims=True) * np.random.default_rng(6).standard_normal((8, *ends.shape))
+    )
+    with np.errstate(all="ignore"):
+        if not np.isfinite(R.kernel.gradient((ends + around).reshape(-1, R.dim))).all():
+            return found
+    again = run.dual(R.flowing_points(run.flat, w0.reshape(-1, R.dim)))
+    again = with_checked_end(R, _with_values(R, again))
+    why = f"the Hessian of {R.name} has no inverse that is a number near t = {found.t[-1]:.6g}"
+    if again.success:
+        return replace(again, message=f"{again.message}, in mu: {why}")
+    return replace(found, status=Status.FAILURE, message=f"{why}, and {again.message} in mu")
 
 
 def _indefinite(R: LegendreFunction, w: Array) -> Mask:

@@ -14,7 +14,7 @@ from geoflow.errors import DomainError, GeoflowError, NotFiniteError
 from geoflow.results import Status
 
 #: growth beside the start from which a blow-up is looked for, and size beyond which nothing is computed
-BLOW_UP, OVERFLOW = 1e14, 1e280
+BLOW_UP, FAR, OVERFLOW = 1e14, 1e100, 1e280
 MAX_EVALUATIONS = 500_000
 #: a run is given up where it would take so many times MAX_EVALUATIONS at the pace of its last steps
 PATIENCE = 20
@@ -134,7 +134,7 @@ class Run:
             status, message = self._verdict(found, reached, y, whole)
         out = times if status is Status.SUCCESS else np.append(times[times < reached], reached)
         if keep:
-            dense = _interpolant(found)
+            dense = _interpolant(found) if len(found.sol.interpolants) else _constant(y0)
             values = dense(out)
         else:
             passed = np.reshape(found.y, (len(y0), -1)).T[: len(out)]
@@ -237,9 +237,12 @@ class Run:
         velocity = self._velocity(s, y)
         rest = size(y) / size(velocity)
         step = 1e-3 * rest
-        ahead = y + step * velocity
-        later = size(ahead) / size(self._velocity(s + step, ahead))
-        return not rest * step > 1e-3 * s * (rest - later)
+        for side in (1, -1):  # back where there is no number ahead
+            near = y + side * step * velocity
+            other = size(near) / size(self._velocity(s + side * step, near))
+            if np.isfinite(other) and other > 0:
+                return not rest * step > 1e-3 * s * side * (rest - other)
+        return False
 
     def _runs_away(self, s: float, y: Array, way: Array) -> bool:
         """Whether the velocity goes on along a way as long as the state, in its direction and ever larger."""
@@ -277,6 +280,11 @@ class Run:
         velocity = self._velocity(reached, y)
         way = velocity / (1e-300 + np.abs(velocity).max()) * (1 + size)
         ahead = self._velocity(reached, y + 1e-6 * way)
+        if size > FAR * start and not np.isfinite(ahead).all():
+            return Status.OVERFLOW, f"the field is no number beyond a state of {size:.0e} at t = {reached:.6g}"
+        if reached == 0 and np.isfinite(velocity).all() and np.isfinite(ahead).all():
+            speed = f"{np.abs(velocity).max():.1e}"
+            return Status.FAILURE, f"no step from the start is short enough for a velocity of {speed}; scale the loss"
         if np.abs(velocity).max() > 1e4 * start and self._runs_away(reached, y, way):
             return Status.BLOW_UP, f"the velocity grows without bound: the flow blows up at t = {reached:.6g}"
         if not (np.isfinite(velocity).all() and np.isfinite(ahead).all()) or np.abs(velocity).max() > 1e4 * start:

@@ -11,7 +11,7 @@ import numpy as np
 
 from geoflow._typing import Array, Bilinear, Index
 from geoflow._validate import describe
-from geoflow.errors import ConvergenceError
+from geoflow.errors import ConvergenceError, NotLegendreError
 from geoflow.numerics.quadrature import ORDERS, gauss, integrals
 from geoflow.potentials.kernel import Formula
 
@@ -56,7 +56,7 @@ def confirmed(formula: Formula, closed: Pairwise, w: Array, v: Array, h: Array) 
 
 
 def require_digits(found: Array, w: Array, v: Array, what: str) -> Array:
-    """The numbers found for pairs of points, or `ConvergenceError` where one is NaN."""
+    """The numbers found for pairs of points; `ConvergenceError` where one is NaN, `NotLegendreError` where negative."""
     if not np.isfinite(found).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(found))[0])
         entry = f", batch entry {index}" if index else ""
@@ -67,6 +67,13 @@ def require_digits(found: Array, w: Array, v: Array, what: str) -> Array:
             remedy="choose nearer points, or give the Hessian in closed form",
             index=index,
         )
+    if (found < 0).any():
+        index = tuple(int(i) for i in np.argwhere(found < 0)[0])
+        raise NotLegendreError(
+            what, got=f"{found[index]:.6g} at w = {describe(w[index])} and v = {describe(v[index])}",
+            wanted="0 or more, as of a convex function", remedy="check the potential: it is not convex between them",
+            point=v[index],
+        )  # fmt: skip
     return found
 
 

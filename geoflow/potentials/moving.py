@@ -107,7 +107,8 @@ class SolvedPoints:
         self._R, self._mu, self._w, self._size = R, mu, w, np.abs(w).max(axis=-1)
 
     def move(self, mu: Array) -> Array:
-        w = self._solved(mu, np.flatnonzero(np.isfinite(mu).all(axis=-1)))
+        moved = np.isfinite(mu).all(axis=-1) & (mu != self._mu).any(axis=-1)
+        w = np.where((mu == self._mu).all(axis=-1)[:, None], self._w, self._solved(mu, np.flatnonzero(moved)))
         good: Mask = np.asarray(np.isfinite(w).all(axis=-1))
         self._mu, self._w = np.where(good[:, None], mu, self._mu), np.where(good[:, None], w, self._w)
         self._size = np.fmax(self._size, np.abs(w).max(axis=-1))

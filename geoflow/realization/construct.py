@@ -140,7 +140,7 @@ def load_realization(
     FileError
         When the file is not a whole saved realization; an `ArgumentError`, and a `RealizationError`.
     ArgumentError
-        When an exact realization comes without its potential.
+        When an exact realization comes without its potential, or the Hessian is not that of the potential.
     RealizationError
         When F does not have the metric of the potential, or misses tol.
     """
@@ -160,6 +160,7 @@ def load_realization(
         else:
             target = Target.hessian(potential, saved.box)
             target.require_in_domain()
+            target.require_hessian(tol)
             certificate = certify(saved.embedding, target, tol)
         F = Realization(saved.embedding, target, saved.method, saved.reason, certificate, saved.stages)
     elif potential is not None:

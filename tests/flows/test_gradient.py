@@ -155,3 +155,18 @@ def test_a_start_at_the_origin_of_coordinates_asks_for_no_absolute_accuracy_ther
     assert np.abs(start).max() < 1e-12
     flow = gf.gradient_flow(lambda w: anp.sum((w - target) ** 2) / 2, F.parametrization, start, [0, 1.0])
     assert flow.success and flow.n_evaluations < 500
+
+
+@pytest.mark.parametrize("starts", [1, 2, 3000])
+def test_a_velocity_that_no_step_is_short_enough_for_is_told(starts):
+    flow = gf.gradient_flow(lambda w: 1e300 * anp.sum(w, -1), square, np.ones((starts, 2)), [0, 1.0])
+    assert flow.status == gf.Status.FAILURE and "velocity of 2.0e+300" in flow.message and flow.t[-1] == 0
+    assert np.array_equal(flow.w[-1], np.ones((starts, 2))) and flow.sol(0.0).shape == (starts, 2)
+
+
+def test_a_loss_that_overflows_is_no_blow_up():
+    """x' = x log x: x = exp(log(2) e^t), finite at every time, and its square no number from 1e154 on."""
+    line = gf.Parametrization(lambda x: x, 1, 1)
+    flow = gf.gradient_flow(lambda w: -anp.sum(w**2 * anp.log(w) / 2 - w**2 / 4), line, [2.0], [0, 20.0])
+    assert flow.status == gf.Status.OVERFLOW and flow.w[-1, 0] > 1e150
+    assert np.isclose(flow.w[-1, 0], np.exp(np.log(2) * np.exp(flow.t[-1])), rtol=1e-3)

@@ -95,3 +95,13 @@ def test_a_flow_of_an_induced_function_that_ends_at_the_boundary_does_not_raise(
     assert 0 <= found.w[-1, 0] < 1e-6 and abs(found.w[-1, 1] - 2) < 1e-6
     steps = gf.mirror_descent(loss, R, np.ones(2), 0.1, 300)
     assert len(steps.t) > 100 and steps.w[-1, 0] < 1e-6
+
+
+@pytest.mark.parametrize("q", [3.0, 4.0])
+def test_a_hessian_that_vanishes_on_the_way_is_passed_in_mu(q):
+    """grad R = |w|^(q - 1) sign(w), whose inverse is continuous where the Hessian has none."""
+    R, force, w0 = gf.LegendreFunction(lambda w: anp.sum(anp.abs(w) ** q, -1) / q, 2), np.array([1.0, 0.5]), [0.5, 1.0]
+    flow = gf.mirror_flow(lambda w: anp.sum(w * force, -1), R, w0, [0, 2.2])
+    exact = np.array(w0) ** (q - 1) - 2.2 * force
+    assert flow.success and "no inverse" in flow.message
+    assert np.allclose(flow.w[-1], np.sign(exact) * np.abs(exact) ** (1 / (q - 1)), rtol=1e-7)

@@ -129,3 +129,10 @@ def test_tilts_and_their_conjugates_keep_the_digits_near_the_base_point(name):
     assert np.allclose(R.gradient(np.stack([w, w])), [H @ h] * 2, rtol=1e-8, atol=0)
     assert R(w0) == 0 and not R.gradient(w0).any()
     assert np.allclose(R.conjugate(H @ h), w0 @ H @ h, rtol=1e-8, atol=0) and R.conjugate(np.zeros(2)) == 0
+
+
+def test_a_negative_divergence_is_refused_as_none_of_a_convex_function():
+    R = gf.LegendreFunction(lambda w: w[..., 0] ** 2 - w[..., 1] ** 2 / 2, 2)
+    with pytest.raises(gf.NotLegendreError, match="not convex between them") as caught:
+        R.bregman_divergence([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0])
+    assert np.array_equal(caught.value.point, [0.0, 0.0])

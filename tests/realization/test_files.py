@@ -152,6 +152,13 @@ def test_tol_is_not_believed(saved, realized, black_box):
             gf.load_realization(saved, tol=tol)
 
 
+def test_the_hessian_of_a_potential_is_compared_with_it_when_a_file_is_read(saved, realized):
+    R = realized("spectral, log-sum-exp").potential
+    other = gf.LegendreFunction(lambda w: 2 * R.potential(w), R.domain, hessian=R.hessian, check=False)
+    with pytest.raises(gf.ArgumentError, match="differ from those of autograd"):
+        gf.load_realization(saved, other)
+
+
 def test_a_degree_of_20000_is_refused_before_it_is_allocated(saved, monkeypatch):
     monkeypatch.setattr(spectral, "TotalDegreeBasis", lambda *arguments: pytest.fail("allocated"))
     line = {"lower": [-1.0], "upper": [1.0], "probe": np.zeros((1, 1)), "probe_metric": np.ones((1, 1, 1))}
