@@ -20,7 +20,7 @@ from geoflow.maps.compiled import compiled_kernel
 from geoflow.maps.fields import VectorField
 from geoflow.maps.kernel import FunctionKernel, MapKernel
 from geoflow.maps.leaf import Leaf, LeafKernel
-from geoflow.maps.probes import probe_map, probe_metric
+from geoflow.maps.probes import probe_compiled, probe_map, probe_metric
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import refuse_jax, require_engine, written_in_jax
 from geoflow.numerics.probes import (
@@ -139,6 +139,8 @@ class Parametrization(Portable):
             at = self._usable(points, unit)
             if traced is not None:
                 self.ignored = probe_map(traced.function, forms, at, self.codomain_dim, self.name)
+            else:
+                probe_compiled(self.kernel, at, self.name)
             return at
 
         at = in_some_units(probe) if self.is_euclidean else probe(1.0)

@@ -71,6 +71,32 @@ def probe_map(
     return tuple(int(j) for j in np.flatnonzero((pulled == 0).all(axis=0)))
 
 
+def probe_compiled(kernel: MapKernel, at: Points, name: str) -> None:
+    """Compare the derivatives that jax gives a map of flat points, forward, in reverse and twice, with differences."""
+    (N, D), x, v = at.x.shape, at.x, at.directions()
+    mu = np.random.default_rng(6).standard_normal((N, kernel.codomain_dim))
+
+    def of_all(function: Map) -> Map:
+        return lambda y: function(y, np.tile(mu, (len(y) // N, 1)))
+
+    try:
+        with np.errstate(all="ignore"):
+            along, what = kernel.pushforward(x, v), f"derivative of {name} by jax"
+            probe_closed(along, lambda width: slopes(kernel.value, x, v, width), what, "the map", at, np.abs(along))
+            if kernel.flat:
+                pulled, bent = kernel.pullback(x, mu) * v, kernel.derivative_of_pullback(x, mu, v)
+                weighted, pull = of_all(lambda y, u: (kernel.value(y) * u).sum(1)), of_all(kernel.pullback)
+                scale = np.abs(pulled).sum(1)
+                probe_closed(pulled.sum(1), lambda w: slopes(weighted, x, v, w), what, "the map", at, scale)
+                what, scale = f"second {what}", np.abs(bent).max(axis=1, keepdims=True)
+                probe_closed(bent, lambda width: slopes(pull, x, v, width), what, "the first", at, scale)
+    except ArgumentError as error:
+        raise ArgumentError(
+            error.what, error.got, "rules of differentiation that are right, whatever is called",
+            f"correct the map's custom_jvp, custom_vjp or stop_gradient; {OPT_OUT}", **error.evidence,
+        ) from None  # fmt: skip
+
+
 def _listed(numbers: Index) -> str:
     return ", ".join(str(int(i)) for i in numbers[:5]) + (", ..." if len(numbers) > 5 else "")
 

@@ -63,9 +63,16 @@ def written_in_jax(f: Callable[[Array], Any], x: Array) -> bool:
     """Whether f computes with jax.numpy, seen at a point or a batch; it is not called where jax was never imported."""
     if not loaded():
         return False
+    x = np.asarray(x, dtype=float)
     try:
         with _double():
-            return is_jax_array(f(np.asarray(x, dtype=float)))
+            if is_jax_array(f(x)):
+                return True
+            try:  # parts of jax give numpy's arrays back as they are, and refuse autograd's
+                autodiff.value_and_vjp(f, x)
+                return False
+            except Exception:
+                return is_jax_array(f(load("jax").numpy.asarray(x)))
     except Exception:  # what is wrong with it is said where it is used
         return False
 

@@ -154,3 +154,23 @@ def test_a_kernel_that_is_compiled_has_no_hidden_passes(jnp):
     for k in range(3):
         assert np.allclose(G.kernel.pullback(np.full((8, 2), k + 1.0), np.ones((8, 2))), 2 * k + 2.0)
     assert len(traces) == before
+
+
+def test_a_wrong_rule_of_jax_is_named(jnp):
+    import jax
+
+    first, second = jax.custom_jvp(lambda x: x**3), jax.custom_jvp(lambda x: x**3)
+    first.defjvp(lambda at, way: (first(at[0]), 2 * at[0] ** 2 * way[0]))
+    second.defjvp(lambda at, way: (second(at[0]), 3 * jax.lax.stop_gradient(at[0]) ** 2 * way[0]))
+    for wrong, words in (
+        (lambda x: jax.lax.stop_gradient(x) * x, "derivative of G by jax differs from the map"),
+        (lambda x: first(x), "derivative of G by jax differs from the map"),
+        (lambda x: second(x), "second derivative of G by jax differs from the first"),
+    ):
+        with pytest.raises(gf.ArgumentError, match=words):
+            gf.Parametrization(wrong, 3, 3)
+        assert gf.Parametrization(wrong, 3, 3, check=False).engine == "jax"
+    right = jax.custom_jvp(lambda x: x**3)
+    right.defjvp(lambda at, way: (right(at[0]), 3 * at[0] ** 2 * way[0]))
+    for scale in (1e-6, 1.0, 1e6):
+        assert gf.Parametrization(lambda x, c=scale: c * right(x / c), 3, 3).engine == "jax"
