@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
-from geoflow._typing import Array, Index, Map, Trilinear
+from geoflow._typing import Array, Bilinear, Index, Map, Trilinear
 from geoflow.errors import ArgumentError, ShapeError
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics import autodiff
@@ -73,10 +73,10 @@ def probe_map(
 
 def probe_compiled(kernel: MapKernel, at: Points, name: str) -> None:
     """Compare the derivatives that jax gives a map of flat points, forward, in reverse and twice, with differences."""
-    (N, D), x, v = at.x.shape, at.x, at.directions()
+    N, x, v = len(at.x), at.x, at.directions()
     mu = np.random.default_rng(6).standard_normal((N, kernel.codomain_dim))
 
-    def of_all(function: Map) -> Map:
+    def of_all(function: Bilinear) -> Map:
         return lambda y: function(y, np.tile(mu, (len(y) // N, 1)))
 
     try:
