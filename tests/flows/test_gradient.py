@@ -144,7 +144,7 @@ def test_a_well_that_a_long_step_goes_over_is_seen_on_a_curved_manifold_too():
     def loss(w):
         return -0.1 * w[0] - width * anp.exp(-(((w[0] - 0.5) / width) ** 2))
 
-    flow = gf.gradient_flow(loss, sphere, [0.0, 0.6, 0.8], [0, 40.0], rtol=1e-4, method="DOP853")
+    flow = gf.gradient_flow(loss, sphere, [0.0, 0.6, 0.8], [0, 8.0], rtol=1e-4, method="DOP853")
     assert flow.success and abs(flow.w[-1, 0] - 0.50025) < 1e-5  # it would rest at 0.9993 had it gone over
 
 
@@ -167,6 +167,6 @@ def test_a_velocity_that_no_step_is_short_enough_for_is_told(starts):
 def test_a_loss_that_overflows_is_no_blow_up():
     """x' = x log x: x = exp(log(2) e^t), finite at every time, and its square no number from 1e154 on."""
     line = gf.Parametrization(lambda x: x, 1, 1)
-    flow = gf.gradient_flow(lambda w: -anp.sum(w**2 * anp.log(w) / 2 - w**2 / 4), line, [2.0], [0, 20.0])
+    flow = gf.gradient_flow(lambda w: -anp.sum(w**2 * anp.log(w) / 2 - w**2 / 4), line, [2.0], [0, 20.0], rtol=1e-6)
     assert flow.status == gf.Status.OVERFLOW and flow.w[-1, 0] > 1e150
-    assert np.isclose(flow.w[-1, 0], np.exp(np.log(2) * np.exp(flow.t[-1])), rtol=1e-3)
+    assert np.isclose(np.log(flow.w[-1, 0]), np.log(2) * np.exp(flow.t[-1]), rtol=1e-4)

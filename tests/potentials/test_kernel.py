@@ -1,5 +1,7 @@
 """The unchecked layer of a Legendre function: derivatives where there are any, NaN elsewhere, and no error."""
 
+from functools import cache
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ SOLVED = ("a numerical conjugate", "induced")  # formulas that solve are asked a
 METHODS = ("value", "gradient", "hessian", "third_derivative")
 
 
+@cache
 def batches(name):
     """Two points inside, and those of OUTSIDE that are outside, in no order."""
     R = KERNELS[name]

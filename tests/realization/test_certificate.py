@@ -15,7 +15,7 @@ SQUARE = gf.domains.Box([-1, -1], [1, 1])
 def test_no_false_certificate_in_random_potentials():
     """Whatever is certified has the metric of R by differences of R and of F alone."""
     rng, certified = np.random.default_rng(7), 0
-    for k in range(100):
+    for k in range(40):
         A, b = rng.standard_normal((4, 2)) * rng.uniform(0.3, 2.0), rng.standard_normal(4)
         size = rng.uniform(0.0, 0.2)
 
@@ -38,7 +38,7 @@ def test_no_false_certificate_in_random_potentials():
         L = np.linalg.inv(np.linalg.cholesky(H))
         error = L @ np.swapaxes(J, 1, 2) @ J @ np.swapaxes(L, 1, 2) - np.eye(2)
         assert np.abs(error).max() <= 1e-3  # differences of F and R are good to 1e-4
-    assert certified >= 30
+    assert certified >= 12
 
 
 class Scaled(Embedding):

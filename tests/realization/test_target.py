@@ -171,9 +171,9 @@ def test_a_hessian_without_the_bump_of_the_potential_is_refused(rng):
 
 
 def test_no_right_hessian_is_refused():
-    for name in P:
+    for k, name in enumerate(P):
         R = P[name](3 if name == "log_det_spd" else 2)
-        for S in (R, R.conjugate, 1e6 * R, 1e-6 * R):
+        for S in (R, R.conjugate, (1e6, 1e-6)[k % 2] * R):
             Target.hessian(S).require_hessian()
     kinked = gf.LegendreFunction(lambda w: anp.sum(w**2 + anp.abs(w), axis=-1), 2)
     raised = gf.LegendreFunction(lambda w: anp.sum(w**2, axis=-1) + 1e9, 2)

@@ -24,6 +24,12 @@ EXACT = {
 }
 
 
+@pytest.mark.parametrize("name", P)
+def test_the_theorem_on_the_catalogue(name):
+    row = verify_potential(name, P[name](), largest_round_trip=5)
+    assert row.passed, (row.failures, row.error, row.figures)
+
+
 @pytest.mark.parametrize("name", ["spectral, log-sum-exp", "spectral, a sphere", "twist, Gaussian"])
 def test_the_theorem_on_a_numerical_realization(name, realized):
     F = realized(name)
