@@ -14,6 +14,7 @@ from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import DomainError, NotFiniteError
 from geoflow.flows.compiled import compiled_trajectory, joint_map
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
+from geoflow.flows.units import sized, sizes_on_leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.differences import entrywise_jacobian
 from geoflow.numerics.integrate import Solver, SolverOptions
@@ -70,8 +71,7 @@ def gradient_flow(
     fields = G if regularizer is None else joint_map(G, regularizer, x0.reshape(-1, G.dim)[:1])
     start = np.concatenate([x0.reshape(len(w0), -1), np.zeros_like(w0)], axis=1)
     plain = _problem(fields, pointwise, start, alpha)
-    if not G.is_euclidean:
-        integrator = _on_curved(integrator, plain, x0, float(times[-1]))
+    integrator = _in_units(integrator, G, plain, x0, float(times[-1]))
     flow, note = compiled_trajectory(fields.kernel, pointwise, start, times, (schedule, integrator))
     if flow is None:
         drive = pointwise.drive(w0[0], alpha if callable(schedule) else None)
@@ -119,19 +119,22 @@ def _problem(G: Parametrization, loss: PointwiseLoss, start: Array, alpha: Calla
     return Problem(rhs, start.ravel(), n, None if remembers(G.space) else jacobian)
 
 
-def _on_curved(integrator: Solver, problem: Problem, x0: Array, end: float) -> Solver:
-    """Two more digits: nothing but the integrator's own accuracy keeps a flow on a curved M, whatever the size of x.
+def _in_units(integrator: Solver, G: Parametrization, problem: Problem, x0: Array, end: float) -> Solver:
+    """The absolute tolerance in the size of x, and of mu, whatever their units.
 
-    That size is that of x0, or of the way it goes at its first speed.
+    On a curved M nothing but the integrator's own accuracy keeps the flow on M: two more digits. There x may start at
+    the origin of coordinates, and its size is that of its way.
     """
+    x0 = x0.reshape(problem.entries, -1)
     try:
         with np.errstate(all="ignore"):
-            velocity = problem.rhs(0.0, problem.start).reshape(problem.entries, -1)[:, : x0.shape[-1]]
+            way = problem.rhs(0.0, problem.start).reshape(problem.entries, -1)[:, : x0.shape[-1]] * end
     except (DomainError, NotFiniteError):  # the flow ends where it starts, and says so
-        velocity = np.zeros_like(x0)
-    size = max(float(np.abs(x0).max()), float(np.abs(velocity).max()) * end)
-    finer = integrator.sharper(1e-2)
-    return replace(finer, atol=finer.atol * min(1.0, size)) if size > 0 else finer
+        way = np.zeros_like(x0)
+    if not G.is_euclidean:
+        return sized(integrator.sharper(1e-2), np.maximum(np.abs(x0).max(), np.abs(way).max()))
+    size, _, of_mu = sizes_on_leaf(G.kernel, x0, way)
+    return sized(integrator, size, of_mu)
 
 
 def _of_batch(flow: Trajectory, G: Parametrization, batch: tuple[int, ...], note: str) -> Trajectory:

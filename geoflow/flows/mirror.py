@@ -13,6 +13,7 @@ from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import ArgumentError, DomainError, GeoflowError, UserCodeError
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
+from geoflow.flows.units import sized, sizes_of, sizes_of_mu, sizes_on_leaf
 from geoflow.maps.leaf import PATH_TOL
 from geoflow.numerics.differences import entrywise_jacobian
 from geoflow.numerics.integrate import Solver, SolverOptions
@@ -91,7 +92,7 @@ def mirror_flow(
         found = _at_the_edge(R, convex_to_the_end(R, run.primal(R, w0)))
         return found if coordinates == "w" else _past_singular(R, run, w0, found)
     points = R.flowing_points(run.flat, w0.reshape(-1, R.dim))
-    found = _with_values(R, run.linear(points) if chosen == "nu" else run.dual(points))
+    found = _with_values(R, run.linear(R, w0, points) if chosen == "nu" else run.dual(R, w0, points))
     return _at_the_edge(R, found if R.has_closed_conjugate else with_checked_end(R, found))
 
 
@@ -151,7 +152,7 @@ def _past_singular(R: LegendreFunction, run: _Run, w0: Array, found: Trajectory)
     with np.errstate(all="ignore"):
         if not np.isfinite(R.kernel.gradient((ends + around).reshape(-1, R.dim))).all():
             return found
-    again = run.dual(R.flowing_points(run.flat, w0.reshape(-1, R.dim)))
+    again = run.dual(R, w0, R.flowing_points(run.flat, w0.reshape(-1, R.dim)))
     again = with_checked_end(R, _with_values(R, again))
     why = f"the Hessian of {R.name} has no inverse that is a number near t = {found.t[-1]:.6g}"
     if again.success:
@@ -225,13 +226,28 @@ class _Run:
             return velocity(w, -self.loss.gradient(w, s))
 
         problem = self._problem(along, flat, isinstance(R, InducedLegendreFunction))
-        solution = self.solver.integrate(problem, self.times)
+        with np.errstate(all="ignore"):
+            way = along(0.0, flat) * self.times[-1]
+        size = self._on_leaf(R, flat)[1] if isinstance(R, InducedLegendreFunction) else sizes_of(flat, way)
+        solution = sized(self.solver, size).integrate(problem, self.times)
         w = self.like_start(solution.y)
         with np.errstate(all="ignore"):
             mu = np.asarray(R.kernel.gradient(w.reshape(-1, R.dim))).reshape(w.shape)
         if not np.isfinite(mu[-1]).all():  # the last point may lie on the boundary, where the flow ended
             solution.message += " (grad R has no value at the last point)"
         return trajectory_of(solution, self.loss, self.like_start, mu)
+
+    @staticmethod
+    def _on_leaf(R: InducedLegendreFunction, w: Array) -> tuple[Array, Array, Array]:
+        x = R.leaf.lift(w).x
+        return sizes_on_leaf(R.leaf.kernel, x, 0.0 * x)
+
+    def _sizes_of_mu(self, R: LegendreFunction, w0: Array) -> Array:
+        """What of mu moves w by its size at the start."""
+        flat = w0.reshape(-1, R.dim)
+        if isinstance(R, InducedLegendreFunction):
+            return self._on_leaf(R, flat)[2]
+        return sizes_of_mu(R.kernel.gradient, flat, self.flat, self.loss.gradient(flat, 0.0) * self.times[-1])
 
     def _problem(self, along: Callable[[float, Array], Array], start: Array, remembers: bool) -> Problem:
         """The flow of states of shape=[N, d], whose derivative is taken at many states in one batch unless the field
@@ -247,17 +263,17 @@ class _Run:
         jac = None if remembers else jacobian
         return Problem(rhs, start.ravel(), len(start), jac, drive=self.drive, remembers=remembers)
 
-    def dual(self, points: MovingPoints) -> Trajectory:
+    def dual(self, R: LegendreFunction, w0: Array, points: MovingPoints) -> Trajectory:
         """mu' = -grad L(grad Q(mu))."""
 
         def along(s: float, mu: Array) -> Array:
             return -self.loss.gradient(points.move(mu), s)
 
         problem = self._problem(along, self.flat, not isinstance(points, ClosedPoints))
-        solution = self.solver.integrate(problem, self.times)
+        solution = sized(self.solver, self._sizes_of_mu(R, w0)).integrate(problem, self.times)
         return trajectory_of(solution, self.loss, self._w_of(points), self.like_start(solution.y))
 
-    def linear(self, points: MovingPoints) -> Trajectory:
+    def linear(self, R: LegendreFunction, w0: Array, points: MovingPoints) -> Trajectory:
         """mu = mu0 - Z^T nu, nu' = grad l(Z grad Q(mu))."""
         linear = self.loss.loss
         if not isinstance(linear, LinearModelLoss):
@@ -278,7 +294,8 @@ class _Run:
 
         start, jac = np.zeros(len(flat) * len(Z)), jacobian if len(flat) == 1 else None
         remembers = not isinstance(points, ClosedPoints)
-        solution = self.solver.integrate(Problem(rhs, start, len(flat), jac, remembers=remembers), self.times)
+        solver = sized(self.solver, self._sizes_of_mu(R, w0) / np.maximum(np.abs(Z).max(initial=0.0), 1e-300))
+        solution = solver.integrate(Problem(rhs, start, len(flat), jac, remembers=remembers), self.times)
         w_of = self._w_of(points)
         return trajectory_of(
             solution, self.loss, lambda y: w_of(mu_of(y).reshape(*y.shape[:-1], -1)), mu_of(solution.y)
