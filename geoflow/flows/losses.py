@@ -36,7 +36,7 @@ class LinearModelLoss(Portable):
     """L(w) = l(Zw): a loss that sees w through n linear measurements; Z of shape=[n, d], y of shape=[n]."""
 
     def __init__(self, Z: ArrayLike, y: ArrayLike):
-        self.Z, self.y = as_finite(Z, "Z"), as_finite(y, "y")
+        self.Z, self.y = as_finite(Z, "Z"), as_finite(y, "y").copy()
         if self.Z.ndim != 2 or self.y.shape != self.Z.shape[:1]:
             got = f"Z of shape {self.Z.shape}, y of shape {self.y.shape}"
             raise ShapeError("data of the loss", got, "Z of shape [n, d] and y of shape [n]")

@@ -11,7 +11,14 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import as_options, as_times, require_type
-from geoflow.errors import ArgumentError, DomainError, GeoflowError, UserCodeError
+from geoflow.errors import (
+    ArgumentError,
+    DomainError,
+    GeoflowError,
+    NotCommutingError,
+    NotRegularError,
+    UserCodeError,
+)
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.flows.units import sized, sizes_of, sizes_of_mu, sizes_on_leaf
 from geoflow.maps.leaf import PATH_TOL
@@ -29,6 +36,8 @@ from geoflow.spaces.domains import WholeSpace
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+#: the error of w, beside itself, that the motion of a point along a leaf may have: mu is compared no finer
+ROUNDED = 1e-12
 COORDINATES = ("auto", "w", "mu", "nu")
 #: how far beyond the end of a flow its Hessian is looked at, in lengths of the last way
 AHEAD = np.logspace(-8, -3, 6)[:, None, None]
@@ -186,15 +195,31 @@ def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
             mu = R.gradient(found.w[-1])
         except UserCodeError:
             raise
+        except (NotCommutingError, NotRegularError) as error:  # where it went through, no R is what it is the flow of
+            return replace(found, status=Status.FAILURE, message=f"{found.message}, but {error.what}; got {error.got}")
         except GeoflowError as error:  # the flow ends close to the boundary
             return replace(found, message=f"{found.message} ({error.what} at the last point)")
-        gap = np.abs(mu - found.mu[-1]).max() / (np.abs(found.mu[-1]).max() + 1e-300)
+        missed = np.maximum(np.abs(mu - found.mu[-1]) - _resolved(R, found.w[-1]), 0.0)
+        gap = missed.max() / (np.abs(found.mu[-1]).max() + 1e-300)
         if not gap <= PATH_TOL:
             message = (
                 f"grad R at the last w differs from the last mu by {gap:.1e} relative, where {PATH_TOL:.0e} is asked"
             )
             return replace(found, status=Status.FAILURE, message=message)
     return found
+
+
+def _resolved(R: LegendreFunction, w: Array) -> Array:
+    """What the rounding of w, and the error of a flow of w, is in mu; 0 where the Hessian is too large to ask."""
+    flat = w.reshape(-1, R.dim)
+    if isinstance(R, InducedLegendreFunction):
+        x = R.leaf.lift_or_nan(w).x.reshape(len(flat), -1)
+        size = np.abs(R.leaf.kernel.horizontal_lift(x, flat)[1])
+    elif R.dim <= LARGEST_IMPLICIT:
+        size = np.einsum("nij,nj->ni", np.abs(R.kernel.hessian(flat)), np.abs(flat))
+    else:
+        size = np.zeros(flat.shape)
+    return np.nan_to_num(ROUNDED * size, posinf=0.0).reshape(w.shape)
 
 
 @dataclass(frozen=True)

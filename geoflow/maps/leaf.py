@@ -301,8 +301,13 @@ class LeafMover:
         return np.concatenate([self._ends(mu, half) for half in np.array_split(index, 2)])
 
     def growth(self, way: Array) -> float:
-        """How fast x grows, beside itself, as mu sets out on a way, shape=[N, d]."""
-        return float(growth_of(self._kernel, self.x, self.pull(way)).max())
+        """How fast the velocity of x changes, beside itself, as mu sets out on a way, shape=[N, d].
+
+        It is that of x for x^2, L - 1 times that of x for x^L, and 0 for a linear map, wherever x is.
+        """
+        kernel, velocity = self._kernel, self.pull(way)
+        bend = kernel.derivative_of_pullback(self.x, way, velocity)
+        return float(growth_of(kernel, velocity, bend).max())
 
 
 class LeafKernel(MapKernel):

@@ -88,7 +88,8 @@ def joint_motion(
     growth, blocks = growth_of(kernel, x, pulled), kernel.blocks
     chart = log_like(kernel, x, growth)
     entries = len(x) if blocks.single else x.size
-    least = np.maximum(atol * np.minimum(blocks.at_inputs(blocks.largest(x)), 1.0), 1e-300)
+    size, way = blocks.largest(x), blocks.largest(pulled)  # that of a start at 0 is the way it goes
+    least = np.maximum(atol * np.minimum(blocks.at_inputs(np.where(size > 0, size, way)), 1.0), 1e-300)
     if chart is None:
         change = float(np.max(growth, initial=0.0))
         short = _short(lambda y: kernel.pullback(y, mu), x, pulled, (rtol, least, entries), change)

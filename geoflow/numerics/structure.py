@@ -67,7 +67,8 @@ class _Reader:
     def _rule(self, step: Step) -> Callable[[Step, list[Any], list[Index]], Index]:
         raw = getattr(step.primitive, "fun", step.primitive)
         if step.name in MOVES:
-            return self._moved
+            by_numbers = step.name in PARTS_FROM or max(step.argnums, default=0) == 0  # and no index that depends on x
+            return self._moved if by_numbers else self._mixed
         if step.name in ENTRYWISE or (isinstance(raw, np.ufunc) and raw.signature is None):
             return self._entrywise
         if step.name in REDUCTIONS:

@@ -88,8 +88,8 @@ class InducedLegendreFunction(LegendreFunction):
     """
 
     def __init__(self, parametrization: Parametrization, x0: Array):
-        self.parametrization, self.x0, self.w0 = parametrization, x0, parametrization(x0)
-        self.leaf, name = parametrization.leaf(x0), parametrization.name
+        self.parametrization, self.x0, self.w0 = parametrization, np.array(x0, dtype=float), parametrization(x0)
+        self.leaf, name = parametrization.leaf(self.x0), parametrization.name
         region = ImplicitDomain(parametrization.codomain_dim, self.leaf.reaches, self.w0, f"range of {name} from x0")
         self._adopt(LiftKernel(self.leaf, region), f"R induced by {name}")
 

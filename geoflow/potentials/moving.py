@@ -15,8 +15,8 @@ from geoflow.numerics.runs import LARGEST_IMPLICIT
 from geoflow.potentials.kernel import LegendreKernel
 from geoflow.potentials.newton import Newton
 
-#: growth of x, to first order, by which points of a leaf move at once where nothing else limits a step
-FAR = 0.4
+#: growth of the velocity, to first order, by which points of a leaf move at once where nothing else limits a step
+FAR = 0.8
 #: what rounding may move points on a path by, beside the largest of them so far
 PATH = 1e-6
 
@@ -155,7 +155,7 @@ class MovingLeafPoints:
         return np.stack([self.move(one) for one in mu])
 
     def reach(self, way: Array) -> float:
-        """Up to a growth of x by a part: x^L blows up where the growth to first order is 1 / (L - 2)."""
+        """Up to a growth of the velocity by a part: that of x^L is infinite at (L - 1) / (L - 2), to first order."""
         growth = self._mover.growth(way)
         return FAR / growth if growth > 0 else np.inf
 

@@ -55,7 +55,7 @@ def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: Arra
         defect = np.abs(Z @ w - y) / (np.abs(y) + np.abs(Z) @ np.abs(w) + 1e-300)
         worst = float(np.nan_to_num(defect, nan=np.inf).max(initial=0.0))
     if worst <= tol and R.domain.belongs(w):
-        return w
+        return w.copy()  # which is w0 itself where that is on the subspace
     if margin <= 0:
         raise _infeasible(R, f"the widest margin of the half-spaces on it is {margin:.2e} of its size", worst)
     if np.isnan(margin) and (why := reason(dual.kernel, b, found.w[0])):

@@ -4,6 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
+import geoflow as gf
 from geoflow.numerics import autodiff
 from geoflow.numerics.records import record
 from geoflow.numerics.structure import components
@@ -37,3 +38,12 @@ def test_no_derivative_leaves_its_block_and_no_block_is_too_large(name):
     x = np.linspace(0.3, 1.7, D)
     J = np.array([autodiff.value_and_vjp(f, x)[1](unit) for unit in np.eye(len(outputs))])
     assert not (J != 0)[outputs[:, None] != inputs].any()
+
+
+def test_an_index_that_depends_on_the_input_mixes():
+    def sorted_squares(x):
+        if x.ndim == 1:
+            return x[anp.argsort(x)] ** 2
+        return anp.stack([sorted_squares(p) for p in x.reshape(-1, x.shape[-1])]).reshape(x.shape)
+
+    assert gf.Parametrization(sorted_squares, 3, 3).check_commuting([0.3, 0.7, 0.9])
