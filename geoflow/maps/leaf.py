@@ -19,6 +19,9 @@ from geoflow.numerics.batches import in_slices, inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, integrate_batch
 
 LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
+#: part of a segment up to its end from which a lift goes on along a segment of its own, and how many times: one
+#: resolves thirteen decades of the way to a boundary
+RESOLVED, AGAIN = 1e-6, 3
 #: entries of x and mu that are lifted at once: arrays that stay in the cache
 AT_ONCE = 2**13
 
@@ -169,12 +172,7 @@ class Leaf(Portable):
             self.watch(found.x)
             return self._corrected(w, found)
         start, alone = np.broadcast_to(self.start, (len(w), self.kernel.dim)), self.kernel.blocks.width == 1
-        segment = Segment.along(self.kernel, start, w - self.w0, with_Q and alone)
-        end, visited, stop = segment.end()
-        self.watch(np.concatenate(visited))
-        if stop is not None:
-            raise self._out_of_reach(w[stop.entry], stop.index(place[1], place[0]), segment.fraction(stop))
-        found = segment.points(end, w)
+        found = self._lifted(start, w, w - self.w0, with_Q and alone, place)
         if alone:
             return self._corrected(w, found)
         polished = self._polish(w, found.mu)
@@ -192,6 +190,29 @@ class Leaf(Portable):
                 pair=None,
             )
         return polished
+
+    def _lifted(
+        self, x: Array, w: Array, way: Array, with_Q: bool, place: tuple[Index, tuple[int, ...]],
+        done: float = 0.0, again: int = AGAIN,
+    ) -> LeafPoints:  # fmt: skip
+        """The ends of lifts along segments to w from flat points, with mu and Q from there on.
+
+        Towards a boundary the length of a segment resolves no more than its rounding: what is left is a segment anew.
+        """
+        segment = Segment.along(self.kernel, x, way, with_Q)
+        end, visited, stop = segment.end()
+        self.watch(np.concatenate(visited))
+        if stop is None:
+            return segment.points(end, w)
+        part = segment.fraction(stop)
+        if part < 1 - RESOLVED or not again:
+            s = done + (1 - done) * part
+            raise self._out_of_reach(w[stop.entry], stop.index(place[1], place[0]), s)
+        at = segment.point(stop.state)
+        there = self.kernel.value(at)
+        first = segment.points(stop.state, there)
+        rest = self._lifted(at, w, w - there, with_Q, place, done + (1 - done) * part, again - 1)
+        return LeafPoints(rest.x, first.mu + rest.mu, first.Q + rest.Q)
 
     def _corrected(self, w: Array, found: LeafPoints) -> LeafPoints:
         """One Newton step, along the leaf, for what G(x) misses of w; the error left is the square of its size."""

@@ -50,7 +50,8 @@ class Solver:
     "auto" is LSODA, which handles stiff flows, and DOP853 where LSODA gives up: approaching a boundary or a blow-up;
     beyond 1000 unknowns, where an implicit method would form too large a matrix, it is DOP853 alone. Beyond 20,000
     unknowns the dense output integrates again from the last output time, instead of keeping every step. `check` is
-    whether the field, the gradient of a loss, is probed before it is integrated.
+    whether the field, the gradient of a loss, is probed before it is integrated. In flows of maps and potentials `atol`
+    is in units of the smallest of what they integrate where they set out, at most 1: see `geoflow.flows.units`.
     """
 
     rtol: float = 1e-9

@@ -206,3 +206,17 @@ def test_a_short_way_takes_fewer_evaluations_and_no_digit(step, monkeypatch):
     x = follow(w + step)
     assert len(calls) <= {1e-9: 4, 1e-6: 6, 1e-3: 10}.get(step, 100)
     assert np.allclose(x, leaf.lift(w + step).x, rtol=1e-11) and np.allclose(G(x), w + step, rtol=1e-13)
+
+
+@pytest.mark.parametrize("w", [1e-9, 1e-13, 1e-16, 1e-30])
+def test_points_next_to_the_boundary_are_in_the_range_and_those_beyond_are_not(w):
+    """Of x^2 from 1, mu = log(w) / 4: the way from 1 to 1e-13 resolves no more than its rounding, 1e-16."""
+    R = gf.mirror_map(gf.Parametrization(lambda x: x**2, 2, 2), [1.0, 1e-3])
+    point = np.array([w, w])
+    assert np.allclose(R.gradient(point), np.log(point / [1.0, 1e-6]) / 4, rtol=1e-8)
+    assert np.isclose(R(point), np.sum(point * np.log(point / [1, 1e-6]) - point + [1, 1e-6]) / 4, rtol=1e-10)
+    mu = np.array([-15.0, -8.0])
+    assert np.allclose(R.gradient(R.inverse_gradient(mu)), mu, rtol=1e-8)
+    with pytest.raises(gf.DomainError) as caught:
+        R.gradient([-w, w])
+    assert 0 < caught.value.s <= 1 and not R.domain.belongs([w, -w])
