@@ -113,3 +113,18 @@ def test_it_is_looked_at_once_and_for_few_evaluations():
     calls.clear()
     first = R.essential_smoothness
     assert first is R.essential_smoothness and len(calls) <= 3 * first.evidence["rays"]
+
+
+def test_what_no_ray_can_tell_is_said():
+    def one_quadratic(d):
+        mask = np.arange(d) == 1
+        function = lambda w: anp.sum(anp.where(mask, w**2 / 2, w * anp.log(w)), axis=-1)  # noqa: E731
+        return gf.LegendreFunction(function, gf.domains.Orthant(d)).essential_smoothness
+
+    for d in (3, 100, 1000):
+        assert not one_quadratic(d)
+    assert "faces not looked at" in str(gf.catalog.potentials["burg"](5000).essential_smoothness)
+    for q, told in ((1.001, True), (1.01, True), (1.5, False)):
+        R = gf.LegendreFunction(lambda w, q=q: anp.sum(w**q, axis=-1) / (q * (q - 1)), gf.domains.Orthant(2))
+        assert ("undecided" in str(R.essential_smoothness)) == told == bool(R.essential_smoothness)
+    assert "undecided" not in str(gf.catalog.potentials["negative_entropy"](2).essential_smoothness)
