@@ -48,6 +48,7 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
     Pairs of outputs that share no input commute. Within blocks of up to 32 outputs all pairs are formed. Beyond, the
     worst pair is searched in O(log d) brackets: see `searched_pair`.
     """
+    kernel.fresh()
     step = max(1, SLICE // (4 * kernel.dim))
     with np.errstate(all="ignore"):  # what is not finite is an error of its own
         parts = [_worst_of(kernel)(kernel, x[k : k + step], name).moved(k) for k in range(0, len(x), step)]
@@ -263,6 +264,7 @@ def regular_check(
     output's unit counts; on R^D also with columns d_k G x_k, what changes of coordinates relative to themselves do,
     since one well-conditioned form of dG shows its rank.
     """
+    kernel.fresh()
     d = kernel.codomain_dim
     if d > space_dim:
         detail, ratio, n = f"d = {d} > dim M = {space_dim}, so rank dG < d everywhere", 0.0, 0

@@ -10,7 +10,7 @@ import numpy as np
 from geomstats.geometry.manifold import Manifold
 
 from geoflow._typing import Array, Map
-from geoflow.maps.kernel import FunctionKernel
+from geoflow.maps.traced import FunctionKernel
 from geoflow.numerics import autodiff, engine
 from geoflow.numerics.engine import Compiled, Point
 from geoflow.spaces.gradients import riemannian_gradient

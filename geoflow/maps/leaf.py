@@ -37,6 +37,7 @@ class Leaf(Portable):
         self, kernel: MapKernel, start: Array, watch: Callable[[Array], None], point_shape: tuple[int, ...], name: str
     ):
         self.kernel, self.start, self.watch, self.point_shape, self.name = kernel, start, watch, point_shape, name
+        kernel.fresh()
         self.w0 = kernel.value(start)
         self._last: dict[bytes, LeafPoints] = {}
 

@@ -18,9 +18,10 @@ from geoflow.maps.combined import AffineKernel
 from geoflow.maps.commuting import commuting_check, regular_check
 from geoflow.maps.compiled import compiled_kernel
 from geoflow.maps.fields import VectorField
-from geoflow.maps.kernel import FunctionKernel, MapKernel
+from geoflow.maps.kernel import MapKernel
 from geoflow.maps.leaf import Leaf, LeafKernel
 from geoflow.maps.probes import probe_compiled, probe_map, probe_metric
+from geoflow.maps.traced import FunctionKernel
 from geoflow.numerics import autodiff
 from geoflow.numerics.engine import refuse_jax, require_engine, written_in_jax
 from geoflow.numerics.probes import (
@@ -124,8 +125,7 @@ class Parametrization(Portable):
         if native and engine == "autograd":
             raise refuse_jax(name)
         if engine == "jax" or native:
-            found, note = compiled_kernel(flat, self.space, self.codomain_dim, points)
-            kernel.engine_note = note
+            found, kernel.engine_note = compiled_kernel(flat, self.space, self.codomain_dim, points)
             self.kernel = found or kernel
         if points is not None and probed:
             self._probe(points, None if native else kernel, forms)

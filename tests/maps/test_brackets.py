@@ -11,8 +11,8 @@ from geomstats.geometry.spd_matrices import (
 
 import geoflow as gf
 from geoflow.maps.brackets import gradient_brackets, require_finite
-from geoflow.maps.kernel import FunctionKernel
 from geoflow.maps.probes import probe_metric
+from geoflow.maps.traced import FunctionKernel
 from geoflow.numerics.probes import probe_values
 
 

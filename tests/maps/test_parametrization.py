@@ -13,7 +13,7 @@ from geomstats.geometry.spd_matrices import (
 from geomstats.geometry.stiefel import Stiefel
 
 import geoflow as gf
-from geoflow.maps.kernel import FunctionKernel
+from geoflow.maps.traced import FunctionKernel
 from geoflow.theorems import laws
 
 

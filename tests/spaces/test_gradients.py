@@ -18,7 +18,7 @@ from geomstats.geometry.special_orthogonal import SpecialOrthogonal
 from geomstats.geometry.stiefel import Stiefel
 
 import geoflow as gf
-from geoflow.maps.kernel import FunctionKernel
+from geoflow.maps.traced import FunctionKernel
 from geoflow.spaces.gradients import (
     CometricMetric,
     as_space,
