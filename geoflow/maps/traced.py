@@ -49,8 +49,7 @@ class FunctionKernel(MapKernel):
         if autodiff.is_traced(x):
             return self.function(x)
         self._unchecked = True
-        with np.errstate(all="ignore"):
-            value = np.asarray(self.function(x), dtype=float)
+        value = self._asked_at(x)
         outside = self._outside(x)
         return value if outside is None else np.where(outside[..., None], np.nan, value)
 
@@ -103,13 +102,17 @@ class FunctionKernel(MapKernel):
         if self._unchecked:
             self._unchecked = False
             points, values = self._recorded
-            return np.array_equal(self.function(points), values, equal_nan=True)
+            return np.array_equal(self._asked_at(points), values, equal_nan=True)
         return True
 
     @cached_property
     def _recorded(self) -> tuple[Array, Array]:
         points = np.random.default_rng(1).uniform(0.5, 1.5, (2, self.dim))
-        return points, np.asarray(self.function(points), dtype=float)
+        return points, self._asked_at(points)
+
+    def _asked_at(self, x: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(self.function(x), dtype=float)
 
     @cached_property
     def _replay(self) -> Replay | None:

@@ -76,7 +76,7 @@ def test_the_number_of_evaluations_does_not_grow_with_the_points():
         assert G.kernel.blocks.width == 1  # read off once
         calls.clear()
         G.check_commuting(x)
-        assert len(calls) == 2  # the gradients of all blocks, and a derivative
+        assert len(calls) == 3  # whether the map is what was read, the gradients of all blocks, and a derivative
         calls.clear()
         G.kernel.derivative_of_gradients(x, rng.standard_normal((n, d, 2 * d)))
         assert len(calls) == 1
