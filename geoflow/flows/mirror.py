@@ -262,9 +262,8 @@ class _Run:
             solution.message += " (grad R has no value at the last point)"
         return trajectory_of(solution, self.loss, self.like_start, mu)
 
-    @staticmethod
-    def _on_leaf(R: InducedLegendreFunction, w: Array) -> tuple[Array, Array, Array]:
-        x = R.leaf.lift(w).x
+    def _on_leaf(self, R: InducedLegendreFunction, w: Array) -> tuple[Array, Array, Array]:
+        x = R.leaf.lift(w.reshape(self.mu0.shape)).x.reshape(len(w), -1)  # as grad R has lifted it
         return sizes_on_leaf(R.leaf.kernel, x, 0.0 * x)
 
     def _sizes_of_mu(self, R: LegendreFunction, w0: Array) -> Array:

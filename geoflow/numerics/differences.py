@@ -16,6 +16,8 @@ LEVELS, RATIO, WIDEST = 6, 4.0, 2.0**-5
 AT_ONCE = 2**18
 #: the same again from these widths on, before a difference is held against a derivative: features may be narrower
 FINER = (0.7 * 2.0**-5, 2.0**-13, 2.0**-20, 2.0**-26)
+#: entries of all the states beside one, of a field that is asked about them at once
+MOVED = 2**21
 #: a derivative is wrong where it is off by TOL relative, and by so many times the error of the differences
 TOL, CLEAR = 1e-6, 100.0
 
@@ -140,19 +142,19 @@ def entrywise_jacobian(field: Map, y: Array, active: int) -> Array:
     of the field. Only the first `active` columns are moved; where the field has no value, its derivative is 0.
     """
     n, k = y.shape
-    head = y[:, :active]
+    head, jacobian, entry = y[:, :active], np.zeros((n, k, n, k)), np.arange(n)
     size = np.abs(head).max(axis=1, keepdims=True)
     step = 1.5e-8 * np.maximum(np.abs(head), np.where(size > 0, 1e-3 * size, 1e-6))
-    moved = np.repeat(y[None], 1 + active, axis=0)
-    place = np.arange(active)
-    moved[1 + place, :, place] += step.T
-    width = moved[1 + place, :, place] - y.T[:active]
-    try:
-        with np.errstate(all="ignore"):
-            values = np.asarray(field(moved.reshape(-1, k)), dtype=float).reshape(moved.shape)
-            slopes = (values[1:] - values[0]) / width[:, :, None]
-    except (DomainError, NotFiniteError, FloatingPointError, np.linalg.LinAlgError):
-        slopes = np.zeros((active, n, k))
-    jacobian, entry = np.zeros((n, k, n, k)), np.arange(n)
-    jacobian[entry, :, entry, :active] = np.moveaxis(np.where(np.isfinite(slopes), slopes, 0.0), 0, 2)
+    for columns in np.array_split(np.arange(active), max(1, active * y.size // MOVED)):
+        moved, place = np.repeat(y[None], 1 + len(columns), axis=0), np.arange(len(columns))
+        moved[1 + place, :, columns] += step.T[columns]
+        width = moved[1 + place, :, columns] - y.T[columns]
+        try:
+            with np.errstate(all="ignore"):
+                values = np.asarray(field(moved.reshape(-1, k)), dtype=float).reshape(moved.shape)
+                slopes = (values[1:] - values[0]) / width[:, :, None]
+        except (DomainError, NotFiniteError, FloatingPointError, np.linalg.LinAlgError):
+            continue
+        slopes = np.moveaxis(np.where(np.isfinite(slopes), slopes, 0.0), 0, 2)
+        jacobian[entry[:, None], :, entry[:, None], columns[None, :]] = np.swapaxes(slopes, 1, 2)
     return jacobian.reshape(n * k, n * k)

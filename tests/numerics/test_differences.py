@@ -78,3 +78,17 @@ def test_where_a_field_has_no_value_beside_its_jacobian_is_zero():
     edge = entrywise_jacobian(lambda y: np.where(y > 1, np.nan, y), np.ones((1, 1)), 1)
     assert edge == 0 and np.isfinite(entrywise_jacobian(np.sqrt, np.zeros((1, 1)), 1)).all()
     assert np.allclose(entrywise_jacobian(np.sin, np.zeros((1, 2)), 2), np.eye(2), rtol=1e-6)
+
+
+def test_a_jacobian_of_many_columns_is_taken_in_slices(monkeypatch):
+    from geoflow.numerics import differences
+
+    y, A = np.random.default_rng(0).standard_normal((2, 40)), np.random.default_rng(1).standard_normal((40, 40))
+    whole = entrywise_jacobian(lambda x: np.sin(x @ A), y, 30)
+    monkeypatch.setattr(differences, "MOVED", 200)
+    sizes = []
+    parts = entrywise_jacobian(lambda x: sizes.append(x.size) or np.sin(x @ A), y, 30)
+    exact = np.einsum("ij,nj->nji", A[:30], np.cos(y @ A))
+    assert np.array_equal(whole, parts) and max(sizes) <= 2 * (200 + 2 * y.size)
+    assert np.allclose(whole.reshape(2, 40, 2, 40)[1, :, 1, :30], exact[1], atol=1e-4)
+    assert not whole.reshape(2, 40, 2, 40)[1, :, 0].any() and not whole[:, 30:40].any()
