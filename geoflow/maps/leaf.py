@@ -314,7 +314,7 @@ class LeafMover:
         if np.abs(mu[index]).max() < np.abs(way).max():
             end, stop = joint_motion(self._kernel, self._start[index], mu[index], FLOW_RTOL, FLOW_ATOL)
         else:
-            pulled = self.pull(mu - self.mu)[index]
+            pulled = self.pull(way) if len(index) == len(mu) else None
             end, stop = joint_motion(self._kernel, self.x[index], way, FLOW_RTOL, FLOW_ATOL, pulled)
         if stop is None and np.isfinite(end).all():
             return end
