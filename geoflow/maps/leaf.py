@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class Leaf(Portable):
         kernel.fresh()
         self.w0 = kernel.value(start)
         self._last: dict[bytes, LeafPoints] = {}
+        #: how far from w0 the curve of each output goes, to larger and to smaller w, where ends of curves are known
+        self._ends: Array | None = None
 
     def lift(self, w: Array, with_Q: bool = False) -> LeafPoints:
         """The points over w, shape=[..., d], in one solve a slice; the last two batches are remembered.
@@ -47,43 +49,46 @@ class Leaf(Portable):
         Raises `DomainError` when w is out of reach from x0, with `s`, how far along the segment from G(x0) the lift
         got, and `index`; what `watch` raises along the lift; `ConvergenceError` too close to the boundary of the range.
         """
-        return self._lift(w, with_Q, shared=True)
-
-    def _lift(self, w: Array, with_Q: bool, shared: bool) -> LeafPoints:
-        """The same; along curves that points share only where `shared`."""
         key = w.tobytes() + str(w.shape).encode()
         if key not in self._last or (with_Q and np.isnan(self._last[key].Q).any()):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
-            curves = self._curves(flat, with_Q) if shared else None
-
-            def solve(w: Array, entries: Index) -> LeafPoints:
-                return self._solve(w, with_Q, (entries, batch), curves)
-
-            size = self.kernel.dim + self.kernel.codomain_dim
-            x, mu, Q = in_slices(solve, size, flat, np.arange(len(flat)), at_once=AT_ONCE)
-            self._last[key] = LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
+            size, found = self.kernel.dim + self.kernel.codomain_dim, self._missing(len(flat))
+            curves, near = self._curves(flat, batch, with_Q)
+            for index, shared in ((np.flatnonzero(~near), curves), (np.flatnonzero(near), None)):
+                if len(index):
+                    solve = partial(self._solve, with_Q, batch, shared)
+                    found.put(index, in_slices(solve, size, flat[index], index, at_once=AT_ONCE))
+            self._last[key] = found.reshape(batch)
             while len(self._last) > REMEMBERED:
                 del self._last[next(iter(self._last))]
         return LeafPoints(*(part.copy() for part in self._last[key]))
 
     def lift_or_nan(self, w: Array, with_Q: bool = False) -> LeafPoints:
         """The same for a kernel: NaN at the entries that have no lift, and nothing raised."""
-        return self._lift_or_nan(w, with_Q, shared=True)
+        return self._lift_each(w, with_Q, (GeoflowError, np.linalg.LinAlgError))
 
-    def _lift_or_nan(self, w: Array, with_Q: bool, shared: bool) -> LeafPoints:
-        """Where not all can be lifted, halves are, no more along curves that they share: those end where one ends."""
-        try:
-            with np.errstate(all="ignore"):
-                return self._lift(w, with_Q, shared)
-        except UserCodeError:
-            raise
-        except (GeoflowError, np.linalg.LinAlgError):
-            batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
-        if len(flat) > 1:
-            halves = [self._lift_or_nan(half, with_Q, shared=False) for half in np.array_split(flat, 2)]
-            x, mu, Q = (np.concatenate(part) for part in zip(*halves, strict=True))
-            return LeafPoints(x.reshape(*batch, -1), mu.reshape(w.shape), Q.reshape(batch))
-        return LeafPoints(*(np.full(shape, np.nan) for shape in ((*batch, self.kernel.dim), w.shape, batch)))
+    def _lift_each(self, w: Array, with_Q: bool, caught: tuple[type[Exception], ...]) -> LeafPoints:
+        """NaN at the entries whose lift raises what is `caught`: where not all can be lifted, halves of them are."""
+        batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
+        rest = np.flatnonzero(~self._beyond(flat))
+        parts = [rest]
+        if len(rest) == len(flat):
+            try:
+                with np.errstate(all="ignore"):
+                    return self.lift(w, with_Q)
+            except UserCodeError:
+                raise
+            except caught:
+                parts = [rest] if self._beyond(flat).any() else np.array_split(rest, 2) if len(flat) > 1 else []
+        found = self._missing(len(flat))
+        for part in parts:
+            if len(part):
+                found.put(part, self._lift_each(flat[part], with_Q, caught))
+        return found.reshape(batch)
+
+    def _missing(self, n: int) -> LeafPoints:
+        """So many points, NaN yet."""
+        return LeafPoints(*(np.full((n, *size), np.nan) for size in ((self.kernel.dim,), self.w0.shape, ())))
 
     def divergence(self, x: Array, w: Array, way: Array) -> Array:
         """D_R(w, v) to all digits of the way w - v, for the points of the leaf over v; shape=[N], NaN out of reach.
@@ -98,24 +103,11 @@ class Leaf(Portable):
     def reaches(self, w: ArrayLike) -> Mask:
         """Which w, shape=[..., d], have a point over them; raises what `watch` raises on the way."""
         w = np.asarray(w, dtype=float)
-        flat = w.reshape(-1, w.shape[-1])
-        inside = np.isfinite(flat).all(axis=-1)
-
-        def mark(index: Index) -> None:
-            if len(index) == 0:
-                return
-            try:
-                some = len(index) < len(flat)
-                self._lift(flat[index] if some else w, with_Q=False, shared=not some)
-            except DomainError:
-                if len(index) == 1:
-                    inside[index] = False
-                else:
-                    for half in np.array_split(index, 2):
-                        mark(half)
-
-        mark(np.flatnonzero(inside))
-        return inside.reshape(w.shape[:-1])
+        inside = np.isfinite(w).all(axis=-1)
+        if inside.all():
+            return np.asarray(np.isfinite(self._lift_each(w, False, (DomainError,)).x).all(axis=-1))
+        inside[inside] = self.reaches(w[inside])
+        return inside
 
     def follower(self) -> Callable[[Array], Array]:
         """w -> x(w) for an integrator, shape=[N, d] to [N, D]: each lift continues from the last; NaN where it ends."""
@@ -141,29 +133,56 @@ class Leaf(Portable):
 
     # one solve ------------------------------------------------------------------------------------------------------
 
-    def _curves(self, w: Array, with_Q: bool) -> Callable[[Array], LeafPoints] | None:
-        """The points over any of w, shape=[N, d], on curves of the blocks; None where there are no such curves."""
-        alike = self.alike
-        kernel, start = (self.kernel, self.start) if alike is None else (alike.kernel, alike.start)
-        curves = Curves.over(kernel, start, w if alike is None else alike.gather(w), with_Q)
-        if curves is None:
-            return None
-        self.watch(curves.visited if alike is None else alike.points_of(curves.visited))
+    def _curves(
+        self, w: Array, batch: tuple[int, ...], with_Q: bool
+    ) -> tuple[Callable[[Array], LeafPoints] | None, Mask]:
+        """The points over any of w, shape=[N, d], on curves of the blocks, None where there are no such curves; and
+        which w are too near the end of one for that.
 
-        def lift(w: Array) -> LeafPoints:
-            if alike is None:
-                x, mu, R = curves.lift(w)
-            else:
-                x, mu, R = curves.lift(alike.gather(w))
-                x, mu, R = alike.scatter_points(x), alike.scatter(mu), alike.scatter(R) if with_Q else R
-            return LeafPoints(x, mu, np.einsum("ni,ni->n", w, mu) - (R.sum(axis=1) if with_Q else np.nan))
+        Where a curve ends is remembered; the first w that lies beyond an end is lifted by itself, and raises.
+        """
+        kernel, start = (self.kernel, self.start) if self.alike is None else (self.alike.kernel, self.alike.start)
+        near = self._beyond(w, near=True)
+        while not (beyond := self._beyond(w)).any():
+            curves = Curves.over(kernel, start, self._alike(w[~near]), with_Q)
+            if isinstance(curves, Curves):
+                self.watch(curves.visited if self.alike is None else self.alike.points_of(curves.visited))
+                return partial(self._on_curves, curves, with_Q), near
+            if curves is None:
+                return None, near
+            self._ends = np.full((2, kernel.codomain_dim), np.inf) if self._ends is None else self._ends.copy()
+            self._ends[curves.side, curves.output] = curves.way
+            before, near = near, self._beyond(w, near=True)
+            if np.array_equal(near, before):
+                return None, near
+        first = np.flatnonzero(beyond)[:1]
+        self._solve(False, batch, None, w[first], first)
+        self._ends = None  # no end, after all
+        return None, np.zeros(len(w), dtype=bool)
 
-        return lift
+    def _on_curves(self, curves: Curves, with_Q: bool, w: Array) -> LeafPoints:
+        """The points over w, shape=[N, d], on curves of all blocks, or of one of each kind."""
+        x, mu, R = curves.lift(self._alike(w))
+        if self.alike is not None:
+            x, mu, R = self.alike.scatter_points(x), self.alike.scatter(mu), self.alike.scatter(R) if with_Q else R
+        return LeafPoints(x, mu, np.einsum("ni,ni->n", w, mu) - (R.sum(axis=1) if with_Q else np.nan))
+
+    def _alike(self, w: Array) -> Array:
+        """Numbers of all outputs, shape=[N, d], at those of one of each kind."""
+        return w if self.alike is None else self.alike.gather(w)
+
+    def _beyond(self, w: Array, near: bool = False) -> Mask:
+        """Which w, shape=[N, d], lie beyond an end of a curve that is known, or near it or beyond."""
+        if self._ends is None or not len(w):
+            return np.zeros(len(w), dtype=bool)
+        way, part = self._alike(w - self.w0), 1 + RESOLVED if near else 1 - RESOLVED
+        beyond = part * np.abs(way) > np.where(way < 0, self._ends[1], self._ends[0])
+        return np.asarray(beyond.reshape(len(w), -1).any(axis=1))
 
     def _solve(
-        self, w: Array, with_Q: bool, place: tuple[Index, tuple[int, ...]], curves: Callable[[Array], LeafPoints] | None
+        self, with_Q: bool, batch: tuple[int, ...], curves: Callable[[Array], LeafPoints] | None, w: Array, index: Index
     ) -> LeafPoints:
-        """The points over w, shape=[N, d], which are the entries place[0] of a batch of shape place[1].
+        """The points over w, shape=[N, d], which are these entries of a batch.
 
         Blocks of one output need no more than the lift: their leaves are curves. Elsewhere mu is polished, and the
         point it gives compared with the one that the lift came to.
@@ -173,7 +192,7 @@ class Leaf(Portable):
             self.watch(found.x)
             return self._corrected(w, found)
         start, alone = np.broadcast_to(self.start, (len(w), self.kernel.dim)), self.kernel.blocks.width == 1
-        found = self._lifted(start, w, w - self.w0, with_Q and alone, place)
+        found = self._lifted(start, w, w - self.w0, with_Q and alone, (index, batch))
         if alone:
             return self._corrected(w, found)
         polished = self._polish(w, found.mu)
@@ -205,7 +224,7 @@ class Leaf(Portable):
         self.watch(np.concatenate(visited))
         if stop is None:
             return segment.points(end, w)
-        part = segment.fraction(stop)
+        part = segment.culprit(stop)[1]
         if part < 1 - RESOLVED or not again:
             s = done + (1 - done) * part
             raise self._out_of_reach(w[stop.entry], stop.index(place[1], place[0]), s)

@@ -28,6 +28,15 @@ class LeafPoints(NamedTuple):
     mu: Array
     Q: Array
 
+    def reshape(self, batch: tuple[int, ...]) -> LeafPoints:
+        """The same as a batch of that shape."""
+        return LeafPoints(*(part.reshape((*batch, *part.shape[1:])) for part in self))
+
+    def put(self, index: Index, points: tuple[Array, ...]) -> None:
+        """Points in their places."""
+        for part, new in zip(self, points, strict=True):
+            part[index] = new
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -114,15 +123,15 @@ class Segment:
         x = y[..., : self.kernel.dim]
         return x if self.chart is None else self.chart.point(x)
 
-    def fraction(self, stop: Stop) -> float:
-        """How far along its segment the block that ends a lift has come."""
+    def culprit(self, stop: Stop) -> tuple[int, float]:
+        """The block that ends a lift, and how far along its segment it has come."""
         y = stop.state
         with np.errstate(all="ignore"):
             x, dx = self.point(y), self.rate(stop.s, y)[:, : self.kernel.dim]
             speed = dx[stop.entry] / (1.0 if self.chart is not None else np.abs(x[stop.entry]) + 1e-300)
         block = int(np.argmax(np.nan_to_num(self.kernel.blocks.largest(speed), nan=np.inf)))
         pace = self.pace[stop.entry, block]
-        return float(np.sinh(pace * stop.s) / np.sinh(pace))
+        return block, float(np.sinh(pace * stop.s) / np.sinh(pace))
 
     def _work(self, mu: Array, way: Array) -> Array:
         """<mu, way>, shape=[N, 1], or mu_i way_i where outputs share no input, shape=[N, d]."""
@@ -145,6 +154,14 @@ class Segment:
         return np.maximum(np.concatenate(parts, axis=1), 1e-290)
 
 
+class CurveEnd(NamedTuple):
+    """Where the curve of an output ends, on the side 0 of larger w or 1 of smaller: how far from w0."""
+
+    side: int
+    output: int
+    way: float
+
+
 class Curves:
     """The leaf of a map whose blocks have one output each: a curve for every block, from x0 to both sides.
 
@@ -164,8 +181,8 @@ class Curves:
         self.visited = segment.point(some).reshape(-1, segment.kernel.dim)
 
     @classmethod
-    def over(cls, kernel: MapKernel, start: Array, w: Array, with_work: bool) -> Curves | None:
-        """Those over all w, shape=[N, d], from one x0, shape=[D]; None where they end before, or there are none."""
+    def over(cls, kernel: MapKernel, start: Array, w: Array, with_work: bool) -> Curves | CurveEnd | None:
+        """Those over all w, shape=[N, d], from one x0, shape=[D], or where one ends before; None without curves."""
         if not kernel.grows_alone or len(w) <= FEW or not np.isfinite(w).all():
             return None
         w0 = kernel.value(start)
@@ -181,7 +198,11 @@ class Curves:
             stop = segment.end(passing=passing)[2]
         except ConvergenceError:
             return None
-        return cls(segment, w0, places, states) if stop is None else None
+        if stop is None:
+            return cls(segment, w0, places, states)
+        block, part = segment.culprit(stop)
+        output = int(np.argsort(kernel.blocks.of_output)[block])
+        return CurveEnd(stop.entry, output, part * float(abs(way[stop.entry, output])))
 
     def lift(self, w: Array) -> tuple[Array, Array, Array]:
         """x, mu, and R of every output, at the points over w: shape=[N, D], [N, d] and [N, d], or [N, 0] without R."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.maps.segments import FEW, Curves
+from geoflow.maps.segments import FEW, CurveEnd, Curves
 
 
 def powers(d, degree):
@@ -62,10 +62,38 @@ def test_curves_stop_where_a_point_is_out_of_reach_and_the_others_are_lifted(out
     x0, w = np.array([1.0, 0.5]), rng.uniform(0.1, 2.0, (10, 2))
     if outside:
         w[3, 1] = -0.2
-    assert (Curves.over(G.kernel, x0, w, False) is None) == outside
+    curves = Curves.over(G.kernel, x0, w, False)
+    assert isinstance(curves, CurveEnd if outside else Curves)
+    if outside:
+        assert (curves.side, curves.output) == (1, 1) and abs(curves.way - 0.25) <= 1e-9
     found = G.leaf(x0).lift_or_nan(w)
     inside = (w > 0).all(axis=1)
     assert np.allclose(found.x[inside], np.sqrt(w[inside]), rtol=1e-11) and np.isnan(found.x[~inside]).all()
+
+
+@pytest.mark.parametrize("x0", [[1.0, 1.0], [1.0, 0.5]])  # one kind of blocks, and two
+def test_an_end_is_looked_for_once_and_points_near_it_are_lifted_apart(x0, monkeypatch, rng):
+    G, w = gf.Parametrization(lambda x: x**2, 2, 2), rng.uniform(0.1, 2.0, (400, 2))
+    out = rng.choice(400, 60, replace=False)
+    w[out[:50], 0] *= -1.0
+    near, inside = out[50:], (w > 0).all(axis=1)
+    w[near, 1] = 10.0 ** -np.arange(4.0, 24.0, 2)
+    leaf, calls = G.leaf(np.array(x0)), []
+    found = leaf.lift_or_nan(w)
+    assert np.isnan(found.x[~inside]).all() and np.allclose(found.x[inside], np.sqrt(w[inside]), rtol=1e-8, atol=0)
+    assert np.allclose(found.mu[inside], np.log(w[inside] / np.square(x0)) / 4, rtol=1e-8, atol=0)
+    lift = G.kernel.horizontal_lift
+    monkeypatch.setattr(G.kernel, "horizontal_lift", lambda x, dw: calls.append(len(x)) or lift(x, dw))
+    w = rng.uniform(-2.0, 2.0, (1000, 2))
+    assert np.array_equal(leaf.reaches(w), (w > 0).all(axis=1))
+    few = sum(n for n in calls if n > 20)
+    assert few <= 14 * (w > 0).all(axis=1).sum()  # none of the points out of reach, and no point more than once
+
+
+def test_what_a_curve_did_not_reach_and_a_lift_does_is_no_end(monkeypatch, rng):
+    G, w = gf.Parametrization(lambda x: x**3, 2, 2), rng.uniform(0.5, 2.0, (9, 2))
+    monkeypatch.setattr(Curves, "over", lambda *args: CurveEnd(0, 0, 0.3))
+    assert np.allclose(G.leaf(np.ones(2)).lift_or_nan(w).x, np.cbrt(w), rtol=1e-11)
 
 
 def test_few_points_and_maps_that_mix_outputs_have_no_curves(rng):
