@@ -13,6 +13,7 @@ from geoflow.errors import GeoflowError as GeoflowError
 from geoflow.errors import InfeasibleError as InfeasibleError
 from geoflow.errors import NotCommutingError as NotCommutingError
 from geoflow.errors import NotFiniteError as NotFiniteError
+from geoflow.errors import NotIntrinsicError as NotIntrinsicError
 from geoflow.errors import NotLegendreError as NotLegendreError
 from geoflow.errors import NotOnManifoldError as NotOnManifoldError
 from geoflow.errors import NotPicklableError as NotPicklableError
@@ -29,6 +30,8 @@ from geoflow.flows.losses import LeastSquares as LeastSquares
 from geoflow.flows.losses import LogisticLoss as LogisticLoss
 from geoflow.flows.mirror import check_rate_bound as check_rate_bound
 from geoflow.flows.mirror import mirror_flow as mirror_flow
+from geoflow.maps.classes import Classification as Classification
+from geoflow.maps.classes import classify as classify
 from geoflow.maps.fields import VectorField as VectorField
 from geoflow.maps.fields import lie_bracket as lie_bracket
 from geoflow.maps.holonomy import area_law as area_law
@@ -39,6 +42,8 @@ from geoflow.maps.reach import joint_flow as joint_flow
 from geoflow.metrics.dually_flat import DuallyFlatManifold as DuallyFlatManifold
 from geoflow.metrics.hessian import HessianMetric as HessianMetric
 from geoflow.metrics.identity_map import identity as identity
+from geoflow.metrics.intrinsic import InducedMetric as InducedMetric
+from geoflow.metrics.intrinsic import induced_metric as induced_metric
 from geoflow.numerics import autodiff as autodiff
 from geoflow.potentials.composition import RidgeSum as RidgeSum
 from geoflow.potentials.composition import product as product

@@ -72,6 +72,10 @@ class NotCommutingError(GeoflowError):
     """The gradient fields of a parametrization do not commute; carries ``defect``, ``point`` and ``pair``."""
 
 
+class NotIntrinsicError(GeoflowError):
+    """The cometric of a parametrization is no function of w; carries ``defect`` and two ``lifts`` of one w."""
+
+
 class NotRegularError(GeoflowError):
     """The differential of a parametrization is not of full rank; carries ``defect`` and ``point``."""
 

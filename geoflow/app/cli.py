@@ -46,7 +46,7 @@ def _list(options: argparse.Namespace) -> int:
     tables: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = [
         ("Commuting parametrizations", ("name", "w = G(x)", "int dom R", "closed forms", "d"),
          [(e.name, e.formula, e.domain, e.known, dims(e)) for e in catalog.parametrizations.values()]),
-        ("Not commuting: refused", ("name", "w = G(x)", "why", "d"),
+        ("Not commuting: refused, or mirror flow modulo fibres", ("name", "w = G(x)", "why", "d"),
          [(e.name, e.formula, e.reason, dims(e)) for e in catalog.noncommuting.values()]),
         ("Potentials", ("name", "R(w)", "domain", "d"),
          [(p.name, p.formula, p.domain, dims(p)) for p in catalog.potentials.values()]),

@@ -21,7 +21,7 @@ from geomstats.geometry.stiefel import Stiefel
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow.catalog import functions  # noqa: F401  registers the potentials
 from geoflow.catalog.quadratic import exponential_sum
-from geoflow.catalog.registry import Case, Entry, noncommuting, parametrizations, potentials
+from geoflow.catalog.registry import MODULO_FIBRES, Case, Entry, noncommuting, parametrizations, potentials
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow
 from geoflow.metrics.identity_map import identity
@@ -380,8 +380,15 @@ for _name, _formula, _build, _d, _reason in [
     ("heisenberg", "(x, y) on the Heisenberg group", _heisenberg, 2, "[grad G_1, grad G_2] = d/dz, vertical"),
     ("spd_bures_general", "tr(A_i X), Bures-Wasserstein", _spd_bures_general, 2, "the A_i do not commute"),
     ("so_general", "tr(A_i^T X) on SO(3)", _so_general, 2, "A_i A_j^T is not symmetric"),
-    ("stiefel_rows", "squared norms of rows on Stiefel(4, 2)", _stiefel_rows, 2, "the brackets rotate the columns"),
+    (
+        "stiefel_rows",
+        "squared norms of rows on Stiefel(4, 2)",
+        _stiefel_rows,
+        2,
+        "the brackets rotate the columns, vertical",
+    ),
     ("hyperboloid_coordinates", "(x_1, x_2) on the hyperboloid", _hyperboloid_coordinates, 2, "not Hessian in x"),
     ("ball_identity", "x on the Poincare ball", _ball_identity, 2, "a conformal metric that is not Hessian in x"),
 ]:
-    noncommuting.add(Entry(_name, "manifold", _formula, "-", "refused", _build, dims=(_d,), reason=_reason))
+    _known = MODULO_FIBRES if _name in ("heisenberg", "stiefel_rows") else "refused"
+    noncommuting.add(Entry(_name, "manifold", _formula, "-", _known, _build, dims=(_d,), reason=_reason))

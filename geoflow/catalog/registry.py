@@ -55,6 +55,10 @@ class Case(Portable):
 T = TypeVar("T")
 
 
+#: `known` of a map whose fields do not commute, and w follows a mirror flow
+MODULO_FIBRES = "modulo fibres"
+
+
 @dataclass(frozen=True)
 class Entry(Portable, Generic[T]):
     """A named family, one member for every dimension d: of maps, which build a `Case`, or of Legendre functions.

@@ -12,6 +12,7 @@ from geoflow.errors import NotCommutingError, NotRegularError
 from geoflow.maps.brackets import require_finite
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.scales import by_gradients, by_hessians, by_products
+from geoflow.maps.vertical import vertical_check
 from geoflow.numerics.batches import SLICE, in_slices
 from geoflow.results import Check
 
@@ -54,18 +55,22 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
         parts = [_worst_of(kernel)(kernel, x[k : k + step], name).moved(k) for k in range(0, len(x), step)]
     worst = max(parts, key=lambda part: part.defect)
     i, j = worst.pair
+    vertical = worst.defect > tol and bool(vertical_check(kernel, x[worst.point : worst.point + 1], name, point_shape))
     return Check(
         name=f"commuting of {name}",
         defect=worst.defect,
         scale=worst.scale,
         tol=tol,
         witness=x[worst.point].reshape(point_shape),
-        detail=f"|[grad G_{i + 1}, grad G_{j + 1}]| = {worst.size:.3e}",
+        detail=f"|[grad G_{i + 1}, grad G_{j + 1}]| = {worst.size:.3e}" + (", in ker dG" if vertical else ""),
         n_points=len(x),
         error=NotCommutingError,
         evidence={
             "pair": worst.pair,
-            "remedy": "gradient flow of a parametrization that does not commute is in general not a mirror flow; "
+            "vertical": vertical,
+            "remedy": "gf.classify says whether the fields commute modulo fibres, which mirror flow needs no more than"
+            if vertical
+            else "gradient flow of a parametrization that does not commute is in general not a mirror flow; "
             "change G or M so that its gradient fields commute",
         },
     )

@@ -29,9 +29,13 @@ AT_ONCE = 2**13
 class Leaf(Portable):
     """{psi(x0; mu)}: the points that joint flows reach from x0, lifted from w by x(w) = psi(x0; mu), G(x(w)) = w.
 
+    Where it is `fibred`, lifts to w come to many points, and x(w) is one of them.
+
     `start` is x0, flat; `watch` raises where G is not regular or does not commute, at flat points that a lift has
     passed, shape=[N, D]; `point_shape` and `name` are for errors.
     """
+
+    fibred = False
 
     def __init__(
         self, kernel: MapKernel, start: Array, watch: Callable[[Array], None], point_shape: tuple[int, ...], name: str
@@ -184,8 +188,7 @@ class Leaf(Portable):
     ) -> LeafPoints:
         """The points over w, shape=[N, d], which are these entries of a batch.
 
-        Blocks of one output need no more than the lift: their leaves are curves. Elsewhere mu is polished, and the
-        point it gives compared with the one that the lift came to.
+        Blocks of one output need no more than the lift: their leaves are curves.
         """
         if curves is not None:
             found = curves(w)
@@ -193,11 +196,17 @@ class Leaf(Portable):
             return self._corrected(w, found)
         start, alone = np.broadcast_to(self.start, (len(w), self.kernel.dim)), self.kernel.blocks.width == 1
         found = self._lifted(start, w, w - self.w0, with_Q and alone, (index, batch))
-        if alone:
-            return self._corrected(w, found)
+        return self._corrected(w, found) if alone else self._settled(w, found)
+
+    def _settled(self, w: Array, found: LeafPoints) -> LeafPoints:
+        """The points at polished mu, which are those that the lift came to."""
         polished = self._polish(w, found.mu)
         size = np.abs(found.x).max(-1) + np.abs(found.x - self.start).max(-1) + 1e-300
-        gap = np.abs(polished.x - found.x).max(-1) / size
+        self._require_path_independence(w, found.x, np.abs(polished.x - found.x).max(-1) / size)
+        return polished
+
+    def _require_path_independence(self, w: Array, x: Array, gap: Array) -> None:
+        """`NotCommutingError` where two lifts to w, shape=[N, d], differ, the gap of shape=[N] relative."""
         worst = int(np.argmax(gap))
         if not gap[worst] <= PATH_TOL:
             raise NotCommutingError(
@@ -206,10 +215,9 @@ class Leaf(Portable):
                 wanted=f"one lift, to {PATH_TOL:.0e}",
                 remedy="G does not commute between x0 and there",
                 defect=float(gap[worst]),
-                point=found.x[worst].reshape(self.point_shape),
+                point=x[worst].reshape(self.point_shape),
                 pair=None,
             )
-        return polished
 
     def _lifted(
         self, x: Array, w: Array, way: Array, with_Q: bool, place: tuple[Index, tuple[int, ...]],
@@ -258,8 +266,11 @@ class Leaf(Portable):
         """Newton on G(psi(x0; mu)) = w; also Q(mu) = int <G(psi(x0; s mu)), mu> ds."""
         kernel, D = self.kernel, self.kernel.dim
         start = np.tile(np.append(self.start, 0.0), (len(w), 1))
-        distance = np.abs(w - self.w0).max(-1)
-        scale = np.abs(w).max(-1) + distance + 1e-300
+        # in units of the outputs, each of its own
+        units = np.sqrt(np.einsum("...ii->...i", kernel.cometric(self.start[None])[0]))
+        units = np.where(units > 0, units, 1.0)
+        distance = (np.abs(w - self.w0) / units).max(-1)
+        scale = (np.abs(w) / units).max(-1) + distance + 1e-300
         resolvable = distance > 1e-9 * scale  # at w0 itself mu is 0, and has no relative accuracy
         error, missed, best = np.inf, np.inf, None
         for _ in range(POLISH_STEPS):
@@ -270,10 +281,11 @@ class Leaf(Portable):
             missing = w - kernel.value(x)
             # near the boundary a small error of w is a large one of mu: the Newton step tells
             step = kernel.horizontal_lift(x, missing)[1]
-            now = float(np.where(resolvable, np.abs(step).max(-1) / (np.abs(mu).max(-1) + 1e-300), 0.0).max())
+            size = (np.abs(mu) * units).max(-1) + 1e-300
+            now = float(np.where(resolvable, (np.abs(step) * units).max(-1) / size, 0.0).max())
             improves = now < 0.5 * error
             if now < error:
-                error, missed = now, float((np.abs(missing).max(-1) / scale).max())
+                error, missed = now, float(((np.abs(missing) / units).max(-1) / scale).max())
                 best = LeafPoints(x, mu, end[:, D])
             if now <= 1e-14 or not improves:
                 break

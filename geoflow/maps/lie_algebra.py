@@ -27,6 +27,8 @@ from geoflow.maps.words import (
 )
 from geoflow.results import Check
 
+#: brackets by their words, each with the size of its terms
+Tested = dict[Word, tuple[Array, float]]
 #: how far apart parts of brackets are that are counted as new and that are not
 CLEAR = 1e3
 
@@ -62,6 +64,31 @@ class LieDimension:
 def _grown(growth: list[int]) -> tuple[int, ...]:
     """The ranks up to where the last is reached."""
     return tuple(growth[: growth.index(growth[-1]) + 1]) if growth else (0,)
+
+
+def largest_pushed(e: Array, tested: Tested) -> tuple[float, Word]:
+    """The largest |e_i.B| of brackets of length at least 2, relative to |e_i| and to their terms, and which one it is.
+
+    e, shape=[d, D], are derivatives of outputs, each of a unit of its own.
+    """
+    worst: tuple[float, Word] = 0.0, ()
+    size = np.linalg.norm(e, axis=-1)
+    for word, (B, scale) in tested.items():
+        if len(word) > 1 and scale > 0:
+            defect = float((np.abs(e @ B) / np.where(size > 0, size, 1.0)).max()) / scale
+            if not defect <= worst[0]:
+                worst = defect, word
+    return worst
+
+
+def _undecided(report: LieDimension) -> ConvergenceError:
+    return ConvergenceError(
+        "dimension of the Lie algebra",
+        got=str(report),
+        wanted="what counts as new and what does not, three digits apart",
+        remedy="see analyse(x), give a depth, or a point further from where the rank drops",
+        report=report,
+    )
 
 
 class LieAlgebra(Portable):
@@ -154,13 +181,9 @@ class LieAlgebra(Portable):
         for n, x in enumerate(points):
             units, generators = self._in_units(x)
             _, _, tested = self._brackets(generators, x / units)
-            e = np.asarray(G.kernel.jacobian(x), dtype=float) * units
-            size = np.linalg.norm(e, axis=-1)  # of each output, whatever its unit
-            for word, (B, scale) in tested.items():
-                if len(word) > 1 and scale > 0:
-                    defect = float((np.abs(e @ B) / np.where(size > 0, size, 1.0)).max()) / scale
-                    if not defect <= worst[0]:
-                        worst = defect, n, word
+            defect, word = largest_pushed(np.asarray(G.kernel.jacobian(x), dtype=float) * units, tested)
+            if not defect <= worst[0]:
+                worst = defect, n, word
         return Check(
             name=f"necessary condition Lie^>=2 in ker dG of {G.name}",
             defect=worst[0],
@@ -211,6 +234,18 @@ class LieAlgebra(Portable):
         c = np.linalg.lstsq(np.stack(columns, axis=-1), np.stack(brackets, axis=-1), rcond=None)[0].T
         return c.reshape(len(basis), len(basis), -1), tuple(self._spelled(word) for word in basis)
 
+    def span(self, x: Array) -> tuple[Array, Rank, Tested]:
+        """At a flat point: units of coordinates, a basis of the span of all brackets of x / units, and these brackets.
+
+        Raises `ConvergenceError` when the rank is undecided.
+        """
+        units, generators = self._in_units(x)
+        rank, growth, tested = self._brackets(generators, x / units)
+        report = LieDimension(rank.value, _grown(growth), rank.gap, rank.seen, len(x))
+        if not report.decided:
+            raise _undecided(report)
+        return units, rank, tested
+
     # inside ---------------------------------------------------------------------------------------------------------
 
     def _point(self, x: ArrayLike) -> Array:
@@ -236,13 +271,7 @@ class LieAlgebra(Portable):
     def _decided(self, x: ArrayLike, depth: int | None = None) -> LieDimension:
         report = self.analyse(x, depth)
         if not report.decided:
-            raise ConvergenceError(
-                "dimension of the Lie algebra",
-                got=str(report),
-                wanted="what counts as new and what does not, three digits apart",
-                remedy="see analyse(x), give a depth, or a point further from where the rank drops",
-                report=report,
-            )
+            raise _undecided(report)
         return report
 
     def _flat_field(self, X: VectorField, units: Array | None = None) -> Map:
@@ -323,7 +352,7 @@ class LieAlgebra(Portable):
 
     def _brackets(
         self, generators: list[Generator], y: Array, depth: int | None = None
-    ) -> tuple[Rank, list[int], dict[Word, tuple[Array, float]]]:
+    ) -> tuple[Rank, list[int], Tested]:
         """Brackets at y up to a depth, or until one more length adds nothing to their span; all that were evaluated."""
         rank, tested = Rank(len(y)), {}
         growth: list[int] = []

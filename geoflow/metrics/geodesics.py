@@ -9,7 +9,7 @@ import numpy as np
 from geomstats.numerics.geodesic import ExpSolver, LogSolver
 from geomstats.numerics.ivp import ODEIVPIntegrator, OdeResult
 
-from geoflow._typing import Array, ArrayLike, Index, Mask
+from geoflow._typing import Array, ArrayLike, Bilinear, Index, Mask
 from geoflow._validate import describe
 from geoflow.errors import ConvergenceError, DomainError, GeoflowError, UserCodeError
 from geoflow.metrics.space_forms import Isometry
@@ -78,26 +78,36 @@ def geodesic_ends(stop: Stop, batch: tuple[int, ...], d: int, start: float = 0.0
 
 
 class ShootingMetric(Protocol):
-    """What shooting asks of a metric: its potential, its geodesic equation, and how far geodesics go, NaN outside."""
+    """What shooting asks of a metric: its matrix, its geodesic equation, and how far geodesics go, NaN outside."""
 
-    potential: LegendreFunction
+    def metric_matrix(self, base_point: Array) -> Array: ...
 
     def geodesic_equation(self, state: Array) -> Array: ...
 
     def shoot(self, v: Array, w: Array) -> Array: ...
 
 
+def mean_of_flat_logs(R: LegendreFunction) -> Bilinear:
+    """(w, y) to the mean of the logarithms of the two flat connections, that of Levi-Civita up to third order."""
+
+    def guess(w: Array, y: Array) -> Array:
+        dual = np.linalg.solve(R.hessian(w), (R.gradient(y) - R.gradient(w))[..., None])[..., 0]
+        return (y - w + dual) / 2  # y - w is exact where they are near
+
+    return guess
+
+
 class ShootingLog(LogSolver):
     """Logarithms of a batch by Newton's method on exp_w(v) = y.
 
-    It starts from the mean of the logarithms of the two flat connections, which is that of Levi-Civita up to third
-    order. Pairs where Newton stalls start again from scipy's `solve_bvp`. `tol` bounds the gap exp_w(v) - y, recomputed
+    `guess`, (w, y) of shape=[N, d] to v, is where it starts. Pairs where Newton stalls
+    start again from scipy's `solve_bvp`. `tol` bounds the gap exp_w(v) - y, recomputed
     in the metric at y, relative to the length of v.
     """
 
-    def __init__(self, metric: ShootingMetric, tol: float = LOG_TOL):
+    def __init__(self, metric: ShootingMetric, guess: Bilinear, tol: float = LOG_TOL):
         super().__init__(solves_bvp=False)
-        self._metric, self.tol = metric, tol
+        self._metric, self._guess, self.tol = metric, guess, tol
 
     def log(self, point: ArrayLike, base_point: ArrayLike) -> Array:
         """Tangent vectors v with exp(v, base_point) = point, shape=[..., d].
@@ -107,9 +117,7 @@ class ShootingLog(LogSolver):
         point, base = np.broadcast_arrays(np.asarray(point, dtype=float), np.asarray(base_point, dtype=float))
         shape, d = point.shape, point.shape[-1]
         y, w = point.reshape(-1, d), base.reshape(-1, d)
-        R = self._metric.potential
-        dual = np.linalg.solve(R.hessian(w), (R.gradient(y) - R.gradient(w))[..., None])[..., 0]
-        v, defect = self._newton(w, y, (y - w + dual) / 2)  # y - w is exact where they are near
+        v, defect = self._newton(w, y, self._guess(w, y))
         failed = np.flatnonzero(~(defect <= self.tol))
         if len(failed):
             v[failed], defect[failed] = self._newton(w[failed], y[failed], self._bvp(w[failed], y[failed]))
@@ -124,7 +132,7 @@ class ShootingLog(LogSolver):
 
     def _newton(self, w: Array, y: Array, v: Array) -> tuple[Array, Array]:
         """Damped Newton for all pairs at once; the jacobian by differences, d more geodesics in the same solve."""
-        H = self._metric.potential.hessian(y)
+        H = self._metric.metric_matrix(y)
         n, d = w.shape
         v = v.copy()
         way = y - w

@@ -16,7 +16,7 @@ from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import all_finite, as_finite, as_points
 from geoflow.errors import ArgumentError, DomainError
-from geoflow.metrics.geodesics import BatchedIVP, ClosedExp, ClosedLog, ShootingLog, geodesic_ends
+from geoflow.metrics.geodesics import BatchedIVP, ClosedExp, ClosedLog, ShootingLog, geodesic_ends, mean_of_flat_logs
 from geoflow.metrics.isometries import isometry
 from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
@@ -87,7 +87,7 @@ class HessianMetric(Portable, RiemannianMetric):
     @cached_property
     def log_solver(self) -> LogSolver:
         """What computes logarithms."""
-        return ShootingLog(self) if self.isometry is None else ClosedLog(self.isometry)
+        return ClosedLog(self.isometry) if self.isometry else ShootingLog(self, mean_of_flat_logs(self.potential))
 
     # the metric -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Bilinear
 from geoflow._validate import as_points, require_type
+from geoflow.maps.classes import commutes_modulo_fibres
+from geoflow.maps.fibred import FibredLeaf, fibred_leaf
 from geoflow.maps.leaf import Leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
@@ -24,6 +26,9 @@ def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
     R = Q* with grad Q(mu) = G(psi(x0; mu)); normalised by R(G(x0)) = 0 and grad R(G(x0)) = 0. That G is regular and
     commutes is checked at x0, shape=[D], around it on its leaf, and along every lift.
 
+    It is enough that G commutes modulo fibres: every bracket of the fields, however long, is in ker dG on the leaf.
+    Then mu is a function of w, and x(w) = psi(x0; mu) is one point over w of those that lifts come to.
+
     Raises
     ------
     NotRegularError, NotCommutingError, NotOnManifoldError
@@ -37,8 +42,11 @@ def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
     x0 = G.require_point(x0, "x0")
     G(x0)  # a typed error where G itself is not defined
     G.check_regular(x0).unwrap()
-    G.check_commuting(points_of_leaf(G, x0)).unwrap()
-    return InducedLegendreFunction(G, x0)
+    commuting = G.check_commuting(points_of_leaf(G, x0))
+    if commuting or not commutes_modulo_fibres(G, x0):
+        commuting.unwrap()
+        return InducedLegendreFunction(G, x0)
+    return InducedLegendreFunction(G, x0, fibred_leaf(G, x0, FibredLeaf))
 
 
 class LiftFormula:
@@ -87,9 +95,9 @@ class InducedLegendreFunction(LegendreFunction):
     Attributes: `parametrization`, `x0` of shape=[D], `w0` of shape=[d], and `leaf`.
     """
 
-    def __init__(self, parametrization: Parametrization, x0: Array):
+    def __init__(self, parametrization: Parametrization, x0: Array, leaf: Leaf | None = None):
         self.parametrization, self.x0, self.w0 = parametrization, np.array(x0, dtype=float), parametrization(x0)
-        self.leaf, name = parametrization.leaf(self.x0), parametrization.name
+        self.leaf, name = leaf or parametrization.leaf(self.x0), parametrization.name
         region = ImplicitDomain(parametrization.codomain_dim, self.leaf.reaches, self.w0, f"range of {name} from x0")
         self._adopt(LiftKernel(self.leaf, region), f"R induced by {name}")
 

@@ -11,10 +11,11 @@ from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import Loss
 from geoflow.flows.mirror import mirror_flow
 from geoflow.maps.parametrization import Parametrization
+from geoflow.maps.vertical import vertical_check
 from geoflow.numerics.integrate import SolverOptions
-from geoflow.potentials.induced import mirror_map
+from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.results import EquivalenceReport
+from geoflow.results import Check, EquivalenceReport
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -31,7 +32,8 @@ def verify_equivalence(
 ) -> EquivalenceReport:
     """Integrate gradient flow of G and mirror flow of R separately, and compare them; the direct theorem as a test.
 
-    The lift and dual gaps always test the numerically induced R, by one batched lift of the whole trajectory.
+    The lift and dual gaps always test the numerically induced R, by one batched lift of the whole trajectory. Where G
+    commutes modulo fibres the brackets of the report are those pushed to w, and the lift is compared with x by C.
 
     Parameters
     ----------
@@ -62,18 +64,29 @@ def verify_equivalence(
     x, mu = flow.x[:n], flow.mu[:n]
     over_time = np.abs(w - v).max(axis=-1) / (np.abs(w - induced.w0).max(initial=0.0) + 1e-300)
 
-    def gap(value: Array, reference: Array) -> float:
-        return float(np.abs(value - reference).max(initial=0.0) / (np.abs(reference).max(initial=0.0) + 1e-300))
-
+    commuting, lift_gap = _along(induced, w, x)
     return EquivalenceReport(
-        commuting=G.check_commuting(x),
+        commuting=commuting,
         regular=G.check_regular(x),
         gap=float(over_time.max(initial=0.0)),
-        lift_gap=gap(induced.lift(w), x),
-        dual_gap=gap(induced.gradient(w), mu),
+        lift_gap=lift_gap,
+        dual_gap=_gap(induced.gradient(w), mu),
         gap_over_time=over_time,
         tol=tol,
         gradient_flow=flow,
         mirror_flow=mirror,
         legendre=R,
     )
+
+
+def _along(R: InducedLegendreFunction, w: Array, x: Array) -> tuple[Check, float]:
+    """The check of the brackets at points x of a flow, and how far lifts of w are from them: by C, of a fibred leaf."""
+    G, lifted = R.parametrization, R.lift(w)
+    if not R.leaf.fibred:
+        return G.check_commuting(x), _gap(lifted, x)
+    flat = G.flatten(x).reshape(-1, G.dim)
+    return vertical_check(G.kernel, flat, G.name, G.point_shape), _gap(G.cometric(lifted), G.cometric(x))
+
+
+def _gap(value: Array, reference: Array) -> float:
+    return float(np.abs(value - reference).max(initial=0.0) / (np.abs(reference).max(initial=0.0) + 1e-300))

@@ -80,7 +80,20 @@ def test_closed_forms_against_autodiff(name, d, rng):
         assert abs(case.legendre(w0)) < 1e-14 and np.abs(case.legendre.gradient(w0)).max() < 1e-14
 
 
-@pytest.mark.parametrize("name", list(gf.catalog.noncommuting))
+FIBRED = ("heisenberg", "stiefel_rows")
+
+
+@pytest.mark.parametrize("name", FIBRED)
+def test_maps_that_commute_modulo_fibres_are_accepted_everywhere(name, rng):
+    entry = gf.catalog.noncommuting[name]
+    case = entry()
+    for x in case.sample(5, rng):
+        assert gf.mirror_map(case.parametrization, x).leaf.fibred and entry.reason
+    check = case.parametrization.check_commuting(case.x0)
+    assert not check and check.evidence["vertical"] and "in ker dG" in str(check)
+
+
+@pytest.mark.parametrize("name", [name for name in gf.catalog.noncommuting if name not in FIBRED])
 def test_noncommuting_maps_are_refused_with_the_bracket_named(name, rng):
     entry = gf.catalog.noncommuting[name]
     case = entry()

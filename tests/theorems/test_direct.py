@@ -50,6 +50,9 @@ def test_losses_of_a_case_are_of_three_kinds(rng):
 def test_rows_of_maps_outside_the_theorem():
     for name, entry in gf.catalog.noncommuting.items():
         row = verify.verify_refusal(entry)
+        if entry.known == "modulo fibres":
+            assert row and row.figures["bracket"] < 1e-12 and row.figures["gap"] < 1e-8, str(row)
+            continue
         assert row and row.details["refused"] and row.figures["bracket"] > 1e-3, name
     accepted = verify.verify_refusal(gf.catalog.parametrizations["square"])
     assert not accepted and accepted.error == "accepted"

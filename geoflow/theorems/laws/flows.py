@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.integrate import cumulative_simpson
+from scipy.integrate import cumulative_simpson, solve_ivp
 
-from geoflow._typing import ArrayLike, Map
+from geoflow._typing import Array, ArrayLike, Map
 from geoflow.errors import DomainError
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule
 from geoflow.flows.mirror import check_rate_bound, mirror_flow
+from geoflow.maps.fibred import IntrinsicLeaf, fibred_leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.regularized import regularized_mirror_map
@@ -68,6 +69,20 @@ def warped_flow_is_mirror_flow(loss: Loss, G: Parametrization, x0: ArrayLike, t:
     force = -np.concatenate([pointwise.gradient(w[None], float(s)) for w, s in zip(flow.w, times, strict=True)])
     integral = cumulative_simpson(factor[:, None] * force, x=times, axis=0)
     return compare(warp.mu[1::2], integral[1::2])
+
+
+@law("flow", 1e-8, lambda: cases.warped("matrix_product"), lambda: cases.warped("matrix_square"))
+def intrinsic_flow_is_of_w(loss: Loss, G: Parametrization, x0: ArrayLike, t: float) -> Defect:
+    """w' = -C(w) grad L(w), C at the lift of the segment from G(x0) to w: the flow in w alone, beside that in x."""
+    flow = gradient_flow(loss, G, x0, [0.0, t], rtol=1e-11, atol=1e-13).unwrap()
+    leaf = fibred_leaf(G, np.asarray(x0, dtype=float), IntrinsicLeaf)
+    pointwise = PointwiseLoss(loss, G.codomain_dim)
+
+    def velocity(s: float, w: Array) -> Array:
+        return -leaf.kernel.cometric_product(leaf.lift(w[None]).x, pointwise.gradient(w[None], s))[0]
+
+    found = solve_ivp(velocity, (0, t), flow.w[0], method="DOP853", rtol=1e-9, atol=1e-11 * scale_of(flow.w))
+    return size_of(found.y[:, -1] - flow.w[-1]), scale_of(flow.w - flow.w[0])
 
 
 @law("realization", 1e-6, lambda: cases.false_realization(1.01, 1.01, 1.01))
