@@ -13,7 +13,8 @@ from geoflow._validate import describe, require_converged
 from geoflow.errors import DomainError, GeoflowError, NotCommutingError, UserCodeError
 from geoflow.maps.alike import Alike
 from geoflow.maps.kernel import MapKernel
-from geoflow.maps.lifts import growth_of, joint_motion, joint_rate, lift_nearby
+from geoflow.maps.lifts import joint_rate, lift_nearby
+from geoflow.maps.movers import LeafMover
 from geoflow.maps.segments import Curves, LeafPoints, Segment
 from geoflow.numerics.batches import in_slices, inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, integrate_batch
@@ -154,8 +155,7 @@ class Leaf(Portable):
                 return partial(self._on_curves, curves, with_Q), near
             if curves is None:
                 return None, near
-            self._ends = np.full((2, kernel.codomain_dim), np.inf) if self._ends is None else self._ends.copy()
-            self._ends[curves.side, curves.output] = curves.way
+            self._ends_at(*curves)
             before, near = near, self._beyond(w, near=True)
             if np.array_equal(near, before):
                 return None, near
@@ -174,6 +174,12 @@ class Leaf(Portable):
     def _alike(self, w: Array) -> Array:
         """Numbers of all outputs, shape=[N, d], at those of one of each kind."""
         return w if self.alike is None else self.alike.gather(w)
+
+    def _ends_at(self, side: int, column: int, way: float) -> None:
+        """Remember that the curve of an output, or of one kind of them, ends that far from w0."""
+        size = self.kernel.codomain_dim if self.alike is None else self.alike.kernel.codomain_dim
+        self._ends = np.full((2, size), np.inf) if self._ends is None else self._ends.copy()
+        self._ends[side, column] = way
 
     def _beyond(self, w: Array, near: bool = False) -> Mask:
         """Which w, shape=[N, d], lie beyond an end of a curve that is known, or near it or beyond."""
@@ -232,9 +238,13 @@ class Leaf(Portable):
         self.watch(np.concatenate(visited))
         if stop is None:
             return segment.points(end, w)
-        part = segment.culprit(stop)[1]
+        block, part = segment.culprit(stop)
         if part < 1 - RESOLVED or not again:
             s = done + (1 - done) * part
+            if self.kernel.grows_alone:
+                output, way = int(np.argsort(self.kernel.blocks.of_output)[block]), s * (w[stop.entry] - self.w0)
+                column = np.argwhere(self._alike(np.arange(float(len(way)))[None]) == output)[0, 1]
+                self._ends_at(int(way[output] < 0), int(column), abs(float(way[output])))
             raise self._out_of_reach(w[stop.entry], stop.index(place[1], place[0]), s)
         at = segment.point(stop.state)
         there = self.kernel.value(at)
@@ -312,55 +322,6 @@ class Leaf(Portable):
             point=w,
             reached=reached,
         )
-
-
-class LeafMover:
-    """Points psi(x0; mu) of a leaf, moved by joint flows from where they are, or from x0 where that is nearer.
-
-    `w` is G(x), shape=[N, d], and `pull` the pullback at x.
-    """
-
-    def __init__(self, kernel: MapKernel, start: Array, points: LeafPoints):
-        self._kernel = kernel
-        self._start: Array = np.broadcast_to(start, points.x.shape)
-        self._settle(points.x, points.mu)
-
-    def _settle(self, x: Array, mu: Array) -> None:
-        self.x, self.mu = x, mu
-        self.w, self.pull = self._kernel.linearized(x)
-
-    def move(self, mu: Array) -> Array:
-        """G(psi(x0; mu)), shape=[N, d] to [N, d]; NaN where a flow ends before, and what does not arrive stays."""
-        if np.array_equal(mu, self.mu):
-            return self.w
-        end = self._ends(mu, np.arange(len(mu)))
-        arrived = np.asarray(np.isfinite(end).all(axis=1, keepdims=True))
-        if arrived.any():
-            self._settle(np.where(arrived, end, self.x), np.where(arrived, mu, self.mu))
-        return np.where(arrived, self.w, np.nan)
-
-    def _ends(self, mu: Array, index: Index) -> Array:
-        """psi(x0; mu) of some entries, NaN where a flow ends: halves of them go on where one does not arrive."""
-        way = mu[index] - self.mu[index]
-        if np.abs(mu[index]).max() < np.abs(way).max():
-            end, stop = joint_motion(self._kernel, self._start[index], mu[index], FLOW_RTOL, FLOW_ATOL)
-        else:
-            pulled = self.pull(way) if len(index) == len(mu) else None
-            end, stop = joint_motion(self._kernel, self.x[index], way, FLOW_RTOL, FLOW_ATOL, pulled)
-        if stop is None and np.isfinite(end).all():
-            return end
-        if len(index) == 1:
-            return np.full(end.shape, np.nan)
-        return np.concatenate([self._ends(mu, half) for half in np.array_split(index, 2)])
-
-    def growth(self, way: Array) -> float:
-        """How fast the velocity of x changes, beside itself, as mu sets out on a way, shape=[N, d].
-
-        It is that of x for x^2, L - 1 times that of x for x^L, and 0 for a linear map, wherever x is.
-        """
-        kernel, velocity = self._kernel, self.pull(way)
-        bend = kernel.derivative_of_pullback(self.x, way, velocity)
-        return float(growth_of(kernel, velocity, bend).max())
 
 
 class LeafKernel(MapKernel):

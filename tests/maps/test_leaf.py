@@ -184,15 +184,13 @@ def test_mu_near_the_start_keeps_its_digits(s):
     assert np.allclose(leaf.lift(w).mu, np.arcsinh(w / 2) / 4, rtol=1e-11, atol=0)
 
 
-def test_a_point_whose_flow_ends_stays_and_its_neighbours_move():
-    """x^3 by x' = 3 x^2 mu: w = (1 - 3 mu)^-3, which is infinite at mu = 1/3."""
-    G = gf.Parametrization(lambda x: x**3, 2, 2)
-    mover = gf.mirror_map(G, [1.0, 1.0]).leaf.mover(np.ones((3, 2)))
-    mu = np.array([[0.1, 0.2], [0.5, 0.1], [0.2, 0.2]])
-    w = mover.move(mu)
-    assert np.isnan(w[1]).all() and np.allclose(w[[0, 2]], (1 - 3 * mu[[0, 2]]) ** -3, rtol=1e-11)
-    mu[1] = [0.1, -0.1]  # the next move goes on from where each was left
-    assert np.allclose(mover.move(mu), (1 - 3 * mu) ** -3, rtol=1e-11)
+def test_an_end_that_one_point_met_is_met_by_no_other(monkeypatch):
+    leaf, calls = SQUARE.leaf(np.array([1.0, 0.5])), []
+    assert np.isnan(leaf.lift_or_nan(np.array([0.5, -1.0])).x).all()
+    lift = leaf.kernel.horizontal_lift
+    monkeypatch.setattr(leaf.kernel, "horizontal_lift", lambda x, dw: calls.append(len(x)) or lift(x, dw))
+    assert leaf.reaches(np.array([[2.0, -0.1], [-1e3, -3.0]])).tolist() == [False, False] and not calls
+    assert leaf.reaches(np.array([-1.0, 2.0])) == np.False_ and calls  # the end of another output is looked for
 
 
 @pytest.mark.parametrize("step", [1e-9, 1e-6, 1e-3, 0.1])
