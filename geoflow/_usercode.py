@@ -94,7 +94,7 @@ class Guarded:
             if raised is error:
                 raise
             raise raised from error
-        if not (isinstance(value, np.ndarray) and value.dtype.kind in "fiu"):
+        if not (isinstance(value, np.ndarray) and value.dtype in (np.float64, np.int64)):
             self._require_numbers(value)
         return value
 
@@ -131,6 +131,12 @@ class Guarded:
             got = kind.__name__ + (f" of {value.dtype}" if isinstance(value, np.ndarray) else "")
             remedy = "return the value" if value is None else "return real numbers"
             raise ArgumentError(f"value of {self.what}", got, "an array of real numbers", remedy)
+        if isinstance(value, np.ndarray) and value.ndim and value.dtype in (np.float32, np.float16):
+            got, remedy = (
+                f"numbers of {value.dtype}, which keep {np.finfo(value.dtype).precision} digits",
+                "convert what it computes with: A.astype(float)",
+            )
+            raise ArgumentError(f"value of {self.what}", got, "numbers of float64", remedy)
 
 
 def is_of_autograd(error: Exception) -> bool:

@@ -182,3 +182,12 @@ def test_places_are_of_the_user():
 def test_long_messages_are_shortened_and_on_one_line():
     error = gf.ArgumentError("thing", got="a\nb" + 5000 * "x", wanted="c")
     assert len(str(error)) < 1400 and "\n" not in str(error) and str(error).endswith("wanted c")
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_numbers_of_few_digits_are_refused(kind):
+    few = np.ones((2, 3)).astype(kind)
+    with pytest.raises(gf.ArgumentError, match=f"{kind}.*astype"):
+        gf.Parametrization(lambda x: (x**2).astype(kind), 2, 2)
+    with pytest.raises(gf.ArgumentError, match=kind):
+        gf.Parametrization(lambda x: few[:, 0] * (x**2).astype(kind), 2, 2)

@@ -277,6 +277,8 @@ def as_schedule(schedule: Schedule | None, regularized: bool) -> Callable[[float
         return lambda t: 1.0
     if callable(schedule):
         alpha = guarded(schedule, "the schedule", "t")
+        if np.ndim(first := alpha(0.0)):
+            raise ArgumentError("schedule", got=f"shape {np.shape(first)}", wanted="a number for every time t")
         return lambda t: float(alpha(t))
     value = as_finite(schedule, "schedule")
     if value.ndim:

@@ -302,8 +302,8 @@ def _singular_ends(kernel: MapKernel, x: Array, name: str) -> tuple[Array, ...]:
             return _ends(rows, x if kernel.flat else None)
         rows = require_finite(kernel.block_rows(x)[0], x, 1, f"gradients of {name}")
         if blocks.width == 1:
-            norms = np.sqrt(blocks.sums(rows[:, 0] ** 2))
-            return norms, norms
+            sizes = blocks.largest(rows[:, 0])  # whose squares may be no numbers
+            return sizes, sizes
         low, high = _ends(blocks.matrices(rows), blocks.matrices(x[:, None])[:, :, 0], (~blocks.padding).sum(axis=1))
         short = blocks.sizes < (~blocks.padding).sum(axis=1)  # more outputs than inputs
         return np.where(short, 0.0, low), high
