@@ -91,22 +91,30 @@ def segment(quadratic: Bilinear, v: Array, h: Array, entries: int) -> tuple[Arra
 
 def gradient_change(formula: Formula, w: Array, v: Array, h: Array) -> Array:
     """grad R(w) - grad R(v), shape=[..., d], h = w - v: by the Hessian between near points, where gradients cancel."""
+    return change_and_noise(formula, w, v, h)[0]
+
+
+def change_and_noise(formula: Formula, w: Array, v: Array, h: Array) -> tuple[Array, Array]:
+    """The change of the gradient, and what rounding or an unresolved integral leaves in doubt of it."""
     upper, lower = (np.asarray(formula.derivative(1, point), dtype=float) for point in (w, v))
-    found = np.array(upper - lower)
+    found, noise = np.array(upper - lower), np.array(4 * EPS * (np.abs(upper) + np.abs(lower)))
     cancels = np.abs(found) < 1e-4 * (np.abs(upper) + np.abs(lower))
     rows = cancels.any(axis=-1)
-    if rows.any():
+    for panels in (1, 8, 64):
+        if not rows.any():
+            break
         base, way = np.broadcast_to(v, found.shape)[rows], np.broadcast_to(h, found.shape)[rows]
         low, high = (
-            sum(weight * np.einsum("...ij,...j->...i", formula.derivative(2, base + x * way), way)
-                for x, weight in zip(*gauss(n), strict=True))
+            sum(weight / panels * np.einsum("...ij,...j->...i", formula.derivative(2, base + (k + x) / panels * way), way)
+                for k in range(panels) for x, weight in zip(*gauss(n), strict=True))
             for n in ORDERS
         )  # fmt: skip
-        sure = np.abs(low - high).max(axis=-1, keepdims=True) <= ACCURACY / 10 * np.abs(high).max(
-            axis=-1, keepdims=True
-        )
+        gap = np.abs(low - high)
+        sure = gap.max(axis=-1, keepdims=True) <= ACCURACY / 10 * np.abs(high).max(axis=-1, keepdims=True)
         found[rows] = np.where(cancels[rows] & sure, high, found[rows])
-    return found
+        noise[rows] = np.where(cancels[rows] & sure, gap + 4 * EPS * np.abs(high), noise[rows])
+        rows[rows] = ~sure[:, 0]
+    return found, noise
 
 
 def settled(value: Array, noise: Array, integral: Array, doubt: Array) -> Array:
