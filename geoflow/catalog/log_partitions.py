@@ -6,7 +6,7 @@ import autograd.numpy as anp
 import autograd.scipy.special as asp
 import numpy as np
 
-from geoflow._typing import Array, Mask
+from geoflow._typing import Array, Index, Mask
 from geoflow.catalog.registry import potentials
 from geoflow.numerics import autodiff, exact, special
 from geoflow.numerics.batches import solved_or_nan
@@ -17,7 +17,7 @@ from geoflow.spaces.domains import Box, ImplicitDomain
 # normal ---------------------------------------------------------------------------------------------------------------
 
 
-def pairs(dim: int) -> tuple[Array, Array]:
+def pairs(dim: int) -> tuple[Index, Index]:
     """The rows and columns of the upper triangle, diagonal included."""
     return np.triu_indices(dim)
 
@@ -120,7 +120,7 @@ def _normal_entropy(eta: Array, dim: int) -> Array:
 
 
 def _normal_divergence(w: Array, v: Array, h: Array, dim: int) -> Array:
-    """KL of the normal of v from that of w: (x - log(1 + x)) / 2 over the eigenvalues of S_v (P_w - P_v), and the means."""
+    """KL of v's normal from w's: (x - log(1 + x)) / 2 of the eigenvalues of S_v (P_w - P_v), and that of the means."""
     (step, dP), (bv, Pv), (_, Pw) = precision(h, dim), precision(v, dim), precision(w, dim)
     root = solved_or_nan(lambda P: np.linalg.inv(np.linalg.cholesky(P)), Pv, axes=2)
     back = np.swapaxes(root, -1, -2)
@@ -133,7 +133,7 @@ def _normal_divergence(w: Array, v: Array, h: Array, dim: int) -> Array:
 
 
 def _centred(t: Array, dim: int) -> tuple[Array, Array]:
-    """Translations of R^dim that take the precision-weighted mean of all to 0, as linear maps of t, and their inverses."""
+    """Translations of R^dim that take the precision-weighted mean of all to 0, linear in t, and their inverses."""
     b, P = precision(t, dim)
     mean = np.linalg.solve(P.sum(axis=1), b.sum(axis=1)[..., None])[..., 0]
     i, j = pairs(dim)
@@ -165,17 +165,20 @@ def gamma() -> LegendreFunction:
     return R
 
 
+def symmetric(a: Array, b: Array, c: Array) -> Array:
+    """[[a, b], [b, c]], shape=[..., 2, 2]."""
+    return anp.stack([anp.stack([a, b], axis=-1), anp.stack([b, c], axis=-1)], axis=-2)
+
+
 def _gamma_hessian(t: Array) -> Array:
     a, s = t[..., 0], t[..., 1]
-    rows = [[asp.polygamma(1, a), -1 / s], [-1 / s, a / s**2]]
-    return anp.stack([anp.stack(row, axis=-1) for row in rows], axis=-2)
+    return symmetric(asp.polygamma(1, a), -1 / s + 0.0 * a, a / s**2)
 
 
 def _gamma_third(t: Array) -> Array:
     a, s = t[..., 0], t[..., 1]
-    zero, mixed = 0.0 * a, 1 / s**2
-    first, second = [[asp.polygamma(2, a), zero], [zero, mixed]], [[zero, mixed], [mixed, -2 * a / s**3]]
-    return anp.stack([anp.stack([anp.stack(row, -1) for row in one], -2) for one in (first, second)], -3)
+    mixed = 1 / s**2 + 0.0 * a
+    return anp.stack([symmetric(asp.polygamma(2, a), 0.0 * a, mixed), symmetric(0.0 * a, mixed, -2 * a / s**3)], -3)
 
 
 def _gamma_divergence(w: Array, v: Array, h: Array) -> Array:
@@ -197,9 +200,8 @@ def shape_divergence(s: Array, t: Array, h: Array) -> Array:
     return np.where(close, divergence.near(special.stirling_curvature, at, inner), far)
 
 
-def gamma_shape(eta: Array) -> Array:
-    """The a with log a - psi(a) = log eta_2 - eta_1, shape=[...]; NaN where that is not positive."""
-    s = np.log(eta[..., 1]) - eta[..., 0]
+def gamma_shape(s: Array) -> Array:
+    """The a with log a - psi(a) = s = log E x - E log x, shape=[...]; NaN where that is not positive."""
     with np.errstate(all="ignore"):
         a = (3 - s + np.sqrt((s - 3) ** 2 + 24 * s)) / (12 * s)
         for _ in range(20):  # Newton's method for 1 / a (Minka, Estimating a gamma distribution, 2002)

@@ -46,9 +46,9 @@ def barycentre(R: LegendreFunction, points: ArrayLike, weights: ArrayLike | None
 
     Reference
     ---------
-    Banerjee, Merugu, Dhillon, Ghosh, Clustering with Bregman divergences, JMLR 2005; Nielsen, Nock, Sided and symmetrized
-    Bregman centroids, IEEE Trans. Inf. Theory 2009. (The latter's walk on the geodesic from the left to the right
-    centroid meets the symmetrised one in one dimension only: it solves H(c) (c - w_right) + grad R(c) = grad R(w_left).)
+    Banerjee, Merugu, Dhillon, Ghosh, Clustering with Bregman divergences, JMLR 2005; Nielsen, Nock, Sided and
+    symmetrized Bregman centroids, IEEE Trans. Inf. Theory 2009. (The walk of the latter, to where D(w_right, c) =
+    D(c, w_left) on a geodesic, ends beside the minimum: there H(c) (c - w_right) + grad R(c) = grad R(w_left).)
     """
     w, p = as_weighted(R, points, weights)
     side = as_side(side)
@@ -95,7 +95,7 @@ class _Problem:
         return *self._change(k, c, self.w[k], c[:, None] - self.w[k]), self._hessian(c)
 
     def symmetrised(self, k: Index, c: Array) -> tuple[Array, Array, Array]:
-        """Of sum p_i (D(w_i, c) + D(c, w_i)): the gradient has H(c) (c - mean), whose derivative is H + T (c - mean)."""
+        """Of sum p_i (D(w_i, c) + D(c, w_i)): the gradient has H(c) (c - mean), whose derivative is H + T(c - mean)."""
         slope, noise, H = self.left(k, c)
         away = np.einsum("ki,kid->kd", self.p[k], c[:, None] - self.w[k])
         bend = (H - self._hessian(c - ASIDE * away)) / ASIDE
@@ -110,7 +110,7 @@ class _Problem:
         return *self._change(k, c, m, self.alpha * h), self._hessian(c) - (1 - self.alpha) * inner
 
     def value(self, objective: Slopes, c: Array) -> Array:
-        """What is minimised, up to a constant factor, at one centre an entry, shape=[N]; infinite where it is no number."""
+        """What is minimised, up to a constant factor, at one centre an entry, shape=[N]; infinite where no number."""
         R, w, h = self.R, self.w, c[:, None] - self.w
         c = np.broadcast_to(c[:, None], w.shape)
         m = w
@@ -202,7 +202,7 @@ def _checked(problem: _Problem, c: Array, error: Array, what: str) -> Array:
 
 
 def _descended(problem: _Problem, objective: Slopes, start: Array) -> tuple[Array, Array]:
-    """Centres at which the gradient vanishes, and the relative error there, of a last step and of rounding, shape=[N, d] and [N]."""
+    """Centres at which the gradient vanishes, shape=[N, d], and their relative errors: a last step, and rounding."""
     c, best, idle = start.copy(), np.full(len(start), np.inf), np.zeros(len(start), dtype=int)
     kept, error, todo = start.copy(), best.copy(), np.arange(len(start))
     with np.errstate(all="ignore"):
@@ -225,19 +225,20 @@ def _descended(problem: _Problem, objective: Slopes, start: Array) -> tuple[Arra
 
 
 def _newton_step(R: LegendreFunction, c: Array, slope: Array, noise: Array, bend: Array) -> tuple[Array, Array]:
-    """-bend^-1 slope, and |bend^-1| noise, by the Hessian of R where the objective is not convex: a way down as well."""
+    """-bend^-1 slope, and |bend^-1| noise, by the Hessian of R, also a way down, where the objective is not convex."""
     H = np.asarray(R.kernel.derivative(2, c))
     unit = unit_diagonal(H)[1]
     scaled = unit[:, :, None] * np.stack([bend, H]) * unit[:, None, :]
-    fine = np.isfinite(scaled).all(axis=(2, 3))
+    fine: Mask = np.asarray(np.isfinite(scaled).all(axis=(2, 3)))
     values, vectors = np.linalg.eigh(np.where(fine[..., None, None], scaled, np.eye(c.shape[-1])))
-    convex = fine[0] & (values[0, :, 0] > 1e-3 * values[1, :, 0])
+    convex: Mask = fine[0] & (values[0, :, 0] > 1e-3 * values[1, :, 0])
     values, vectors = (np.where(convex.reshape(-1, *[1] * (x.ndim - 2)), x[0], x[1]) for x in (values, vectors))
     inverse = np.einsum("kai,ki,kbi->kab", vectors, 1 / np.maximum(values, EPS), vectors)
     inverse = unit[:, :, None] * np.where(fine[1][:, None, None], inverse, np.nan) * unit[:, None, :]
     doubt = np.einsum("kab,kb->ka", np.abs(inverse), noise)
     doubt[values[:, 0] < 64 * EPS] = np.inf  # singular to rounding
-    return -np.einsum("kab,kb->ka", inverse, slope), np.where(noise.any(axis=1)[:, None], doubt, 0.0)
+    noisy = np.asarray(noise.any(axis=1))[:, None]
+    return -np.einsum("kab,kb->ka", inverse, slope), np.where(noisy, doubt, 0.0)
 
 
 def _relative(step: Array, c: Array) -> Array:
@@ -249,7 +250,7 @@ def _relative(step: Array, c: Array) -> Array:
 def _moved(
     problem: _Problem, objective: Slopes, at: tuple[Index, Array, Array, Array], near: Mask
 ) -> tuple[Array, Mask]:
-    """The centres after a step of the length 1, 1/2, ... at which the slope along it has not turned to half of what it was."""
+    """The centres after the first step of 1, 1/2, ... of the length whose end is not far up the other side."""
     k, c, slope, step = at
     result, accepted, todo, t = c.copy(), np.zeros(len(k), dtype=bool), np.arange(len(k)), 1.0
     falls = np.einsum("kd,kd->k", slope, step)

@@ -21,8 +21,8 @@ ACCURACY = 1e-8
 class BregmanBall(Portable):
     """The points within a divergence of a centre: {w : D(w, c) <= r} for side "right".
 
-    D(c, w) for "left", half of both for "symmetrised", J_1/2 for "jensen". Right-sided balls are convex in w, left-sided
-    ones in mu = grad R(w).
+    D(c, w) for "left", half of both for "symmetrised", J_1/2 for "jensen". Right-sided balls are convex in w,
+    left-sided ones in mu = grad R(w).
 
     Parameters
     ----------
@@ -136,8 +136,9 @@ class Bisector(Portable):
         found = _between(x, y, decreasing_zeros(excess, len(x)))
         missed = np.abs(self._ratio(found))
         if not (missed <= ACCURACY).all():
-            raise ConvergenceError("crossing of a bisector", f"divergences {missed.max():.1e} apart, relative",
-                                   f"at most {ACCURACY:.0e}", "choose nearer ends", defect=float(missed.max()))  # fmt: skip
+            worst = float(np.nan_to_num(missed, nan=np.inf).max())
+            raise ConvergenceError("crossing of a bisector", f"divergences {worst:.1e} apart, relative",
+                                   f"at most {ACCURACY:.0e}", "choose nearer ends", defect=worst)  # fmt: skip
         return found.reshape(shape)
 
     def _ratio(self, w: Array) -> Array:

@@ -51,7 +51,8 @@ class BregmanKMeans(ClusterMixin, TransformerMixin, BaseEstimator):
 
     Reference
     ---------
-    Banerjee, Merugu, Dhillon, Ghosh, Clustering with Bregman divergences, JMLR 2005; Arthur, Vassilvitskii, k-means++, 2007.
+    Banerjee, Merugu, Dhillon, Ghosh, Clustering with Bregman divergences, JMLR 2005; Arthur, Vassilvitskii, k-means++,
+    SODA 2007.
     """
 
     def __init__(

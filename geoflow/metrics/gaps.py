@@ -103,7 +103,7 @@ def chernoff_exponent(R: LegendreFunction, w: ArrayLike, v: ArrayLike) -> Array:
 
 
 def _chernoff_exponents(R: LegendreFunction, w: Array, v: Array) -> tuple[Array, Array]:
-    """alpha and 1 - alpha, shape=[N] each: log D(w, m) - log D(v, m) falls in log(alpha / (1 - alpha)), at best as -2s."""
+    """alpha and 1 - alpha, shape=[N] each: log D(w, m) - log D(v, m) falls in s = log(alpha / (1 - alpha))."""
     apart = np.flatnonzero((w != v).any(axis=-1))
 
     def excess(k: Index, s: Array) -> Array:

@@ -84,8 +84,10 @@ def bessel_ratio(kappa: Array) -> tuple[Array, Array, Array, Array]:
     """
     near, mid, far = np.minimum(kappa, 1.0), np.clip(kappa, 1.0, ASYMPTOTIC), np.maximum(kappa, ASYMPTOTIC)
     low, middle, high = _near(near), _between(mid), _far(far)
-    return tuple(np.where(kappa < 1, a, np.where(kappa < ASYMPTOTIC, b, c))
-                 for a, b, c in zip(low, middle, high, strict=True))  # fmt: skip  # type: ignore[return-value]
+    first, second, third, fourth = (
+        np.where(kappa < 1, a, np.where(kappa < ASYMPTOTIC, b, c)) for a, b, c in zip(low, middle, high, strict=True)
+    )
+    return first, second, third, fourth
 
 
 def _near(kappa: Array) -> tuple[Array, ...]:

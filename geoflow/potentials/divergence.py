@@ -105,8 +105,8 @@ def change_and_noise(formula: Formula, w: Array, v: Array, h: Array) -> tuple[Ar
             break
         base, way = np.broadcast_to(v, found.shape)[rows], np.broadcast_to(h, found.shape)[rows]
         low, high = (
-            sum(weight / panels * np.einsum("...ij,...j->...i", formula.derivative(2, base + (k + x) / panels * way), way)
-                for k in range(panels) for x, weight in zip(*gauss(n), strict=True))
+            sum(weight / panels * np.einsum("...ij,...j->...i", formula.derivative(2, base + t * way), way)
+                for k in range(panels) for x, weight in zip(*gauss(n), strict=True) for t in [(k + x) / panels])
             for n in ORDERS
         )  # fmt: skip
         gap = np.abs(low - high)
