@@ -61,8 +61,8 @@ class BregmanBall(Portable):
             got = describe(flat[int(np.argmax(~(bend > 0)))])
             raise ArgumentError("directions", got=got, wanted="vectors that are not 0")
         start = np.sqrt(2 * self.radius / bend)
-        t = start * np.exp(decreasing_zeros(lambda k, s: self._excess(flat[k], start[k] * np.exp(s)), len(flat)))
-        missed = np.abs(self._excess(flat, t))
+        s = decreasing_zeros(lambda k, s: self._excess(flat[k], start[k], s), len(flat))
+        missed, t = np.abs(self._excess(flat, start, s)), start * np.exp(s)
         if not (missed <= ACCURACY).all():
             k = int(np.argmax(~(missed <= ACCURACY)))
             raise DomainError(
@@ -74,10 +74,10 @@ class BregmanBall(Portable):
             )
         return (self.center + t[:, None] * flat).reshape(u.shape)
 
-    def _excess(self, u: Array, t: Array) -> Array:
-        """log r - log D at c + t u; -infinity outside the domain."""
+    def _excess(self, u: Array, start: Array, s: Array) -> Array:
+        """log r - log D at c + start e^s u; -infinity outside the domain."""
         with np.errstate(all="ignore"):
-            h = t[:, None] * u
+            h = (start * np.exp(s))[:, None] * u
             at = self.center + h
             inside = self.R.kernel.inside(at)
             c = np.broadcast_to(self.center, at.shape)

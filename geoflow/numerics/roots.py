@@ -13,7 +13,7 @@ STEPS, FARTHEST, ZERO = 200, 1500.0, 1e-13
 
 
 def decreasing_zeros(g: Callable[[Index, Array], Array], count: int) -> Array:
-    """The s with g_k(s) = 0, shape=[count], for decreasing functions of slope near -2; NaN where there is none.
+    """The s with g_k(s) = 0, shape=[count], for decreasing functions of slope about -2; NaN where there is none.
 
     g takes indices and arguments, shape=[m] each, to values, which may be infinite. From 0 in steps that double until
     there is a bracket, then by the Illinois rule, or by halves where a value is infinite.
@@ -43,7 +43,7 @@ def decreasing_zeros(g: Callable[[Index, Array], Array], count: int) -> Array:
         with np.errstate(all="ignore"):
             inner = low + (high - low) * (g_low / (g_low - g_high))
             inner = np.where((inner > low) & (inner < high), inner, (low + high) / 2)
-            outer = at + np.clip(value / 2, -longest[todo], longest[todo])
+            outer = at + np.sign(value) * np.clip(np.abs(value) / 2, longest[todo] / 64, longest[todo])
         bracketed = np.isfinite(low) & np.isfinite(high)
         s[todo] = np.where(bracketed, inner, outer)
         longest[todo] *= 2

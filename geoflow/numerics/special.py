@@ -41,7 +41,7 @@ def stirling_curvature(a: Array) -> Array:
 # log I_0 --------------------------------------------------------------------------------------------------------------
 
 #: from where, and to what order, the asymptotic series of I_1 / I_0 is taken; terms of the power series, up to 1
-ASYMPTOTIC, ORDER, TERMS = 50.0, 18, 40
+ASYMPTOTIC, ORDER, TERMS = 30.0, 26, 40
 
 
 @cache
