@@ -13,7 +13,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Map
+from geoflow._validate import as_points, describe
 from geoflow.errors import ArgumentError
 from geoflow.maps.holonomy import Lift
 from geoflow.maps.parametrization import Parametrization
@@ -246,12 +247,12 @@ def bregman_cells(
     Walls are straight in w for side "right", in mu for "left". `lower` and `upper` have shape=[2]; balls of that
     radius are drawn about the sites, where they are in the box; points outside the domain stay white.
     """
-    corners = np.array([lower, upper], dtype=float)
-    if cells.R.dim != 2 or corners.shape != (2, 2) or not (corners[0] < corners[1]).all():
-        got = f"R of dimension {cells.R.dim} and corners {corners.tolist()}"
-        raise ArgumentError("cells to draw", got, "a plane R, and the lower and the upper corner of a box")
+    low, high = (as_points(corner, 2, "corner of the cells to draw") for corner in (lower, upper))
+    if cells.R.dim != 2 or low.shape != (2,) or high.shape != (2,) or not (low < high).all():
+        got = f"R of dimension {cells.R.dim} and corners {describe(low)} and {describe(high)}"
+        raise ArgumentError("cells to draw", got, "an R of the plane, and the lower and the upper corner of a box")
     figure, axes = _figure(9.6, 4.6, columns=2)
-    grid = np.stack(np.meshgrid(*np.linspace(*corners, n).T), axis=-1)
+    grid = np.stack(np.meshgrid(*np.linspace(low, high, n).T), axis=-1)
     inside = np.asarray(cells.R.domain.belongs(grid))
     safe = np.where(inside[..., None], grid, cells.sites[0])
     mu, whole = cells.R.gradient(safe), inside[:-1, :-1] & inside[1:, :-1] & inside[1:, 1:] & inside[:-1, 1:]
@@ -261,7 +262,8 @@ def bregman_cells(
         np.where(inside, cells.divergences(safe)[..., i] / ball.radius - 1, np.nan) for i, ball in enumerate(balls)
     ]
     centre = barycentre(cells.R, cells.sites, side=cells.side)
-    for axis, at, move, letter in zip(axes, (grid, mu), (np.asarray, cells.R.gradient), ("w", r"\mu"), strict=True):
+    charts: tuple[Map, Map] = (np.asarray, cells.R.gradient)
+    for axis, at, move, letter in zip(axes, (grid, mu), charts, ("w", r"\mu"), strict=True):
         quads = np.stack([at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]], axis=2)[whole]
         axis.add_collection(PolyCollection(quads, facecolors=fill, alpha=0.35, edgecolors="none", antialiaseds=False))
         for i, site in enumerate(cells.sites):

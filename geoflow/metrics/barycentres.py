@@ -11,6 +11,7 @@ from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import as_finite, describe
 from geoflow.errors import ArgumentError, ConvergenceError
 from geoflow.metrics.gaps import as_side, as_weighted
+from geoflow.numerics.batches import SLICE, in_slices
 from geoflow.potentials.convexity import unit_diagonal
 from geoflow.potentials.divergence import EPS, change_and_noise
 from geoflow.potentials.legendre import LegendreFunction
@@ -106,7 +107,9 @@ class _Problem:
         """Of sum p_i J_alpha(w_i, c) / (1 - alpha)."""
         h = c[:, None] - self.w[k]
         m = c[:, None] - self.alpha * h
-        inner = np.einsum("ki,kiab->kab", self.p[k], self._hessian(m))
+        step, inner = max(1, SLICE // (len(c) * c.shape[-1] ** 2)), np.zeros((*c.shape, c.shape[-1]))
+        for part in (slice(i, i + step) for i in range(0, m.shape[1], step)):
+            inner += np.einsum("ki,kiab->kab", self.p[k, part], self._hessian(m[:, part]))
         return *self._change(k, c, m, self.alpha * h), self._hessian(c) - (1 - self.alpha) * inner
 
     def value(self, objective: Slopes, c: Array) -> Array:
@@ -125,7 +128,8 @@ class _Problem:
         """sum p_i (grad R(c) - grad R(w_i)) and what is in doubt of it, shape=[m, d] each."""
         d = c.shape[-1]
         upper = np.broadcast_to(c[:, None], h.shape).reshape(-1, d)
-        parts = change_and_noise(self.R.formula, upper, w.reshape(-1, d), h.reshape(-1, d))
+        flat = upper, w.reshape(-1, d), h.reshape(-1, d)
+        parts = in_slices(lambda u, v, h: change_and_noise(self.R.formula, u, v, h), d * d, *flat)
         change, noise = (np.einsum("ki,kid->kd", self.p[k], part.reshape(h.shape)) for part in parts)
         return change, noise
 

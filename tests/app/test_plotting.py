@@ -87,8 +87,8 @@ def test_cells_are_drawn_in_both_charts(side, tmp_path):
     wanted = matplotlib.colors.to_rgba_array([plotting.COLOURS[i] for i in cells.assign(corner)])[:, :3]
     assert np.array_equal(colours, wanted)
     plotting.save(figure, tmp_path / "cells.png")
-    for bad in ([0, 5], [0]):
-        with pytest.raises(gf.ArgumentError, match="cells to draw"):
+    for bad, error in (([0, 5], gf.ArgumentError), ([0], gf.ShapeError)):
+        with pytest.raises(error, match="cells to draw"):
             plotting.bregman_cells(cells, bad, [4, 4])
     with pytest.raises(gf.ArgumentError, match="R of dimension 3"):
         plotting.bregman_cells(gf.VoronoiCells(gf.catalog.potentials["burg"](3), np.ones((1, 3))), [0, 0], [1, 1])
