@@ -9,7 +9,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import as_finite, describe
-from geoflow.errors import ArgumentError, ConvergenceError
+from geoflow.errors import ArgumentError, ConvergenceError, GeoflowError
 from geoflow.metrics.gaps import as_side, as_weighted
 from geoflow.numerics.batches import SLICE, in_slices
 from geoflow.potentials.convexity import unit_diagonal
@@ -17,10 +17,14 @@ from geoflow.potentials.divergence import EPS, change_and_noise
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.structure import Scaled
 
-#: steps in all, lengths tried for one, and steps without progress after which an entry is left
-STEPS, TRIES, PATIENCE = 300, 80, 4
-#: the relative error up to which a barycentre is one, and part of the way over which a Hessian is differenced
-ACCURACY, ASIDE = 1e-8, 1e-4
+#: steps in all, lengths tried for one, and steps without progress after which an entry near a solution, or far, is left
+STEPS, TRIES, PATIENCE = 400, 50, (4, 200)
+#: the relative error up to which a barycentre is one
+ACCURACY = 1e-8
+#: least curvature, in units of the Hessian of R, that a step is taken by
+FLATTEST = 1e-9
+#: largest d of which third derivatives are formed, and part of a way over which Hessians are differenced beyond
+LARGEST, ASIDE = 40, 1e-4
 
 
 def barycentre(R: LegendreFunction, points: ArrayLike, weights: ArrayLike | None = None, side: str = "right") -> Array:
@@ -99,7 +103,7 @@ class _Problem:
         """Of sum p_i (D(w_i, c) + D(c, w_i)): the gradient has H(c) (c - mean), whose derivative is H + T(c - mean)."""
         slope, noise, H = self.left(k, c)
         away = np.einsum("ki,kid->kd", self.p[k], c[:, None] - self.w[k])
-        bend = (H - self._hessian(c - ASIDE * away)) / ASIDE
+        bend = self._bend(c, away, H)
         noise = noise + 4 * EPS * np.einsum("kij,kj->ki", np.abs(H), np.abs(away))
         return slope + np.einsum("kij,kj->ki", H, away), noise, 2 * H + bend
 
@@ -133,6 +137,16 @@ class _Problem:
         change, noise = (np.einsum("ki,kid->kd", self.p[k], part.reshape(h.shape)) for part in parts)
         return change, noise
 
+    def _bend(self, c: Array, way: Array, H: Array) -> Array:
+        """T(c) way, by the third derivative where that is there and small, else by a difference of Hessians."""
+        d = c.shape[-1]
+        if d <= LARGEST:
+            try:
+                return np.einsum("kabc,kc->kab", self.R.kernel.derivative(3, c), way)
+            except GeoflowError:
+                pass
+        return (H - self._hessian(c - ASIDE * way)) / ASIDE
+
     def _hessian(self, c: Array) -> Array:
         d = c.shape[-1]
         return np.asarray(self.R.kernel.derivative(2, c.reshape(-1, d))).reshape(*c.shape, d)
@@ -153,8 +167,12 @@ def _solved(R: LegendreFunction, w: Array, p: Array, side: str, alpha: float) ->
         A, back = R.frame(flat)
         flat = np.einsum("kab,kib->kia", A, flat)
     problem = _Problem(R, flat, p.reshape(-1, w.shape[-2]), alpha)
-    left = _left(problem)
-    found = left if side == "left" else _least(problem, getattr(problem, side), left)
+    left, error = _left(problem)
+    if side == "left":
+        found = _checked(problem, left, error, side)
+    else:
+        right = _mean(problem.w, problem.p)
+        found = _least(problem, getattr(problem, side), np.where((error <= ACCURACY)[:, None], left, right))
     return (found if back is None else np.einsum("kab,kb->ka", back, found)).reshape(shape)
 
 
@@ -162,7 +180,7 @@ def _mean(w: Array, p: Array) -> Array:
     return np.clip(np.einsum("...n,...nd->...d", p, w), w.min(axis=-2), w.max(axis=-2))
 
 
-def _left(problem: _Problem) -> Array:
+def _left(problem: _Problem) -> tuple[Array, Array]:
     """From grad Q of the mean of the gradients, whose digits may be gone, or from the mean of the points."""
     R, w, p = problem.R, problem.w, problem.p
     with np.errstate(all="ignore"):
@@ -175,7 +193,7 @@ def _left(problem: _Problem) -> Array:
     if len(again):
         start[again] = _mean(w, p)[again]
         c, error = _descended(problem, problem.left, start)
-    return _checked(problem, c, error, "left")
+    return c, error
 
 
 def _least(problem: _Problem, objective: Slopes, left: Array) -> Array:
@@ -211,6 +229,8 @@ def _descended(problem: _Problem, objective: Slopes, start: Array) -> tuple[Arra
     kept, error, todo = start.copy(), best.copy(), np.arange(len(start))
     with np.errstate(all="ignore"):
         for _ in range(STEPS):
+            if not len(todo):
+                break
             at = c[todo]
             slope, noise, bend = objective(todo, at)
             step, doubt = _newton_step(problem.R, at, slope, noise, bend)
@@ -219,26 +239,26 @@ def _descended(problem: _Problem, objective: Slopes, start: Array) -> tuple[Arra
             idle[todo] = np.where(size < 0.5 * best[todo], 0, idle[todo] + 1)
             kept[todo[better]], best[todo[better]] = at[better], size[better]
             error[todo[better]] = _relative(np.abs(step) + doubt, at)[better]
-            go = np.isfinite(size) & (size > 1e-16) & ((idle[todo] < PATIENCE) | (size > 1e-6))
+            go = np.isfinite(size) & (size > 1e-16) & (idle[todo] < np.where(size > 1e-6, PATIENCE[1], PATIENCE[0]))
             todo, step, slope, size = todo[go], step[go], slope[go], size[go]
-            if not len(todo):
-                break
-            c[todo], moved = _moved(problem, objective, (todo, c[todo], slope, step), size < 1e-7)
-            todo = todo[moved]
+            if len(todo):
+                c[todo], moved = _moved(problem, objective, (todo, c[todo], slope, step), size < 1e-7)
+                todo = todo[moved]
     return kept, error
 
 
 def _newton_step(R: LegendreFunction, c: Array, slope: Array, noise: Array, bend: Array) -> tuple[Array, Array]:
-    """-bend^-1 slope, and |bend^-1| noise, by the Hessian of R, also a way down, where the objective is not convex."""
+    """-|bend|^-1 slope and what noise makes of it, shape=[m, d]; |bend| in units of H, a way down if indefinite."""
     H = np.asarray(R.kernel.derivative(2, c))
     unit = unit_diagonal(H)[1]
-    scaled = unit[:, :, None] * np.stack([bend, H]) * unit[:, None, :]
-    fine: Mask = np.asarray(np.isfinite(scaled).all(axis=(2, 3)))
-    values, vectors = np.linalg.eigh(np.where(fine[..., None, None], scaled, np.eye(c.shape[-1])))
-    convex: Mask = fine[0] & (values[0, :, 0] > 1e-3 * values[1, :, 0])
-    values, vectors = (np.where(convex.reshape(-1, *[1] * (x.ndim - 2)), x[0], x[1]) for x in (values, vectors))
-    inverse = np.einsum("kai,ki,kbi->kab", vectors, 1 / np.maximum(values, EPS), vectors)
-    inverse = unit[:, :, None] * np.where(fine[1][:, None, None], inverse, np.nan) * unit[:, None, :]
+    scaled, bent = (unit[:, :, None] * part * unit[:, None, :] for part in (H, bend))
+    fine: Mask = np.asarray(np.isfinite(scaled).all(axis=(1, 2)) & np.isfinite(bent).all(axis=(1, 2)))
+    values, vectors = np.linalg.eigh(np.where(fine[:, None, None], scaled, np.eye(c.shape[-1])))
+    root = unit[:, :, None] * vectors / np.sqrt(np.maximum(values, EPS))[:, None, :]
+    inner = np.einsum("kai,kab,kbj->kij", root, bend, root)
+    curves, turns = np.linalg.eigh(np.where(fine[:, None, None], inner, np.eye(c.shape[-1])))
+    root = np.where(fine[:, None, None], root @ turns, np.nan)
+    inverse = np.einsum("kai,ki,kbi->kab", root, 1 / np.maximum(np.abs(curves), FLATTEST), root)
     doubt = np.einsum("kab,kb->ka", np.abs(inverse), noise)
     doubt[values[:, 0] < 64 * EPS] = np.inf  # singular to rounding
     noisy = np.asarray(noise.any(axis=1))[:, None]
