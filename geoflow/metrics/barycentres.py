@@ -21,6 +21,8 @@ from geoflow.potentials.structure import Scaled
 STEPS, TRIES, PATIENCE = 400, 50, (4, 200)
 #: the relative error up to which a barycentre is one
 ACCURACY = 1e-8
+#: beside gradients, what their change is integrated below
+CANCELS = 1e-6
 #: least curvature, in units of the Hessian of R, that a step is taken by
 FLATTEST = 1e-9
 #: largest d of which third derivatives are formed, and part of a way over which Hessians are differenced beyond
@@ -133,7 +135,7 @@ class _Problem:
         d = c.shape[-1]
         upper = np.broadcast_to(c[:, None], h.shape).reshape(-1, d)
         flat = upper, w.reshape(-1, d), h.reshape(-1, d)
-        parts = in_slices(lambda u, v, h: change_and_noise(self.R.formula, u, v, h), d * d, *flat)
+        parts = in_slices(lambda u, v, h: change_and_noise(self.R.formula, u, v, h, CANCELS), d * d, *flat)
         change, noise = (np.einsum("ki,kid->kd", self.p[k], part.reshape(h.shape)) for part in parts)
         return change, noise
 
@@ -255,10 +257,10 @@ def _newton_step(R: LegendreFunction, c: Array, slope: Array, noise: Array, bend
     fine: Mask = np.asarray(np.isfinite(scaled).all(axis=(1, 2)) & np.isfinite(bent).all(axis=(1, 2)))
     values, vectors = np.linalg.eigh(np.where(fine[:, None, None], scaled, np.eye(c.shape[-1])))
     root = unit[:, :, None] * vectors / np.sqrt(np.maximum(values, EPS))[:, None, :]
-    inner = np.einsum("kai,kab,kbj->kij", root, bend, root)
+    inner = np.swapaxes(root, 1, 2) @ bend @ root
     curves, turns = np.linalg.eigh(np.where(fine[:, None, None], inner, np.eye(c.shape[-1])))
     root = np.where(fine[:, None, None], root @ turns, np.nan)
-    inverse = np.einsum("kai,ki,kbi->kab", root, 1 / np.maximum(np.abs(curves), FLATTEST), root)
+    inverse = (root / np.maximum(np.abs(curves), FLATTEST)[:, None, :]) @ np.swapaxes(root, 1, 2)
     doubt = np.einsum("kab,kb->ka", np.abs(inverse), noise)
     doubt[values[:, 0] < 64 * EPS] = np.inf  # singular to rounding
     noisy = np.asarray(noise.any(axis=1))[:, None]

@@ -95,11 +95,14 @@ def gradient_change(formula: Formula, w: Array, v: Array, h: Array) -> Array:
     return change_and_noise(formula, w, v, h)[0]
 
 
-def change_and_noise(formula: Formula, w: Array, v: Array, h: Array) -> tuple[Array, Array]:
-    """The change of the gradient, and what rounding or an unresolved integral leaves in doubt of it."""
+def change_and_noise(formula: Formula, w: Array, v: Array, h: Array, beside: float = 1e-4) -> tuple[Array, Array]:
+    """The change of the gradient, and what rounding or an unresolved integral leaves in doubt of it.
+
+    Entries that are smaller than `beside` beside their gradients are integrated.
+    """
     upper, lower = (np.asarray(formula.derivative(1, point), dtype=float) for point in (w, v))
     found, noise = np.array(upper - lower), np.array(4 * EPS * (np.abs(upper) + np.abs(lower)))
-    cancels = np.abs(found) < 1e-4 * (np.abs(upper) + np.abs(lower))
+    cancels = np.abs(found) < beside * (np.abs(upper) + np.abs(lower))
     rows = np.array(cancels.any(axis=-1))
     for panels in (1, 8, 64):
         if not rows.any():
