@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,12 +118,12 @@ class _Problem:
             inner += np.einsum("ki,kiab->kab", self.p[k, part], self._hessian(m[:, part]))
         return *self._change(k, c, m, self.alpha * h), self._hessian(c) - (1 - self.alpha) * inner
 
-    def value(self, objective: Slopes, c: Array) -> Array:
+    def value(self, side: str, c: Array) -> Array:
         """What is minimised, up to a constant factor, at one centre an entry, shape=[N]; infinite where no number."""
         R, w, h = self.R, self.w, c[:, None] - self.w
         c = np.broadcast_to(c[:, None], w.shape)
         m = w
-        if objective == self.jensen:
+        if side == "jensen":
             m, h = c - self.alpha * h, np.stack([(self.alpha - 1) * h, self.alpha * h])
             parts = self.alpha * _flat(R, w, m, h[0]) + (1 - self.alpha) * _flat(R, c, m, h[1])
         else:
@@ -174,7 +174,7 @@ def _solved(R: LegendreFunction, w: Array, p: Array, side: str, alpha: float) ->
         found = _checked(problem, left, error, side)
     else:
         right = _mean(problem.w, problem.p)
-        found = _least(problem, getattr(problem, side), np.where((error <= ACCURACY)[:, None], left, right))
+        found = _least(problem, side, np.where((error <= ACCURACY)[:, None], left, right))
     return (found if back is None else np.einsum("kab,kb->ka", back, found)).reshape(shape)
 
 
@@ -198,14 +198,15 @@ def _left(problem: _Problem) -> tuple[Array, Array]:
     return c, error
 
 
-def _least(problem: _Problem, objective: Slopes, left: Array) -> Array:
+def _least(problem: _Problem, side: str, left: Array) -> Array:
     """The best of what is found from the left centroid, from the right one and from between."""
-    right = _mean(problem.w, problem.p)
-    found = [_descended(problem, objective, start) for start in (left, right, (left + right) / 2)]
-    values = [np.where(error <= ACCURACY, problem.value(objective, c), np.inf) for c, error in found]
-    best = np.argmin(values, axis=0), np.arange(len(left))
-    c, error = (np.stack(part)[best] for part in zip(*found, strict=True))
-    return _checked(problem, c, error, objective.__name__)
+    right, n = _mean(problem.w, problem.p), len(left)
+    thrice = replace(problem, w=np.tile(problem.w, (3, 1, 1)), p=np.tile(problem.p, (3, 1)))
+    objective: Slopes = getattr(thrice, side)
+    c, error = _descended(thrice, objective, np.concatenate([left, right, (left + right) / 2]))
+    values = np.where(error <= ACCURACY, thrice.value(side, c), np.inf).reshape(3, n)
+    best = np.argmin(values, axis=0) * n + np.arange(n)
+    return _checked(problem, c[best], error[best], side)
 
 
 def _checked(problem: _Problem, c: Array, error: Array, what: str) -> Array:
