@@ -2,6 +2,7 @@
 from geoflow import catalog as catalog
 from geoflow._version import __version__ as __version__
 from geoflow.app import plotting as plotting
+from geoflow.catalog import families as families
 from geoflow.errors import ArgumentError as ArgumentError
 from geoflow.errors import BackendError as BackendError
 from geoflow.errors import CheckError as CheckError
@@ -39,7 +40,18 @@ from geoflow.maps.holonomy import lift_curve as lift_curve
 from geoflow.maps.lie_algebra import LieAlgebra as LieAlgebra
 from geoflow.maps.parametrization import Parametrization as Parametrization
 from geoflow.maps.reach import joint_flow as joint_flow
+from geoflow.metrics.barycentres import barycentre as barycentre
+from geoflow.metrics.barycentres import burbea_rao_centroid as burbea_rao_centroid
+from geoflow.metrics.cells import BregmanBall as BregmanBall
+from geoflow.metrics.cells import VoronoiCells as VoronoiCells
+from geoflow.metrics.cells import bisector as bisector
+from geoflow.metrics.clustering import BregmanKMeans as BregmanKMeans
 from geoflow.metrics.dually_flat import DuallyFlatManifold as DuallyFlatManifold
+from geoflow.metrics.gaps import bregman_information as bregman_information
+from geoflow.metrics.gaps import chernoff_exponent as chernoff_exponent
+from geoflow.metrics.gaps import chernoff_information as chernoff_information
+from geoflow.metrics.gaps import jeffreys_divergence as jeffreys_divergence
+from geoflow.metrics.gaps import jensen_divergence as jensen_divergence
 from geoflow.metrics.hessian import HessianMetric as HessianMetric
 from geoflow.metrics.identity_map import identity as identity
 from geoflow.metrics.intrinsic import InducedMetric as InducedMetric

@@ -108,6 +108,15 @@ OBJECTS = {
     "realization": (realization, lambda F: F(W)),
     "its map": (lambda: realization().parametrization, lambda G: G.gradients(realization()(W))),
     "certificate": (lambda: realization().certificate, lambda c: [c.metric_error, *c.witness]),
+    "ball": (
+        lambda: gf.BregmanBall(gf.LegendreFunction(picklable.quartic, 2), W[0], 0.1), lambda b: b.boundary(W),
+    ),
+    "bisector": (
+        lambda: gf.bisector(CATALOG.potentials["burg"](2), W[0], W[1], "left"),
+        lambda wall: [wall.offset, *wall.normal],
+    ),
+    "cells": (lambda: gf.VoronoiCells(CATALOG.potentials["burg"](2), W, "jensen"), lambda cells: cells.divergences(W)),
+    "family": (gf.families.gamma, lambda f: f.convert(W, "ordinary", "expectation")),
     "entry": (lambda: CATALOG.parametrizations["square"], lambda entry: entry(2).x0),
 }  # fmt: skip
 

@@ -9,13 +9,17 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from geoflow._typing import Array, ArrayLike
+from geoflow._typing import Array, ArrayLike, Map
+from geoflow._validate import as_points, describe
 from geoflow.errors import ArgumentError
 from geoflow.maps.holonomy import Lift
 from geoflow.maps.parametrization import Parametrization
+from geoflow.metrics.barycentres import barycentre
+from geoflow.metrics.cells import BregmanBall, VoronoiCells
 from geoflow.realization.realized import Realization
 from geoflow.results import EquivalenceReport, Trajectory
 
@@ -232,4 +236,44 @@ def holonomy(lifts: Mapping[str, Lift]) -> Figure:
         axis.set(xlabel="first coordinate, scaled", ylabel="second")
         axis.set_aspect("equal")
     np.atleast_1d(axes)[0].legend(frameon=False, fontsize=8, loc="lower right")
+    return figure
+
+
+def bregman_cells(
+    cells: VoronoiCells, lower: ArrayLike, upper: ArrayLike, radius: float | None = None, n: int = 200
+) -> Figure:
+    """Voronoi cells of an R of the plane, in a box of w and the same in mu, with their sites, balls and barycentre.
+
+    Walls are straight in w for side "right", in mu for "left". `lower` and `upper` have shape=[2]; balls of that
+    radius are drawn about the sites, where they are in the box; points outside the domain stay white.
+    """
+    low, high = (as_points(corner, 2, "corner of the cells to draw") for corner in (lower, upper))
+    if cells.R.dim != 2 or low.shape != (2,) or high.shape != (2,) or not (low < high).all():
+        got = f"R of dimension {cells.R.dim} and corners {describe(low)} and {describe(high)}"
+        raise ArgumentError("cells to draw", got, "an R of the plane, and the lower and the upper corner of a box")
+    figure, axes = _figure(9.6, 4.6, columns=2)
+    grid = np.stack(np.meshgrid(*np.linspace(low, high, n).T), axis=-1)
+    inside = np.asarray(cells.R.domain.belongs(grid))
+    safe = np.where(inside[..., None], grid, cells.sites[0])
+    mu, whole = cells.R.gradient(safe), inside[:-1, :-1] & inside[1:, :-1] & inside[1:, 1:] & inside[:-1, 1:]
+    fill = np.array(COLOURS)[cells.assign(safe)[:-1, :-1][whole] % len(COLOURS)]
+    balls = [] if radius is None else [BregmanBall(cells.R, site, radius, cells.side) for site in cells.sites]
+    excess = [
+        np.where(inside, cells.divergences(safe)[..., i] / ball.radius - 1, np.nan) for i, ball in enumerate(balls)
+    ]
+    centre = barycentre(cells.R, cells.sites, side=cells.side)
+    charts: tuple[Map, Map] = (np.asarray, cells.R.gradient)
+    for axis, at, move, letter in zip(axes, (grid, mu), charts, ("w", r"\mu"), strict=True):
+        quads = np.stack([at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]], axis=2)[whole]
+        axis.add_collection(PolyCollection(quads, facecolors=fill, alpha=0.35, edgecolors="none", antialiaseds=False))
+        for i, site in enumerate(cells.sites):
+            axis.plot(*move(site), "o", color=COLOURS[i % len(COLOURS)], ms=6, mec="white", zorder=3)
+        for i, level in enumerate(excess):
+            axis.contour(at[..., 0], at[..., 1], level, [0.0], colors=COLOURS[i % len(COLOURS)], linewidths=1)
+        axis.plot(*move(centre), "*", color="black", ms=9, label=f"{cells.side} barycentre", zorder=3)
+        axis.set(xlabel=f"${letter}_1$", ylabel=f"${letter}_2$")
+        axis.autoscale_view()
+    axes[0].set_title(f"{cells.R.name}: cells of the {cells.side} divergence")
+    axes[1].set_title(r"the same in $\mu = \nabla R(w)$")
+    axes[0].legend(frameon=False, fontsize=8, loc="lower left")
     return figure

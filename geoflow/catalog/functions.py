@@ -53,7 +53,7 @@ def _simplex_pair(d: int) -> tuple[LegendreFunction, LegendreFunction]:
         third_derivative=lambda mu: categorical.third_cumulant(categorical.probabilities(mu)),
         name="log-sum-exp",
     ).set_structure(categorical.LogSumExp(d))
-    dual.closed_divergence = categorical.divergence_of
+    dual.closed_divergence, dual.frame = categorical.divergence_of, categorical.likeliest_first
     structure = Ridges(
         np.concatenate([np.eye(d), -np.ones((1, d))]), np.r_[np.zeros(d), 1.0], (PROFILES["entropy"],) * (d + 1)
     )

@@ -68,6 +68,17 @@ def _others(p: Array) -> Array:
     return anp.matmul(p, (np.ones((n, n)) - np.eye(n))[:, 1:])
 
 
+def likeliest_first(w: Array) -> tuple[Array, Array]:
+    """Which exchange of the first class and another puts the likeliest of points, shape=[N, n, d], first; it is its own
+    inverse, shape=[N, d, d].
+    """
+    d = w.shape[-1]
+    likeliest = np.argmax(probabilities(w).sum(axis=1), axis=-1)
+    A, rows = np.tile(np.eye(d), (len(w), 1, 1)), np.flatnonzero(likeliest)
+    A[rows, :, likeliest[rows] - 1] = -1.0
+    return A, A
+
+
 def divergence_of(w: Array, v: Array, h: Array) -> Array:
     """log sum p_k exp(c_k), c the centred steps: sum p_k c_k = 0, so that sum p_k (exp(c_k) - 1 - c_k) is all of it."""
     return _change(w, v, h)[0]

@@ -12,6 +12,7 @@ import numpy as np
 from geoflow._typing import Array, Bilinear, Index
 from geoflow._validate import describe
 from geoflow.errors import ConvergenceError, NotLegendreError
+from geoflow.numerics.batches import in_slices
 from geoflow.numerics.quadrature import ORDERS, gauss, integrals
 from geoflow.potentials.kernel import Formula
 
@@ -91,22 +92,42 @@ def segment(quadratic: Bilinear, v: Array, h: Array, entries: int) -> tuple[Arra
 
 def gradient_change(formula: Formula, w: Array, v: Array, h: Array) -> Array:
     """grad R(w) - grad R(v), shape=[..., d], h = w - v: by the Hessian between near points, where gradients cancel."""
+    return change_and_noise(formula, w, v, h)[0]
+
+
+def change_and_noise(formula: Formula, w: Array, v: Array, h: Array, beside: float = 1e-4) -> tuple[Array, Array]:
+    """The change of the gradient, and what rounding or an unresolved integral leaves in doubt of it.
+
+    Entries that are smaller than `beside` beside their gradients are integrated.
+    """
     upper, lower = (np.asarray(formula.derivative(1, point), dtype=float) for point in (w, v))
-    found = np.array(upper - lower)
-    cancels = np.abs(found) < 1e-4 * (np.abs(upper) + np.abs(lower))
-    rows = cancels.any(axis=-1)
-    if rows.any():
+    found, noise = np.array(upper - lower), np.array(4 * EPS * (np.abs(upper) + np.abs(lower)))
+    cancels = np.abs(found) < beside * (np.abs(upper) + np.abs(lower))
+    rows = np.array(cancels.any(axis=-1))
+    for panels in (1, 8, 64):
+        if not rows.any():
+            break
         base, way = np.broadcast_to(v, found.shape)[rows], np.broadcast_to(h, found.shape)[rows]
-        low, high = (
-            sum(weight * np.einsum("...ij,...j->...i", formula.derivative(2, base + x * way), way)
-                for x, weight in zip(*gauss(n), strict=True))
-            for n in ORDERS
-        )  # fmt: skip
-        sure = np.abs(low - high).max(axis=-1, keepdims=True) <= ACCURACY / 10 * np.abs(high).max(
-            axis=-1, keepdims=True
-        )
+        flat = base.reshape(-1, base.shape[-1]), way.reshape(-1, base.shape[-1])
+        entries = panels * sum(ORDERS) * base.shape[-1] ** 2
+        low, high = in_slices(lambda at, step, panels=panels: _along(formula, at, step, panels), entries, *flat)
+        gap = np.abs(low - high)
+        sure = gap.max(axis=-1, keepdims=True) <= ACCURACY / 10 * np.abs(high).max(axis=-1, keepdims=True)
         found[rows] = np.where(cancels[rows] & sure, high, found[rows])
-    return found
+        noise[rows] = np.where(cancels[rows] & sure, gap + 4 * EPS * np.abs(high), noise[rows])
+        rows[rows] = ~sure[:, 0]
+    return found, noise
+
+
+def _along(formula: Formula, v: Array, h: Array, panels: int) -> tuple[Array, ...]:
+    """int_0^1 H(v + t h) h dt by both orders on equal panels, shape=[N, d] each."""
+    found = []
+    for n in ORDERS:
+        x, weight = gauss(n)
+        t = ((np.arange(panels)[:, None] + x) / panels).ravel()
+        H = np.asarray(formula.derivative(2, v[:, None] + t[:, None] * h[:, None]))
+        found.append(np.einsum("t,ntij,nj->ni", np.tile(weight / panels, panels), H, h, optimize=True))
+    return tuple(found)
 
 
 def settled(value: Array, noise: Array, integral: Array, doubt: Array) -> Array:

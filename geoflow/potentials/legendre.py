@@ -330,6 +330,9 @@ class LegendreFunction(Portable):
         self.structure, self.has_closed_conjugate = None, False
         #: D_R as a closed form of (w, v, w - v), shape=[N, d] each, where there is one: compared when it is used
         self.closed_divergence: Pairwise | None = None
+        #: points, shape=[N, n, d], to linear maps A and their inverses, shape=[N, d, d], with D_R(A w, A v) = D_R(w, v)
+        #: that bring them to where differences of gradients have their digits
+        self.frame: Callable[[Array], tuple[Array, Array]] | None = None
         self.known_conjugate: LegendreFunction | None = None
         if conjugate is not None:
             self._link(conjugate if isinstance(conjugate, LegendreFunction) else self._closed_conjugate(conjugate))

@@ -1,5 +1,6 @@
 """Figures draw what they are given."""
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -67,3 +68,27 @@ def test_a_realization_is_drawn_with_its_stages_and_a_flow(realized, tmp_path):
 def test_an_exact_realization_of_an_unbounded_region_is_drawn_too():
     for F in (gf.realize(gf.catalog.potentials["burg"](2)), gf.realize(gf.catalog.potentials["negative_entropy"](1))):
         assert "exact" in plotting.realized_surface(F, n=5).axes[0].get_title()
+
+
+@pytest.mark.parametrize("side", ["right", "symmetrised"])
+def test_cells_are_drawn_in_both_charts(side, tmp_path):
+    R = gf.catalog.potentials["negative_entropy"](2)
+    cells = gf.VoronoiCells(R, [[1, 2], [3, 0.5], [0.3, 0.3]], side)
+    figure = plotting.bregman_cells(cells, [-0.5, -0.5], [4, 4], radius=0.1, n=20)
+    left, right = figure.axes
+    for axis, move in ((left, np.asarray), (right, R.gradient)):
+        lines = axis.get_lines()
+        assert np.allclose([line.get_xydata()[0] for line in lines[:3]], move(cells.sites))
+        assert np.allclose(lines[3].get_xydata()[0], move(gf.barycentre(R, cells.sites, side=side)))
+        quads = axis.collections[0]
+        assert len(axis.collections) == 4 and len(quads.get_paths()) == 16**2  # 3 of 20 lines are outside
+    corner = np.array([path.vertices[0] for path in left.collections[0].get_paths()])
+    colours = left.collections[0].get_facecolors()[:, :3]
+    wanted = matplotlib.colors.to_rgba_array([plotting.COLOURS[i] for i in cells.assign(corner)])[:, :3]
+    assert np.array_equal(colours, wanted)
+    plotting.save(figure, tmp_path / "cells.png")
+    for bad, error in (([0, 5], gf.ArgumentError), ([0], gf.ShapeError)):
+        with pytest.raises(error, match="cells to draw"):
+            plotting.bregman_cells(cells, bad, [4, 4])
+    with pytest.raises(gf.ArgumentError, match="R of dimension 3"):
+        plotting.bregman_cells(gf.VoronoiCells(gf.catalog.potentials["burg"](3), np.ones((1, 3))), [0, 0], [1, 1])

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import geoflow as gf
 from geoflow.numerics import autodiff
 from geoflow.potentials import categorical
 
@@ -44,4 +45,18 @@ def test_divergences_and_changes_of_logarithms():
         np.einsum("ni,nij,nj->n", h, categorical.covariance(p[:1]), h) / 2,
         rtol=1e-8,
         atol=0,
+    )
+
+
+def test_the_likeliest_class_first():
+    R, rng = gf.catalog.potentials["log_sum_exp"](3), np.random.default_rng(0)
+    w = rng.standard_normal((4, 5, 3)) + np.array([[0, 0, 0], [40, 0, 0], [0, 0, 300], [-40, -40, -40]])[:, None]
+    A, back = categorical.likeliest_first(w)
+    assert np.array_equal(A @ back, np.tile(np.eye(3), (4, 1, 1)))
+    moved = np.einsum("kab,kib->kia", A, w)
+    p, q = categorical.probabilities(w), categorical.probabilities(moved)
+    assert np.allclose(np.sort(p, axis=-1), np.sort(q, axis=-1), rtol=1e-12)
+    assert (q.sum(axis=1).argmax(axis=-1) == 0)[1:].all()
+    assert np.allclose(
+        R.bregman_divergence(moved[:, 0], moved[:, 1]), R.bregman_divergence(w[:, 0], w[:, 1]), rtol=1e-10
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.potentials.divergence import change_and_noise, gradient_change
 from geoflow.potentials.profiles import PROFILES
 
 P = gf.catalog.potentials
@@ -136,3 +137,15 @@ def test_a_negative_divergence_is_refused_as_none_of_a_convex_function():
     with pytest.raises(gf.NotLegendreError, match="not convex between them") as caught:
         R.bregman_divergence([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0])
     assert np.array_equal(caught.value.point, [0.0, 0.0])
+
+
+@pytest.mark.parametrize("ends", [(30.0, 31.0), (30.0, 33.0), (20.0, 60.0), (1.0, 1 + 1e-9), (-3.0, 5.0)])
+def test_changes_of_a_gradient_and_what_is_in_doubt_of_them(ends):
+    """Of softplus, which is 1 to the last digit from 37 on: by panels of an integral."""
+    R = gf.RidgeSum(np.eye(1), 0.0, "softplus")
+    v, w = (np.array([[end]]) for end in ends)
+    with mp.workdps(60):
+        exact = float(1 / (1 + mp.exp(-mp.mpf(w[0, 0]))) - 1 / (1 + mp.exp(-mp.mpf(v[0, 0]))))
+    found, noise = change_and_noise(R.formula, w, v, w - v)
+    assert abs(found[0, 0] - exact) <= noise[0, 0] and noise[0, 0] < 1e-9 * exact
+    assert np.array_equal(found, gradient_change(R.formula, w, v, w - v))
