@@ -2,6 +2,8 @@
 from geoflow import catalog as catalog
 from geoflow._version import __version__ as __version__
 from geoflow.app import plotting as plotting
+from geoflow.app.sweeps import Sweep as Sweep
+from geoflow.app.sweeps import sweep as sweep
 from geoflow.catalog import families as families
 from geoflow.errors import ArgumentError as ArgumentError
 from geoflow.errors import BackendError as BackendError

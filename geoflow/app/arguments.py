@@ -28,7 +28,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {shortened(message, 400)}; see {self.prog} --help\n")
 
 
-def parser(demo: Command, verify: Command, realize: Command, listing: Command) -> argparse.ArgumentParser:
+def parser(
+    demo: Command, verify: Command, realize: Command, sweep: Command, listing: Command
+) -> argparse.ArgumentParser:
     """The parser of all commands."""
     description = "Commuting parametrizations, Legendre functions and mirror flows."
     whole = Parser(prog="geoflow", description=description, epilog=EPILOG)
@@ -47,6 +49,11 @@ def parser(demo: Command, verify: Command, realize: Command, listing: Command) -
     shown.add_argument("--out", type=_folder, default="geoflow-demo", help=text)
     _verify_options(command("verify", verify, "run the laws on catalogue entries or on your own parametrization"))
     _realize_options(command("realize", realize, "embed a Hessian metric, and run gradient flow on the result"))
+    swept = command("sweep", sweep, "run a function of yours over a grid, row by row, and go on where it was ended")
+    swept.add_argument(
+        "spec", metavar="SPEC.toml", help='function = "FILE.py:NAME", folder, and a table [grid] of lists'
+    )
+    swept.add_argument("--jobs", type=_jobs, default=-1, help="processes (default: one for each core)")
     command("list", listing, "list the catalogue")
     return whole
 
@@ -70,6 +77,10 @@ def _realize_options(realize: argparse.ArgumentParser) -> None:
     realize.add_argument("--plot", type=_folder, metavar="DIR", help="write M, the convergence and the flows as PNG")
     realize.add_argument("--save", type=_file, metavar="FILE.npz", help="write the realization")
     realize.add_argument("--json", type=_file, metavar="FILE", help="write every figure")
+
+
+def _jobs(text: str) -> int:
+    return _whole(text, 1000, "leave it out for one process a core")
 
 
 # values -------------------------------------------------------------------------------------------------------------

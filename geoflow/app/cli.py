@@ -1,4 +1,4 @@
-"""The command line: geoflow demo | verify | realize | list."""
+"""The command line: geoflow demo | verify | realize | sweep | list."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     timeout is over; 130 Ctrl-C.
     """
     try:
-        options = parser(_demo, _verify, _realize, _list).parse_args(arguments)
+        options = parser(_demo, _verify, _realize, _sweep, _list).parse_args(arguments)
     except SystemExit as end:  # --help, or a call that argparse has answered
         return int(end.code or PASSED)
     options.session = Session(options.timeout)
@@ -178,6 +178,23 @@ def _demo(options: argparse.Namespace) -> int:
     from geoflow.app.demo import run_demo
 
     return PASSED if run_demo(Path(options.out), options.session.announce) else FAILED
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from geoflow.app.sweeps import read_plan, sweep
+
+    function, grid, folder, seed = read_plan(Path(options.spec))
+
+    def progress(done: int, total: int, left: float) -> None:
+        options.session.announce(f"row {done} of {total}", f"{left:.0f} s left")
+        if sys.stderr.isatty():
+            print(f"\r{done} of {total} rows, {left:.0f} s left ", end="" if done < total else "\n", file=sys.stderr)
+
+    found = sweep(function, grid, folder, seed=seed, jobs=options.jobs, progress=progress)
+    print(f"{len(found.rows)} rows in {folder / 'rows'}, {found.failed} failed")
+    for row in [row for row in found.rows if row["error"]][:5]:
+        print(f"  {', '.join(f'{name} = {row[name]}' for name in grid)}: {row['error']}")
+    return FAILED if found.failed else PASSED
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,6 +55,15 @@ def user_potential(target: str, d: int | None) -> LegendreFunction:
         raise ArgumentError(f"{target}", got=type(value).__name__, wanted="a gf.LegendreFunction", remedy=remedy)
     potential: LegendreFunction = value
     return potential
+
+
+def user_function(target: str) -> Callable[..., Any]:
+    """A function FILE.py:NAME."""
+    value, _ = _object(target)
+    if not callable(value):
+        raise ArgumentError(f"{target}", got=type(value).__name__, wanted="a function of the keywords of the grid")
+    function: Callable[..., Any] = value
+    return function
 
 
 def _is(value: object, kind: type) -> bool:

@@ -1,0 +1,149 @@
+"""Sweeps: the same table whatever runs it, and whatever ended it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import geoflow as gf
+from geoflow.app.cli import main
+
+pandas = pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+GRID = {"a": [1, 2, 3], "name": ["x", "y"]}
+
+
+def noisy(a, name, seed):
+    if (a, name) == (2, "y"):
+        raise ZeroDivisionError("no figure here")
+    return {"product": a * 2.0, "draw": float(np.random.default_rng(seed).standard_normal()), "where": name}
+
+
+def without_time(found):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in found.rows]
+
+
+def test_rows_are_those_of_the_grid_in_its_order_and_a_failure_is_a_row():
+    found = gf.sweep(noisy, GRID, jobs=1)
+    assert [(row["a"], row["name"]) for row in found.rows] == [(a, n) for a in (1, 2, 3) for n in "xy"]
+    assert found.failed == 1 and "ZeroDivisionError: no figure here" in found.rows[3]["error"]
+    assert [row["product"] for row in found.rows if not row["error"]] == [2.0, 2.0, 4.0, 6.0, 6.0]
+    assert len({row["draw"] for row in found.rows if not row["error"]}) == 5 and len(repr(found)) < 60
+    frame = found.to_frame()
+    assert frame.shape == (6, 8) and np.isnan(frame["draw"][3])
+
+
+def test_any_number_of_processes_and_any_backend_give_the_same_table(tmp_path):
+    import joblib
+
+    serial = without_time(gf.sweep(noisy, GRID, jobs=1))
+    assert without_time(gf.sweep(noisy, GRID, tmp_path / "two", jobs=2)) == serial
+    with joblib.parallel_config(backend="threading"):
+        assert without_time(gf.sweep(noisy, GRID, jobs=3)) == serial
+    assert without_time(gf.sweep(noisy, GRID, seed=1, jobs=1)) != serial
+    one = gf.sweep(lambda a: a**2, [{"a": 3}, {"a": 4}], jobs=1)
+    assert [row["value"] for row in one.rows] == [9, 16]
+
+
+def test_a_finished_row_is_never_computed_again(tmp_path):
+    calls, told = [], []
+
+    def counted(a):
+        calls.append(a)
+        return float(a)
+
+    first = gf.sweep(counted, {"a": [1, 2, 3]}, tmp_path, jobs=1)
+    (tmp_path / "rows" / "00000001.parquet").unlink()
+    again = gf.sweep(counted, {"a": [1, 2, 3]}, tmp_path, jobs=1, progress=lambda *now: told.append(now))
+    assert calls == [1, 2, 3, 2] and without_time(again) == without_time(first)
+    assert [(done, total) for done, total, _ in told] == [(3, 3)]
+    whole = pandas.read_parquet(tmp_path / "rows")
+    assert sorted(whole["a"]) == [1, 2, 3] and list(whole["error"]) == ["", "", ""]
+    with pytest.raises(gf.FileError, match="another grid or seed"):
+        gf.sweep(counted, {"a": [1, 2]}, tmp_path, jobs=1)
+
+
+SLOW = """
+import time, numpy as np, geoflow as gf
+def slow(a, seed):
+    time.sleep(0.05)
+    return {"draw": float(np.random.default_rng(seed).standard_normal())}
+if __name__ == "__main__":
+    gf.sweep(slow, {"a": list(range(12))}, "out", jobs=1)
+"""
+
+
+def test_a_sweep_that_is_killed_goes_on_to_the_same_table(tmp_path, rng):
+    (tmp_path / "slow.py").write_text(SLOW)
+    for _ in range(3):  # at any moment, also while a row is written
+        run = subprocess.Popen([sys.executable, "slow.py"], cwd=tmp_path, start_new_session=True)
+        deadline, wanted = time.monotonic() + 60, int(rng.integers(1, 4))
+        before = len(list(tmp_path.glob("out/rows/*.parquet")))
+        while len(list(tmp_path.glob("out/rows/*.parquet"))) < before + wanted and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    namespace = {"__name__": "slow"}
+    exec(SLOW, namespace)
+    resumed = gf.sweep(namespace["slow"], {"a": list(range(12))}, tmp_path / "out", jobs=1)
+    assert without_time(resumed) == without_time(gf.sweep(namespace["slow"], {"a": list(range(12))}, jobs=1))
+    assert len(list(tmp_path.glob("out/rows/*.parquet"))) == 12
+
+
+def test_the_command_runs_a_function_of_a_file(tmp_path, capsys):
+    (tmp_path / "study.py").write_text("def figure(a, b):\n    return {'sum': a + 1 / b}\n")
+    (tmp_path / "plan.toml").write_text(
+        'function = "study.py:figure"\nfolder = "rows_of"\n[grid]\na = [1, 2]\nb = [0, 4]\n'
+    )
+    assert main(["sweep", str(tmp_path / "plan.toml"), "--jobs", "2"]) == 1
+    told = capsys.readouterr().out
+    assert "4 rows" in told and "2 failed" in told and "a = 1, b = 0: ZeroDivisionError" in told
+    assert len(list((tmp_path / "rows_of" / "rows").glob("*.parquet"))) == 4
+    assert json.loads((tmp_path / "rows_of" / "sweep.json").read_text())["points"] == 4
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("function = 3", "function"),
+        ('function = "study.py:figure"', "no grid"),
+        ('function = "none.py:f"\n[grid]\na = [1]', "none.py"),
+        ('function = "study.py:figure"\n[grid]\nc = [1]', "keywords c"),
+        ('function = "study.py:figure"\n[grid]\na = 1\nb = [1]', "sequence of values"),
+        ("[grid", "TOML"),
+        ('functoin = "study.py:figure"', "functoin"),
+    ],
+)
+def test_a_wrong_plan_is_one_line(tmp_path, capsys, text, words):
+    (tmp_path / "study.py").write_text("def figure(a, b):\n    return a\n")
+    (tmp_path / "plan.toml").write_text(text)
+    assert main(["sweep", str(tmp_path / "plan.toml")]) == 2
+    told = capsys.readouterr().err.strip()
+    assert words in told and "Traceback" not in told and len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: gf.sweep(3, {"a": [1]}), "callable"),
+        (lambda: gf.sweep(abs, {}), "no point"),
+        (lambda: gf.sweep(lambda a: a, {"a": "word"}), "sequence of values"),
+        (lambda: gf.sweep(lambda a: a, {"b": [1]}), "keywords b"),
+        (lambda: gf.sweep(lambda a: a, {"a": [object()]}), "build the object"),
+        (lambda: gf.sweep(lambda error: 1, {"error": [1]}), "column of the table"),
+        (lambda: gf.sweep(lambda a: a, 7), "dict of sequences"),
+    ],
+)
+def test_bad_input_is_named(make, words):
+    with pytest.raises(gf.ArgumentError, match=words):
+        make()
+
+
+def test_figures_that_no_table_keeps_are_an_error_of_their_row():
+    found = gf.sweep(lambda a: {"a": 1} if a else {"map": object()}, {"a": [0, 1]}, jobs=1)
+    assert found.failed == 2 and "ArgumentError" in found.rows[0]["error"] and "keyword" in found.rows[1]["error"]
