@@ -40,6 +40,11 @@ class Portable:
         kind = type(self)
         return {k: v for k, v in vars(self).items() if not isinstance(getattr(kind, k, None), cached_property)}
 
+    def __repr__(self) -> str:
+        """Its class, with what it says of itself."""
+        told = f"({self})" if type(self).__str__ is not object.__str__ else ""
+        return f"{type(self).__name__}{told}"
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         if _asked_by_another():
             return object.__reduce_ex__(self, protocol)

@@ -48,7 +48,7 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a == b or (a != a and b != b))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Check(Verdict):
     """A law tested at points: it holds where `defect <= tol`, with the point where it is worst.
 
@@ -119,7 +119,7 @@ class Status(str, Enum):
         return self.value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trajectory(Portable):
     """A flow at the times `t`, and what became of it.
 
@@ -174,8 +174,10 @@ class Trajectory(Portable):
     def __str__(self) -> str:
         return f"Trajectory({len(self.t)} times to t = {self.t[-1]:.6g}, {self.status.value}: {self.message})"
 
+    __repr__ = __str__
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class EquivalenceReport(Verdict):
     """Gradient flow of G against mirror flow of R, integrated separately.
 

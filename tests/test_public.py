@@ -68,3 +68,23 @@ def test_old_names_check_their_arguments_and_say_what_to_write():
         assert gf.profiles.PROFILES
     with pytest.warns(DeprecationWarning, match="ImplicitDomain"):
         assert gf.domains.Region is gf.domains.ImplicitDomain
+
+
+def test_every_object_shows_itself_in_a_line():
+    case, bent = gf.catalog.parametrizations["hyperbolic"](50), gf.catalog.noncommuting["matrix_square"]()
+    G, x0, R = case.parametrization, case.x0, case.legendre
+    loss, parabola = gf.LeastSquares(np.ones((3, 50)), np.zeros(3)), gf.catalog.noncommuting["parabola"]()
+    F = gf.realize(gf.catalog.potentials["log_sum_exp"](2), gf.domains.Box([-1, -1], [1, 1]))
+    w0 = bent.parametrization(bent.x0)
+    found = [
+        G, R, gf.mirror_map(G, x0), loss, gf.LogisticLoss(np.ones((2, 50)), [1, -1]), case, G.check_commuting(x0),
+        gf.gradient_flow(loss, G, x0, np.linspace(0, 1, 500)), gf.verify_equivalence(loss, G, x0, 0.1), F,
+        F.certificate,
+        F.parametrization, R.metric, gf.LieAlgebra(bent.parametrization.gradient_fields), gf.catalog.parametrizations,
+        gf.catalog.parametrizations["square"], G.gradient_fields[0], gf.classify(bent.parametrization, bent.x0),
+        gf.induced_metric(bent.parametrization, bent.x0), gf.DuallyFlatManifold(R), gf.laws.LAWS["flows_commute"],
+        gf.lift_curve(bent.parametrization, bent.x0, [w0, w0 + 0.01]), gf.families.gaussian(2), R.domain,
+        gf.schedule_gap(parabola.parametrization, parabola.x0, n=8),
+    ]  # fmt: skip
+    for value in found:
+        assert 0 < len(repr(value)) <= 300 and " at 0x" not in repr(value) and "\n" not in repr(value), repr(value)

@@ -18,7 +18,7 @@ from geoflow.maps.reach import joint_flow
 from geoflow.potentials.legendre import LegendreFunction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case(Portable):
     """A catalogue entry in one dimension, ready to run.
 
@@ -45,6 +45,9 @@ class Case(Portable):
     def __post_init__(self) -> None:
         if self.legendre is not None:
             self.legendre.name = f"R of {self.parametrization.name}"  # not how it is composed
+
+    def __str__(self) -> str:
+        return f"{self.parametrization}, {'no R' if self.legendre is None else 'R'} in closed form"
 
     def reach(self, n: int, rng: np.random.Generator) -> Array:
         """Random points w = G(psi(x0; mu)), |mu_i| <= mu_bound, that flows from x0 can reach; shape=[n, d]."""
@@ -104,6 +107,9 @@ class Registry(Mapping[str, Entry[T]]):
     def __init__(self, kind: str):
         self.kind = kind
         self.entries: dict[str, Entry[T]] = {}
+
+    def __repr__(self) -> str:
+        return f"Registry({self.kind}, {len(self)} entries: {', '.join([*self.entries][:5])}, ...)"
 
     def add(self, entry: Entry[T]) -> Entry[T]:
         """Add an entry and return it."""

@@ -41,6 +41,9 @@ class LinearModelLoss(Portable):
             got = f"Z of shape {self.Z.shape}, y of shape {self.y.shape}"
             raise ShapeError("data of the loss", got, "Z of shape [n, d] and y of shape [n]")
 
+    def __str__(self) -> str:
+        return f"{len(self.Z)} equations in R^{self.dim}"
+
     @property
     def dim(self) -> int:
         return self.Z.shape[1]
@@ -296,6 +299,9 @@ class LinearSchedule(Portable):
         self.forces = as_finite(forces, "forces")
         if self.forces.ndim != 2:
             raise ShapeError("forces", got=f"shape {self.forces.shape}", wanted="shape [K, d]")
+
+    def __str__(self) -> str:
+        return f"{len(self.forces)} forces in R^{self.forces.shape[1]}"
 
     def force(self, t: float) -> Array:
         k = min(max(int(t), 0), len(self.forces) - 1)

@@ -26,7 +26,7 @@ INTRINSIC_TOL, ROUNDED = 1e-8, 1e-6
 POINTS, LOOPS, LOOP = 2, 3, 0.1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Classification(Portable):
     """What w does under gradient flow through a map, on the leaf through a point.
 

@@ -17,7 +17,7 @@ from geoflow.maps.reach import length_of
 from geoflow.numerics import autodiff
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Lift(Portable):
     """The horizontal lift of a curve: x' = sum_i mu_i' grad G_i and mu' = C^{-1} w', C the cometric.
 
@@ -32,6 +32,9 @@ class Lift(Portable):
     x: Array
     mu: Array
     closed: bool
+
+    def __str__(self) -> str:
+        return f"{'a closed loop' if self.closed else 'a curve'} in R^{self.w.shape[1]}, {len(self.w)} points"
 
     @property
     def displacement(self) -> tuple[Array, Array]:

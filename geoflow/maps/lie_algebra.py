@@ -119,6 +119,11 @@ class LieAlgebra(Portable):
             raise ArgumentError("fields", got=f"points of shapes {shapes}", wanted="fields on one space")
         self._generators: dict[bytes, list[Generator]] = {}
 
+    def __str__(self) -> str:
+        return f"of {len(self.fields)} fields" + (
+            "" if self.space is None else f" on a manifold of dimension {self.space.dim}"
+        )
+
     def dimension(self, x: ArrayLike, depth: int | None = None) -> int:
         """Dimension at x, shape=[D], of the span of all iterated brackets, or of those of length at most `depth`.
 

@@ -20,6 +20,7 @@ from geoflow.metrics.geodesics import BatchedIVP, ClosedExp, ClosedLog, Shooting
 from geoflow.metrics.isometries import isometry
 from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
+from geoflow.numerics.batches import same_batch
 from geoflow.numerics.engine import Compiled, einsum, solve
 from geoflow.numerics.integrate import FLOW_ATOL, STEPS, Steps, Stop, integrate_batch
 from geoflow.potentials.convexity import require_definite
@@ -88,6 +89,9 @@ class HessianMetric(Portable, RiemannianMetric):
     def log_solver(self) -> LogSolver:
         """What computes logarithms."""
         return ClosedLog(self.isometry) if self.isometry else ShootingLog(self, mean_of_flat_logs(self.potential))
+
+    def __str__(self) -> str:
+        return f"hess {self.potential.name} on {self.domain}"
 
     # the metric -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +197,7 @@ class HessianMetric(Portable, RiemannianMetric):
         `DomainError` where it leaves the domain, `NotLegendreError` where the Hessian is not positive definite.
         """
         if autodiff.is_traced(tangent_vec) or autodiff.is_traced(base_point):
-            return self._traced_exp(*_same_batch(tangent_vec, base_point))
+            return self._traced_exp(*same_batch(tangent_vec, base_point))
         v = as_points(tangent_vec, self.potential.dim, "tangent vector")
         v, w = np.broadcast_arrays(v, self._definite(base_point, "base_point"))
         return self._watched(lambda: self.exp_solver.exp(v, w), w)
@@ -210,7 +214,7 @@ class HessianMetric(Portable, RiemannianMetric):
     def squared_dist(self, point_a: ArrayLike, point_b: ArrayLike) -> Array:
         """Squared geodesic distance, shape=[...]; differentiable, as is `dist`."""
         if autodiff.is_traced(point_a) or autodiff.is_traced(point_b):
-            return self._traced_squared_dist(*_same_batch(point_a, point_b))
+            return self._traced_squared_dist(*same_batch(point_a, point_b))
         if isinstance(self.log_solver, ClosedLog):
             return self._closed_distance(point_a, point_b) ** 2
         return self.squared_norm(self.log(point_b, point_a), point_a)
@@ -392,9 +396,3 @@ def metric_of(R: LegendreFunction) -> HessianMetric:
     space.equip_with_metric(HessianMetric, potential=R)
     metric: HessianMetric = space.metric
     return metric
-
-
-def _same_batch(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two arrays with one batch shape, by operations that can be differentiated."""
-    shape = np.broadcast_shapes(anp.shape(a), anp.shape(b))
-    return a + anp.zeros(shape), b + anp.zeros(shape)

@@ -66,6 +66,9 @@ class InducedMetric(Portable, RiemannianMetric):
         super().__init__(space=space)
         self.leaf, self.dim = leaf, len(leaf.w0)
 
+    def __str__(self) -> str:
+        return f"of {self.leaf.name} on w in R^{self.dim}"
+
     # the metric -----------------------------------------------------------------------------------------------------
 
     def cometric_matrix(self, base_point: ArrayLike) -> Array:

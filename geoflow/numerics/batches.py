@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import autograd.numpy as anp
 import numpy as np
 
 from geoflow._typing import Array, Index, Map, Mask
@@ -29,6 +31,12 @@ def solved_or_nan(solve: Map, batch: Array, axes: int = 1) -> Array:
         if batch.ndim == axes:
             return np.full(batch.shape, np.nan)
         return np.stack([solved_or_nan(solve, entry, axes) for entry in batch])
+
+
+def same_batch(a: Any, b: Any) -> tuple[Any, Any]:
+    """Two arrays with one batch shape, by operations that can be differentiated."""
+    shape = np.broadcast_shapes(anp.shape(a), anp.shape(b))
+    return a + anp.zeros(shape), b + anp.zeros(shape)
 
 
 def inverse_or_nan(A: Array) -> Array:

@@ -20,7 +20,7 @@ FRESH_POINTS = 2500
 WORST = 6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Certificate(Verdict):
     """Figures of an embedding F of a metric H at `n_points` fresh points.
 
@@ -76,11 +76,18 @@ class Certificate(Verdict):
             out.append(f"F is an immersion only: far points meet (injectivity margin {self.injectivity_margin:.1e})")
         return out
 
-    def __str__(self) -> str:
+    @property
+    def _verdict(self) -> str:
         verdict = "certified" if self.passed else "NOT certified"
+        error = f"relative metric error {self.metric_error:.1e} (tol {self.tol:.0e})"
+        return f"{verdict}: {error} on {self.n_points} fresh points"
+
+    def __repr__(self) -> str:
+        return f"Certificate({self._verdict})"
+
+    def __str__(self) -> str:
         return (
-            f"{verdict}: relative metric error {self.metric_error:.1e} (tol {self.tol:.0e}) on {self.n_points} fresh "
-            f"points, injectivity margin {self.injectivity_margin:.2g}, condition of dF {self.condition:.3g}, "
+            f"{self._verdict}, injectivity margin {self.injectivity_margin:.2g}, condition of dF {self.condition:.3g}, "
             f"reach {self.reach:.2g}" + (f"; {self.searched}" if self.searched else "")
         )
 

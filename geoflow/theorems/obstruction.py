@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_points, require_type
 from geoflow.errors import ArgumentError, DomainError
@@ -18,8 +19,8 @@ from geoflow.numerics.chebyshev import TotalDegreeBasis, pairs
 from geoflow.results import Check, Trajectory
 
 
-@dataclass(frozen=True)
-class ScheduleGap:
+@dataclass(frozen=True, repr=False)
+class ScheduleGap(Portable):
     """Two schedules of losses with the same integral of the gradient, and where they end.
 
     Truthy where they end at different w: then gradient flow through G from x0 is not mirror flow of any R.

@@ -16,7 +16,7 @@ Defect = tuple[float, float]
 P = ParamSpec("P")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Law:
     """A statement that can be measured: it holds where defect <= tol * scale.
 
@@ -38,6 +38,9 @@ class Law:
     @property
     def statement(self) -> str:
         return (self.function.__doc__ or "").splitlines()[0]
+
+    def __repr__(self) -> str:
+        return f"Law({self.name}, of a {self.domain}, to {self.tol:.0e}: {self.statement})"
 
     def relative(self, *arguments: Any) -> float:
         """defect / scale."""
