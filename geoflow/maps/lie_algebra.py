@@ -9,10 +9,12 @@ import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
-from geoflow._validate import as_points, require_type
+from geoflow._validate import as_count, as_points, require_type
 from geoflow.errors import ArgumentError, ConvergenceError, NotFiniteError, ShapeError
+from geoflow.maps.conserved import ConservationLaws
 from geoflow.maps.exact import exact_dimension
 from geoflow.maps.fields import VectorField
+from geoflow.maps.fitted import search
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import length_of, shrunk_until
 from geoflow.maps.words import (
@@ -26,6 +28,7 @@ from geoflow.maps.words import (
     matrix_levels,
 )
 from geoflow.results import Check
+from geoflow.spaces.probes import has_sides
 
 #: brackets by their words, each with the size of its terms
 Tested = dict[Word, tuple[Array, float]]
@@ -131,6 +134,24 @@ class LieAlgebra(Portable):
         """Number of independent functions near x that every flow of the fields conserves: dim M - dim Lie(x)."""
         report = self._decided(x)
         return report.space_dim - report.dimension
+
+    def conservation_laws(self, degree: int, x: ArrayLike | None = None) -> ConservationLaws:
+        """Independent polynomials h of at most a degree with <grad h, X_i> = 0: constant along every flow of the fields.
+
+        Of polynomial fields of degree at most 3 with rational coefficients they are exact, by linear algebra over Q; of
+        others they are found by least squares near x, shape=[D], and need one where fields are not defined near 1.
+        Functions of laws of lower degree are left out. Raises `ArgumentError` for a degree below 1, or with too many
+        monomials, or on a curved M; `ConvergenceError` where least squares leaves no gap, or dim Lie is undecided.
+
+        Reference
+        ---------
+        Marcotte, Gribonval, Peyre, NeurIPS 2023.
+        """
+        degree = as_count(degree, "degree")
+        x = self._near(x)
+        count = self.conservation_law_count(x)
+        units, generators = self._in_units(x.ravel())
+        return search(generators, x.ravel() / units, units, x.shape, (degree, count))
 
     def analyse(self, x: ArrayLike, depth: int | None = None) -> LieDimension:
         """The dimension at x with the growth by length of bracket, and the gap of the rank; see `dimension`.
@@ -255,6 +276,20 @@ class LieAlgebra(Portable):
             wanted = "[D]" if self.space is None else f"{shape}"
             raise ShapeError("point x", got=f"shape {x.shape}", wanted=f"one point, shape {wanted}")
         return x.ravel()
+
+    def _near(self, x: ArrayLike | None) -> Array:
+        """A generic point near x, or near (1, ..., 1), of an M that is open in R^D."""
+        if self.space is not None and has_sides(self.space):
+            got, wanted = f"fields on {type(self.space).__name__}", "fields on an open set of R^D"
+            raise ArgumentError("conservation laws", got, wanted, "precompose the map with a chart")
+        if x is None:
+            if self.space is None:
+                raise ArgumentError("x", got="None", wanted="a point, which tells the dimension of R^D")
+            x = np.ones(self.space.shape)
+        at = self._point(x)
+        spread = 0.3 * np.where(at == 0, self._units(at), np.abs(at))
+        at = at + spread * np.random.default_rng(4).uniform(-1, 1, len(at))
+        return at.reshape(self.space.shape) if self.space is not None else at
 
     def _spelled(self, word: Word) -> str:
         text = "".join(f"[{self.fields[i].name}, " for i in word[:-1])

@@ -16,7 +16,10 @@ from geoflow._typing import Array, Map
 from geoflow.catalog.registry import Case, noncommuting, parametrizations, potentials
 from geoflow.flows.losses import LeastSquares
 from geoflow.flows.mirror import mirror_flow
+from geoflow.maps.conserved import ConservationLaw, ConservationLaws
 from geoflow.maps.kernel import MapKernel
+from geoflow.maps.lie_algebra import LieAlgebra
+from geoflow.maps.momentum import MomentumLaw
 from geoflow.maps.parametrization import Parametrization
 from geoflow.metrics.dually_flat import DuallyFlatManifold
 from geoflow.metrics.hessian import HessianMetric
@@ -289,3 +292,48 @@ def realized_metric(metric: Map = bent) -> Arguments:
     """A realization of `bent`, that metric or another, and points."""
     F, w = _realized_metric()
     return F, metric, w
+
+
+# conservation laws --------------------------------------------------------------------------------------------------
+
+
+@cache
+def _conserved(name: str) -> ConservationLaws:
+    return LieAlgebra(case_of(name).parametrization.gradient_fields).conservation_laws(2)
+
+
+def conserved(holds: bool, name: str = "matrix_product") -> Arguments:
+    """An entry of U^T U - V^T V, its map or another one, and a start."""
+    G, x0 = at_start(name)
+    return _conserved(name)[1], G if holds else Parametrization(lambda x: x[..., :4] + 0.3 * x[..., 4:] ** 2, 8, 4), x0
+
+
+def all_conserved(holds: bool) -> Arguments:
+    """All laws of u^2 - v^2, or one of them and its square, its map and a start."""
+    (G, x0), laws = at_start(), tuple(_conserved("hyperbolic"))
+    square = ConservationLaw({m + m: c for m, c in laws[0].terms.items()}, (4,), True)
+    return laws if holds else (laws[0], square), G, x0
+
+
+def pushed(kind: str) -> Arguments:
+    """A law of u^2 - v^2, or u^2 + v^2, which is none, its map, a start, a velocity and a friction."""
+    (G, x0), h = at_start(), _conserved("hyperbolic")[0]
+    h = h if kind == "conserved" else ConservationLaw({(0, 0): 1, (2, 2): 1}, (4,), False)
+    return h, G, x0, 0.2 * np.array([1.0, -1.0, 0.5, 1.0]), 0.7
+
+
+def from_rest(holds: bool) -> Arguments:
+    """A law of a linear map from R^3, which is affine, or u v, which momentum breaks."""
+    if not holds:
+        (G, x0), laws = at_start(), _conserved("hyperbolic")
+        return laws[0], G, x0, 0.5
+    G = Parametrization(lambda x: anp.stack([x[..., 0] + x[..., 1], x[..., 2] ** 2], axis=-1), 3, 2)
+    return LieAlgebra(G.gradient_fields).conservation_laws(1)[0], G, np.array([0.3, 0.8, 1.0]), 0.5
+
+
+def turning(holds: bool) -> Arguments:
+    """The momentum of the rotations that keep U U^T, or of one that does not; the map, a start, a velocity."""
+    G, x0 = at_start("matrix_square")
+    J = _conserved("matrix_square").momentum[0]
+    other = MomentumLaw(J.A * np.array([1.0, 1.0, 0.0, 0.0]), J.b, J.shape)
+    return J if holds else other, G, x0, np.array([0.3, -0.2, 0.1, 0.4]), 0.7
