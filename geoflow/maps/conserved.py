@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, permutations
 from math import comb
 
 import autograd.numpy as anp
@@ -33,6 +33,9 @@ from geoflow.numerics import autodiff
 
 #: candidates up to which a degree is searched
 MAX_MONOMIALS = 30_000
+
+#: integers that are printed in full
+LONGEST = 10**9
 
 
 class ConservationLaw(Portable):
@@ -71,22 +74,19 @@ class ConservationLaw(Portable):
 
     def gradient(self, x: ArrayLike) -> Array:
         """The Euclidean derivative of h, in the shape of x."""
-        factors = self._factors(x)
-        out = np.zeros((*factors.shape[:-2], self.dim + 1))
+        factors, out = self._factors(x), 0.0
         for k in range(self.degree):
-            np.add.at(out, (..., self._places[:, k]), np.prod(np.delete(factors, k, axis=-1), axis=-1) * self._values)
-        return np.reshape(out[..., :-1], np.shape(x))
+            out = out + np.prod(np.delete(factors, k, axis=-1), axis=-1) * self._values @ self._unit[:, k]
+        return np.reshape(out, np.shape(x))
 
     def hessian(self, x: ArrayLike) -> Array:
         """Second derivatives of h in flat coordinates, shape=[..., D, D]."""
         factors = self._factors(x)
-        out = np.zeros((*factors.shape[:-2], self.dim + 1, self.dim + 1))
-        for k in range(self.degree):
-            for other in range(self.degree):
-                if other != k:
-                    rest = np.prod(np.delete(factors, [k, other], axis=-1), axis=-1) * self._values
-                    np.add.at(out, (..., self._places[:, k], self._places[:, other]), rest)
-        return out[..., :-1, :-1]
+        out = np.zeros((*factors.shape[:-2], self.dim, self.dim))
+        for k, other in permutations(range(self.degree), 2):
+            rest = np.prod(np.delete(factors, [k, other], axis=-1), axis=-1) * self._values
+            out += np.einsum("...t,ta,tb->...ab", rest, self._unit[:, k], self._unit[:, other])
+        return out
 
     def size(self, x: ArrayLike) -> Array:
         """The sum of the absolute values of the terms at x, beside which h(x) is rounded; shape=[...]."""
@@ -97,7 +97,8 @@ class ConservationLaw(Portable):
         for monomial, value in self.terms.items():
             powers = [(v + 1, monomial.count(v)) for v in sorted(set(monomial))]
             factors = " ".join(f"x_{v}" if power == 1 else f"x_{v}^{power}" for v, power in powers)
-            size = "" if abs(value) == 1 else f"{abs(value)} " if isinstance(value, int) and abs(value) < 1e9 else f"{abs(value):.6g} "
+            whole = isinstance(value, int) and abs(value) < LONGEST
+            size = "" if abs(value) == 1 else f"{abs(value)} " if whole else f"{abs(value):.6g} "
             sign = (" - " if value < 0 else " + ") if text else ("-" if value < 0 else "")
             text += sign + size + factors
         return text
@@ -113,6 +114,11 @@ class ConservationLaw(Portable):
     def _places(self) -> Index:
         """Variables of each term, shape=[n_terms, degree], where it has fewer that of a 1 after the coordinates."""
         return np.array([[*m, *[self.dim] * (self.degree - len(m))] for m in self.terms])
+
+    @cached_property
+    def _unit(self) -> Array:
+        """The unit vectors of these variables, shape=[n_terms, degree, D]."""
+        return np.eye(self.dim + 1)[self._places][..., :-1]
 
     def _factors(self, x: ArrayLike) -> Array:
         if not autodiff.is_traced(x):
@@ -219,7 +225,7 @@ def _columns(fields: Sequence[Sequence[Polynomial]], candidates: Sequence[Monomi
     moving = [[(i, field[v]) for i, field in enumerate(fields) if field[v]] for v in range(len(fields[0]))]
     columns: list[Column] = []
     for m in candidates:
-        column: dict[tuple[int, ...], Fraction] = {}
+        column: dict[Hashable, Fraction] = {}
         for variable in sorted(set(m)):
             place = m.index(variable)
             rest, power = m[:place] + m[place + 1 :], m.count(variable)

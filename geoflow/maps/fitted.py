@@ -19,7 +19,7 @@ SMALL, CLEAR = 1e-12, 1e-9
 #: unknowns of one least-squares problem
 MAX_UNKNOWNS = 2000
 #: a coefficient is the fraction of a small denominator it is this near to
-NEAR, DENOMINATOR = 1e-8, 1000
+NEAR, DENOMINATOR = 1e-10, 1000
 
 
 def search(
@@ -115,11 +115,9 @@ def _gradients(points: Array, candidates: list[Monomial], degree: int) -> Array:
     n, D = points.shape
     one = np.concatenate([points, np.ones((n, 1))], axis=1)
     places = np.array([[*m, *[D] * (degree - len(m))] for m in candidates])
-    factors, out = one[:, places], np.zeros((n, len(candidates), D + 1))
+    factors, unit, out = one[:, places], np.eye(D + 1)[places], np.zeros((n, len(candidates), D + 1))
     for k in range(degree):
-        np.add.at(
-            out, (slice(None), np.arange(len(candidates)), places[:, k]), np.delete(factors, k, axis=-1).prod(axis=-1)
-        )
+        out += np.delete(factors, k, axis=-1).prod(axis=-1)[..., None] * unit[:, k]
     return out[..., :D]
 
 
@@ -148,7 +146,7 @@ def _simple(vector: Array, candidates: list[Monomial]) -> dict[Monomial, float]:
     kept = {candidates[k]: float(vector[k]) for k in np.flatnonzero(np.abs(vector) > NEAR)}
     simple = {m: Fraction(c).limit_denominator(DENOMINATOR) for m, c in kept.items()}
     if all(abs(float(simple[m]) - c) <= NEAR and simple[m] for m, c in kept.items()):
-        return {m: c for m, c in coprime(simple).items()}
+        return dict(coprime(simple).items())
     return kept
 
 

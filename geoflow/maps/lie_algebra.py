@@ -136,7 +136,7 @@ class LieAlgebra(Portable):
         return report.space_dim - report.dimension
 
     def conservation_laws(self, degree: int, x: ArrayLike | None = None) -> ConservationLaws:
-        """Independent polynomials h of at most a degree with <grad h, X_i> = 0: constant along every flow of the fields.
+        """Independent polynomials h up to a degree with <grad h, X_i> = 0: constant along every flow of the fields.
 
         Of polynomial fields of degree at most 3 with rational coefficients they are exact, by linear algebra over Q; of
         others they are found by least squares near x, shape=[D], and need one where fields are not defined near 1.

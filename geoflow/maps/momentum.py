@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from fractions import Fraction
 from itertools import combinations, combinations_with_replacement
 
@@ -71,7 +71,7 @@ def momentum_laws(
     moving = [[(i, field[a]) for i, field in enumerate(fields) if field[a]] for a in shifts]
     columns: list[Column] = []
     for a, c in turns:  # x_a e_c - x_c e_a
-        column: dict[tuple[int, ...], Fraction] = {}
+        column: dict[Hashable, Fraction] = {}
         for variable, component, sign in ((a, c, 1), (c, a, -1)):
             for i, p in moving[component]:
                 for m, value in p.items():
@@ -81,14 +81,14 @@ def momentum_laws(
         columns.append({(i, *m): value for i, p in moving[a] for m, value in p.items()})
     laws = []
     units = 10.0**powers
-    for vector in null_space(columns):
+    for found in null_space(columns):
         A, b = np.zeros((dim, dim)), np.zeros(dim)
-        for k, value in vector.items():
+        for k, number in found.items():
             if k < len(turns):
                 a, c = turns[k]
-                A[c, a], A[a, c] = value / (units[a] * units[c]), -value / (units[a] * units[c])
+                A[c, a], A[a, c] = number / (units[a] * units[c]), -number / (units[a] * units[c])
             else:
-                b[k - len(turns)] = value / units[k - len(turns)]
+                b[k - len(turns)] = number / units[k - len(turns)]
         size = np.abs(A[A != 0]).min() if A.any() else np.abs(b[b != 0]).min()
         laws.append(MomentumLaw(A / size, b / size, shape))
     return tuple(laws)

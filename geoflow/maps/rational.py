@@ -20,6 +20,7 @@ Polynomial = dict[Monomial, Fraction]
 #: a linear equation's name, and the coefficient of one unknown in it
 Column = Mapping[Hashable, Fraction]
 K = TypeVar("K", int, Monomial)
+H = TypeVar("H", bound=Hashable)
 
 PRIMES = (2147483647, 2147483629, 2147483587, 2147483579, 2147483563, 2147483549, 2147483543, 2147483497)
 #: entries of the matrix of one system, beyond which it is not solved
@@ -41,7 +42,7 @@ def polynomial_field(g: Generator) -> list[Polynomial] | None:
     return components
 
 
-def add_to(p: dict[Monomial, Fraction], monomial: Monomial, value: Fraction) -> None:
+def add_to(p: dict[H, Fraction], monomial: H, value: Fraction) -> None:
     """p += value * monomial, in place."""
     total = p.get(monomial, Fraction(0)) + value
     if total:
@@ -98,7 +99,7 @@ def modulo(p: Polynomial, x: Index, prime: int = PRIMES[0]) -> int:
 
 
 def null_space(columns: Sequence[Column]) -> list[dict[int, int]]:
-    """A basis over Q of the numbers c with sum_k c_k columns[k] = 0, as coprime integers, reduced from the first column.
+    """A sparse basis over Q of the numbers c with sum_k c_k columns[k] = 0, as coprime integers.
 
     Unknowns that share no equation are solved for apart. Modulo a prime the
     null space is never smaller than over Q; what is reconstructed from it is verified exactly.

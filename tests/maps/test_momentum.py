@@ -14,7 +14,9 @@ def fields(*functions, dim):
 
 
 def test_laws_of_squares_are_lost_and_affine_ones_stay():
-    found = gf.LieAlgebra(gf.catalog.parametrizations["hyperbolic"](2).parametrization.gradient_fields).conservation_laws(2)
+    found = gf.LieAlgebra(
+        gf.catalog.parametrizations["hyperbolic"](2).parametrization.gradient_fields
+    ).conservation_laws(2)
     assert [h.survives_momentum for h in found] == [False, False] and found.momentum == ()
     G = gf.Parametrization(lambda x: x @ np.array([[1.0], [1.0]]), 2, 1)
     found = gf.LieAlgebra(G.gradient_fields).conservation_laws(2)
@@ -30,13 +32,13 @@ def test_a_curved_law_survives_where_orbits_are_straight():
 
 def test_a_law_that_only_a_product_of_products_breaks():
     """X = (1, y, 0) is linear in y; the law z - c x of a second field is not broken by it, y is none."""
-    found = fields(
-        lambda x: np.stack([1 + 0 * x[..., 0], 0 * x[..., 0], 2 * x[..., 0], 0 * x[..., 0]], -1), dim=4
-    )
+    found = fields(lambda x: np.stack([1 + 0 * x[..., 0], 0 * x[..., 0], 2 * x[..., 0], 0 * x[..., 0]], -1), dim=4)
     assert {str(h): h.survives_momentum for h in found} == {"x_2": True, "x_4": True, "x_1^2 - x_3": False}
 
 
-@pytest.mark.parametrize("name, count", [("matrix_square", 1), ("matrix_product", 1), ("deep_linear", 2), ("parabola", 0)])
+@pytest.mark.parametrize(
+    "name, count", [("matrix_square", 1), ("matrix_product", 1), ("deep_linear", 2), ("parabola", 0)]
+)
 def test_rotations_that_keep_the_map(name, count):
     """r (r - 1) / 2 for each hidden layer of width r."""
     case = N[name]()

@@ -45,6 +45,7 @@ def _heavy_ball(G: Parametrization, x0: ArrayLike, velocity: ArrayLike, friction
 def is_conserved(h: ConservationLaw, G: Parametrization, x0: ArrayLike) -> Defect:
     """h(x(t)) = h(x0) along gradient flow of a loss that changes with time, beside the terms of h."""
     flow = gradient_flow(_forces(G, x0), G, x0, np.linspace(0, 3, 31), rtol=1e-12, atol=1e-14).unwrap()
+    assert flow.x is not None
     return size_of(h(flow.x) - h(x0)), scale_of(h.size(flow.x))
 
 
