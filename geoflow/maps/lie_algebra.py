@@ -222,11 +222,7 @@ class LieAlgebra(Portable):
         Returns c, shape=[n, n, n], and the basis in words. Fields that are not affine need a point x, shape=[D], near
         which they are defined. Raises `ConvergenceError` when the algebra does not close up to dimension `max_dim`.
         """
-        if x is None:
-            if self.space is None:
-                raise ArgumentError("x", got="None", wanted="a point, which tells the dimension of R^D")
-            x = np.zeros(self.space.shape)
-        x = self._point(x)
+        x = self._point(self._or_all(x, 0.0))
         units, generators = self._in_units(x)
         y = x / units
         matrices = self._matrices(generators)
@@ -277,16 +273,18 @@ class LieAlgebra(Portable):
             raise ShapeError("point x", got=f"shape {x.shape}", wanted=f"one point, shape {wanted}")
         return x.ravel()
 
+    def _or_all(self, x: ArrayLike | None, value: float) -> ArrayLike:
+        """x, or where there is none the point whose coordinates all have the value."""
+        if x is None and self.space is None:
+            raise ArgumentError("x", got="None", wanted="a point, which tells the dimension of R^D")
+        return np.full(self.space.shape, value) if x is None and self.space is not None else np.asarray(x)
+
     def _near(self, x: ArrayLike | None) -> Array:
         """A generic point near x, or near (1, ..., 1), of an M that is open in R^D."""
         if self.space is not None and has_sides(self.space):
             got, wanted = f"fields on {type(self.space).__name__}", "fields on an open set of R^D"
             raise ArgumentError("conservation laws", got, wanted, "precompose the map with a chart")
-        if x is None:
-            if self.space is None:
-                raise ArgumentError("x", got="None", wanted="a point, which tells the dimension of R^D")
-            x = np.ones(self.space.shape)
-        at = self._point(x)
+        at = self._point(self._or_all(x, 1.0))
         spread = 0.3 * np.where(at == 0, self._units(at), np.abs(at))
         at = at + spread * np.random.default_rng(4).uniform(-1, 1, len(at))
         return at.reshape(self.space.shape) if self.space is not None else at

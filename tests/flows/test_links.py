@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.theorems.laws.cases import log_cosh, saturating
+from geoflow.theorems.laws.flow_cases import log_cosh, saturating
 
 Z, Y = np.array([[1.0, 2.0, 0.5], [0.3, -0.4, 1.0]]), np.array([1.0, 0.4])
 W0 = np.array([0.5, 0.4, 0.7])

@@ -14,7 +14,7 @@ from geoflow.maps.conserved import ConservationLaw
 from geoflow.maps.lie_algebra import LieAlgebra
 from geoflow.maps.momentum import MomentumLaw
 from geoflow.maps.parametrization import Parametrization
-from geoflow.theorems.laws import cases
+from geoflow.theorems.laws import flow_cases as cases
 from geoflow.theorems.laws.register import Defect, law, scale_of, size_of
 
 #: output times of a flow under momentum

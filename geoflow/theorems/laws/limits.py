@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import linprog
 
 from geoflow._typing import ArrayLike
+from geoflow.catalog.networks import diagonal_network
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.links import implicit_bias
-from geoflow.flows.losses import LinearModelLoss
+from geoflow.flows.losses import LeastSquares, LinearModelLoss
 from geoflow.flows.mirror import mirror_flow
 from geoflow.flows.piecewise import PiecewiseLoss
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow
 from geoflow.potentials.induced import mirror_map
 from geoflow.potentials.legendre import LegendreFunction
-from geoflow.theorems.laws import cases
+from geoflow.theorems.laws import flow_cases as cases
 from geoflow.theorems.laws.register import Defect, compare, law, scale_of, size_of
 
 
@@ -33,6 +35,17 @@ def bias_does_not_see_the_link(losses: tuple[LinearModelLoss, ...], R: LegendreF
     return size_of(ends - ends[0]), scale_of(ends)
 
 
+@law("limit", 1e-4, lambda: cases.sparse(0.1), lambda: cases.sparse(1e-8))
+def small_start_tends_to_l1(Z: ArrayLike, y: ArrayLike, alpha: float) -> Defect:
+    """The limit of u^2 - v^2 from u = v = alpha has the least |w|_1 of all w with Zw = y, as alpha tends to 0."""
+    loss = LeastSquares(Z, y)
+    case = diagonal_network(loss.dim, 2, alpha)
+    assert case.legendre is not None
+    w = implicit_bias(loss, case.legendre, np.zeros(loss.dim))
+    found = linprog(np.ones(2 * loss.dim), A_eq=np.c_[loss.Z, -loss.Z], b_eq=loss.y)  # w = p - q, p and q >= 0
+    return float(np.abs(w).sum() - found.fun), float(found.fun)
+
+
 @law("limit", 1e-9, cases.on_a_plateau, cases.excess)
 def excess_is_integrable(
     loss: LinearModelLoss, R: LegendreFunction, w0: ArrayLike, w_star: ArrayLike, t: float
@@ -49,7 +62,7 @@ def excess_is_integrable(
 
 @law("starts", 1e-8, lambda: cases.two_starts(False), lambda: cases.two_starts(True))
 def starts_share_potential(G: Parametrization, x0: ArrayLike, x1: ArrayLike, w: ArrayLike) -> Defect:
-    """R from x1 = psi(x0; mu) is R from x0 less its tangent at w1 = G(x1): R_1(w) = D_{R_0}(w, w1), an affine change."""
+    """R from x1 = psi(x0; mu) is R from x0 less its tangent at w1 = G(x1): R_1(w) = D_{R_0}(w, w1)."""
     first, second = mirror_map(G, x0), mirror_map(G, x1)
     w1 = G(x1)
     tangent = first(w1) + np.einsum("i,...i->...", first.gradient(w1), np.asarray(w) - w1)
