@@ -138,10 +138,9 @@ class LieAlgebra(Portable):
     def conservation_laws(self, degree: int, x: ArrayLike | None = None) -> ConservationLaws:
         """Independent polynomials h up to a degree with <grad h, X_i> = 0: constant along every flow of the fields.
 
-        Of polynomial fields of degree at most 3 with rational coefficients they are exact, by linear algebra over Q; of
-        others they are found by least squares near x, shape=[D], and need one where fields are not defined near 1.
-        Functions of laws of lower degree are left out. Raises `ArgumentError` for a degree below 1, or with too many
-        monomials, or on a curved M; `ConvergenceError` where least squares leaves no gap, or dim Lie is undecided.
+        Of polynomial fields of degree at most 3 with rational coefficients they are exact, over Q; of others found by
+        least squares near x, shape=[D]. Functions of lower laws are left out. Raises `ArgumentError` for a degree below
+        1 or with too many monomials, and on a curved M; `ConvergenceError` where a gap or dim Lie is undecided.
 
         Reference
         ---------
@@ -282,8 +281,7 @@ class LieAlgebra(Portable):
     def _near(self, x: ArrayLike | None) -> Array:
         """A generic point near x, or near (1, ..., 1), of an M that is open in R^D."""
         if self.space is not None and has_sides(self.space):
-            got, wanted = f"fields on {type(self.space).__name__}", "fields on an open set of R^D"
-            raise ArgumentError("conservation laws", got, wanted, "precompose the map with a chart")
+            raise ArgumentError("fields", f"a curved {type(self.space).__name__}", "an open set of R^D", "use a chart")
         at = self._point(self._or_all(x, 1.0))
         spread = 0.3 * np.where(at == 0, self._units(at), np.abs(at))
         at = at + spread * np.random.default_rng(4).uniform(-1, 1, len(at))
