@@ -29,10 +29,13 @@ from geoflow.flows.descent import gradient_descent as gradient_descent
 from geoflow.flows.descent import mirror_descent as mirror_descent
 from geoflow.flows.descent import natural_gradient_descent as natural_gradient_descent
 from geoflow.flows.gradient import gradient_flow as gradient_flow
+from geoflow.flows.links import LinkLoss as LinkLoss
+from geoflow.flows.links import implicit_bias as implicit_bias
 from geoflow.flows.losses import LeastSquares as LeastSquares
 from geoflow.flows.losses import LogisticLoss as LogisticLoss
 from geoflow.flows.mirror import check_rate_bound as check_rate_bound
 from geoflow.flows.mirror import mirror_flow as mirror_flow
+from geoflow.flows.piecewise import PiecewiseLoss as PiecewiseLoss
 from geoflow.maps.classes import Classification as Classification
 from geoflow.maps.classes import classify as classify
 from geoflow.maps.fields import VectorField as VectorField

@@ -33,7 +33,7 @@ def exact_dimension(generators: Sequence[Generator], x: Array, depth: int | None
     fields = [_rational_tensors(g) for g in generators]
     if any(tensors is None for tensors in fields):
         return None
-    at = np.array([_residue(_nearest(float(c), abs(float(c)))) for c in x])
+    at = np.array([residue(_nearest(float(c), abs(float(c)))) for c in x])
     known = [tensors for tensors in fields if tensors is not None]
     if all(len(tensors) <= 2 for tensors in known):
         return _of_matrices(np.stack([_matrix(tensors) for tensors in known]), at, depth)
@@ -63,7 +63,7 @@ class ModularRank:
 
     def add(self, vector: Index) -> bool:
         """Whether it is new."""
-        vector = (vector - _times(vector[self.pivots], self.rows)) % PRIME
+        vector = (vector - product_modulo(vector[self.pivots], self.rows)) % PRIME
         place = int(np.argmax(vector != 0))
         if vector[place] == 0:
             return False
@@ -79,29 +79,40 @@ def _nearest(value: float, size: float) -> Fraction:
     return simple if abs(float(simple) - value) <= NEAR * size else Fraction(value)
 
 
-def _residue(value: Fraction) -> int:
+def residue(value: Fraction) -> int:
     return value.numerator * pow(value.denominator, -1, PRIME) % PRIME
+
+
+def rational_entries(g: Generator, unit: float = 1.0) -> list[list[tuple[tuple[int, ...], Fraction]]] | None:
+    """Entries of the derivative tensors at 0 in a unit, by place, where every one is a simple fraction to rounding."""
+    if g.tensors is None:
+        return None
+    sizes = np.max([np.abs(T).reshape(len(T), -1).max(axis=1) for T in g.tensors], axis=0)
+    found = []
+    for T in g.tensors:
+        entries = []
+        for index in np.argwhere(T != 0).tolist():
+            simple = _nearest(float(T[tuple(index)]) / unit, float(sizes[index[0]]) / unit)
+            if simple.denominator > DENOMINATOR:
+                return None
+            entries.append((tuple(index), simple))
+        found.append(entries)
+    return found
 
 
 def _rational_tensors(g: Generator) -> list[Index] | None:
     """Coefficients modulo the prime, where every one is a simple fraction to rounding."""
-    if g.tensors is None:
+    entries = rational_entries(g)
+    if entries is None or g.tensors is None:
         return None
-    sizes = np.max([np.abs(T).reshape(len(T), -1).max(axis=1) for T in g.tensors], axis=0)
-    found: list[Index] = []
-    for T in g.tensors:
-        out: Index = np.zeros(T.shape, dtype=np.int64)
-        for index in np.argwhere(T != 0):
-            value, size = float(T[tuple(index)]), float(sizes[index[0]])
-            simple = _nearest(value, size)
-            if simple.denominator > DENOMINATOR:
-                return None
-            out[tuple(index)] = _residue(simple)
-        found.append(out)
+    found: list[Index] = [np.zeros(T.shape, dtype=np.int64) for T in g.tensors]
+    for T, of_order in zip(found, entries, strict=True):
+        for index, value in of_order:
+            T[index] = residue(value)
     return found
 
 
-def _times(left: Index, right: Index) -> Index:
+def product_modulo(left: Index, right: Index) -> Index:
     """left @ right for a vector, or rows of vectors, and a matrix."""
     return np.asarray((left[..., None] * right % PRIME).sum(axis=-2) % PRIME, dtype=np.int64)
 
@@ -188,5 +199,5 @@ def _of_matrices(matrices: Index, x: Index, depth: int | None) -> tuple[int, lis
         growth.append(rank.value)
         if rank.value == len(x):
             break
-        new = [(_times(B, M) - _times(M, B)) % PRIME for B in kept for M in matrices]
+        new = [(product_modulo(B, M) - product_modulo(M, B)) % PRIME for B in kept for M in matrices]
     return rank.value, growth, seen

@@ -9,10 +9,12 @@ import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
-from geoflow._validate import as_points, require_type
+from geoflow._validate import as_count, as_points, require_type
 from geoflow.errors import ArgumentError, ConvergenceError, NotFiniteError, ShapeError
+from geoflow.maps.conserved import ConservationLaws
 from geoflow.maps.exact import exact_dimension
 from geoflow.maps.fields import VectorField
+from geoflow.maps.fitted import search
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import length_of, shrunk_until
 from geoflow.maps.words import (
@@ -26,6 +28,7 @@ from geoflow.maps.words import (
     matrix_levels,
 )
 from geoflow.results import Check
+from geoflow.spaces.probes import has_sides
 
 #: brackets by their words, each with the size of its terms
 Tested = dict[Word, tuple[Array, float]]
@@ -137,6 +140,23 @@ class LieAlgebra(Portable):
         report = self._decided(x)
         return report.space_dim - report.dimension
 
+    def conservation_laws(self, degree: int, x: ArrayLike | None = None) -> ConservationLaws:
+        """Independent polynomials h up to a degree with <grad h, X_i> = 0: constant along every flow of the fields.
+
+        Of polynomial fields of degree at most 3 with rational coefficients they are exact, over Q; of others found by
+        least squares near x, shape=[D]. Functions of lower laws are left out. Raises `ArgumentError` for a degree below
+        1 or with too many monomials, and on a curved M; `ConvergenceError` where a gap or dim Lie is undecided.
+
+        Reference
+        ---------
+        Marcotte, Gribonval, Peyre, NeurIPS 2023.
+        """
+        degree = as_count(degree, "degree")
+        x = self._near(x)
+        count = self.conservation_law_count(x)
+        units, generators = self._in_units(x.ravel())
+        return search(generators, x.ravel() / units, units, x.shape, (degree, count))
+
     def analyse(self, x: ArrayLike, depth: int | None = None) -> LieDimension:
         """The dimension at x with the growth by length of bracket, and the gap of the rank; see `dimension`.
 
@@ -206,11 +226,7 @@ class LieAlgebra(Portable):
         Returns c, shape=[n, n, n], and the basis in words. Fields that are not affine need a point x, shape=[D], near
         which they are defined. Raises `ConvergenceError` when the algebra does not close up to dimension `max_dim`.
         """
-        if x is None:
-            if self.space is None:
-                raise ArgumentError("x", got="None", wanted="a point, which tells the dimension of R^D")
-            x = np.zeros(self.space.shape)
-        x = self._point(x)
+        x = self._point(self._or_all(x, 0.0))
         units, generators = self._in_units(x)
         y = x / units
         matrices = self._matrices(generators)
@@ -260,6 +276,21 @@ class LieAlgebra(Portable):
             wanted = "[D]" if self.space is None else f"{shape}"
             raise ShapeError("point x", got=f"shape {x.shape}", wanted=f"one point, shape {wanted}")
         return x.ravel()
+
+    def _or_all(self, x: ArrayLike | None, value: float) -> ArrayLike:
+        """x, or where there is none the point whose coordinates all have the value."""
+        if x is None and self.space is None:
+            raise ArgumentError("x", got="None", wanted="a point, which tells the dimension of R^D")
+        return np.full(self.space.shape, value) if x is None and self.space is not None else np.asarray(x)
+
+    def _near(self, x: ArrayLike | None) -> Array:
+        """A generic point near x, or near (1, ..., 1), of an M that is open in R^D."""
+        if self.space is not None and has_sides(self.space):
+            raise ArgumentError("fields", f"a curved {type(self.space).__name__}", "an open set of R^D", "use a chart")
+        at = self._point(self._or_all(x, 1.0))
+        spread = 0.3 * np.where(at == 0, self._units(at), np.abs(at))
+        at = at + spread * np.random.default_rng(4).uniform(-1, 1, len(at))
+        return at.reshape(self.space.shape) if self.space is not None else at
 
     def _spelled(self, word: Word) -> str:
         text = "".join(f"[{self.fields[i].name}, " for i in word[:-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from geoflow.theorems.laws import flows, maps, potentials  # noqa: F401  each registers its laws
+from geoflow.theorems.laws import conserved, flows, limits, maps, potentials  # noqa: F401  each registers its laws
 from geoflow.theorems.laws.register import LAWS, Defect, Law, law
 
 __all__ = ["LAWS", "Defect", "Law", "law"]

@@ -1,0 +1,39 @@
+"""The table of the paper: no empty cell, every function exists and runs in a block of the page, every law is one."""
+
+import re
+from pathlib import Path
+
+import geoflow as gf
+
+PAGE = (Path(__file__).parent.parent / "docs" / "paper.md").read_text()
+BLOCKS = "".join(re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL))
+ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| ")][
+    1:
+]
+
+
+def test_no_row_is_empty():
+    assert len(ROWS) >= 25
+    for row in ROWS:
+        assert len(row) == 3 and all(row), row
+
+
+def test_every_function_of_a_row_runs_in_a_block():
+    owners = {"G": gf.Parametrization, "R": gf.LegendreFunction, "F": gf.Realization}
+    for statement, functions, _ in ROWS:
+        named = re.findall(r"`(\w+)\.([\w.]+)`", functions)
+        assert named, statement
+        for owner, name in named:
+            if owner == "gf":
+                value = gf
+                for part in name.split("."):
+                    value = getattr(value, part)
+                assert f"gf.{name}" in BLOCKS, name
+            else:
+                assert hasattr(owners[owner], name) and f".{name}" in BLOCKS, name
+
+
+def test_every_law_of_a_row_is_one():
+    for statement, _, laws in ROWS:
+        named = re.findall(r"`laws\.(\w+)`", laws)
+        assert named and all(name in gf.laws.LAWS for name in named), statement
