@@ -9,6 +9,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, Map
 from geoflow.numerics import autodiff
+from geoflow.potentials.categorical import SoftMaximum, softmax_of
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import Profile
 
@@ -61,6 +62,32 @@ class RidgeMap(Embedding):
                 value[:, columns], slope[:, columns], bend[:, columns] = integral, root, third / (2 * root)
         a = self.directions
         return value, slope[:, :, None] * a, bend[:, :, None, None] * (a[:, :, None] * a[:, None, :])
+
+
+class SphereMap(Embedding):
+    """F_k(w) = 2 sqrt(p_k) for p_k proportional to exp(<a_k, w> + b_k): a part of the sphere of radius 2."""
+
+    def __init__(self, structure: SoftMaximum):
+        self.structure = structure
+        self.ambient_dim, self.dim = structure.directions.shape
+
+    def jet(self, w: Array) -> Jet:
+        p, c = self._centred(w)
+        root, covariance = np.sqrt(p)[:, :, None], self.structure.derivative(2, w)
+        second = root[..., None] * (c[:, :, :, None] * c[:, :, None, :] / 2 - covariance[:, None])
+        return 2 * root[:, :, 0], root * c, second
+
+    def value(self, w: Array) -> Array:
+        return 2 * np.sqrt(softmax_of(self.structure.logits(w)))
+
+    def jacobian(self, w: Array) -> Array:
+        p, c = self._centred(w)
+        return np.sqrt(p)[:, :, None] * c
+
+    def _centred(self, w: Array) -> tuple[Array, Array]:
+        """p, and the a_k less their mean."""
+        p, a = softmax_of(self.structure.logits(w)), self.structure.directions
+        return p, a - (p @ a)[:, None, :]
 
 
 class Stack(Embedding):
