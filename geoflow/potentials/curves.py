@@ -105,8 +105,40 @@ class Nodes:
         if straight is not None:
             c, o = straight
             return self.affine(o * o, [(c * c, self.SQUARE), (2 * c * o, self.VARIABLE)])
+        if function in (anp.log, anp.log1p) and (found := self._log_of_two(nodes_of(places)[0], function is anp.log1p)):
+            return found
+        if function is anp.log:
+            constant, parts = self.parts(nodes_of(places)[0])
+            if constant == 0 and len(parts) == 1 and parts[0][1] > 0 and parts[0][1] != 1:
+                alone = self.call(anp.log, (None,), ((0, parts[0][0]),), {})
+                return self.affine(np.log(parts[0][1]), [(1.0, alone)])
+        if function is anp.multiply and len(places) == 2 and self.VARIABLE in nodes_of(places):
+            other = next((k for k in nodes_of(places) if k != self.VARIABLE), self.VARIABLE)
+            constant, parts = self.parts(other)
+            if isinstance(self._steps[other], Affinity):
+                products = [(c, self.call(anp.multiply, args, ((0, self.VARIABLE), (1, k)), {})) for k, c in parts]
+                return self.affine(0.0, [(constant, self.VARIABLE), *products])
         given = tuple(None if i in dict(places) else arg for i, arg in enumerate(args))
         return self._add(Call(function, given, tuple(places), tuple(sorted(kwargs.items()))))
+
+    def _log_of_two(self, node: int, plus_one: bool) -> int | None:
+        """log(c + k exp(u)) and log(c exp(u) + k exp(v)), c, k > 0, by logaddexp, whose derivatives do not cancel."""
+        constant, parts = self.parts(node)
+        constant += plus_one
+        inner = [(self.exponent(k), c) for k, c in parts]
+        if any(u is None or not c > 0 for u, c in inner) or len(inner) + (constant > 0) != 2 or constant < 0:
+            return None
+        u, v = (self.affine(np.log(c), [] if k is None else [(1.0, k)]) for k, c in [(None, constant), *inner][-2:])
+        low = self.constant(u)
+        args, places = ((None, None), [(0, u), (1, v)]) if low is None else ((low, None), [(1, v)])
+        if low:  # log c is taken out
+            args, places = (0.0, None), [(1, self.affine(-low, [(1.0, v)]))]
+        return self.affine(low or 0.0, [(1.0, self.call(anp.logaddexp, args, places, {}))])
+
+    def constant(self, node: int) -> float | None:
+        """The number that a node is."""
+        constant, parts = self.parts(node)
+        return None if parts else constant
 
     def exponent(self, node: int) -> int | None:
         """The k where a node is exp(node k)."""
@@ -147,9 +179,14 @@ def _moved(step: Call | Affinity | None, order: dict[int, int]) -> Call | Affini
     return Call(step.function, step.args, tuple((i, order[k]) for i, k in step.places), step.kwargs)
 
 
+def nodes_of(places: Sequence[tuple[int, int]]) -> list[int]:
+    """The nodes that a call is of."""
+    return [k for _, k in places]
+
+
 def _squared(function: Any, args: Sequence[Any], places: Sequence[tuple[int, int]]) -> int | None:
     """The node that a call squares."""
-    nodes = [k for _, k in places]
+    nodes = nodes_of(places)
     if function is anp.multiply and len(nodes) == 2 and nodes[0] == nodes[1]:
         return nodes[0]
     if function is anp.square or (function is anp.power and len(nodes) == 1 and places[0][0] == 0 and _is_two(args[1])):

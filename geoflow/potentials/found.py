@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import autograd.numpy as anp
 import numpy as np
 
 from geoflow._pickling import Portable
@@ -60,6 +62,10 @@ class FoundStructure(Portable):
             return f"black box: {self.stopped_at}"
         figures = ", ".join(f"{k} {v:.1e}" for k, v in self.checked.items() if k != "points")
         return f"{'; '.join(self.parts)} ({figures})" if figures else "; ".join(self.parts)
+
+
+#: what a profile lacks of the function it stands for, as a multiple of s: s log s is the entropy s log s - s, plus s
+SLOPES = {"entropy": 1.0}
 
 
 class UnfitError(Exception):
@@ -228,14 +234,44 @@ class _Assembly:
             nodes = sorted(row)
             factor = abs(row[nodes[0]])
             shape = tuple((k, row[k] / factor) for k in nodes)
-            interval = self._interval(shape, a, b, float(a @ centre + b))
+            known = shape in self._known
+            interval = (0.0, 0.0) if known else self._interval(shape, a, b, float(a @ centre + b))
             key = (shape, interval)
             if key not in made:
-                node = self.terms.nodes.affine(0.0, [(c, k) for k, c in shape])
-                made[key] = _profile(self.terms, node, interval)
+                made[key] = self._known.get(shape) or self._read(shape, interval)
+            self._take_out_slope(direction, factor * SLOPES.get(made[key].name, 0.0))
             self._require_convex(made[key], a, b)
             found.append(scaled.setdefault((key, factor), made[key] if factor == 1 else _multiple(factor, made[key])))
         return tuple(found)
+
+    def _read(self, shape: tuple[tuple[int, float], ...], interval: tuple[float, float]) -> Profile:
+        nodes = self.terms.nodes
+        return Profile(nodes.curve(nodes.affine(0.0, [(c, k) for k, c in shape])), interval, name="r", check=False)
+
+    @cached_property
+    def _known(self) -> dict[tuple[tuple[int, float], ...], Profile]:
+        """Profiles with closed forms, by their nodes."""
+        nodes, s = self.terms.nodes, Nodes.VARIABLE
+        log = nodes.call(anp.log, (None,), ((0, s),), {})
+        entropies = [
+            nodes.call(anp.multiply, (None, None), ((0, one), (1, other)), {}) for one, other in ((s, log), (log, s))
+        ]
+        exp, cosh = (nodes.call(f, (None,), ((0, s),), {}) for f in (anp.exp, anp.cosh))
+        softplus = nodes.call(anp.log1p, (None,), ((0, exp),), {})
+        return {
+            ((Nodes.SQUARE, 1.0),): SQUARE,
+            ((log, -1.0),): PROFILES["log_barrier"],
+            **{((k, 1.0),): PROFILES["entropy"] for k in entropies},
+            ((exp, 1.0),): PROFILES["exp"],
+            ((cosh, 1.0),): PROFILES["cosh"],
+            ((softplus, 1.0),): PROFILES["softplus"],
+        }
+
+    def _take_out_slope(self, direction: int, slope: float) -> None:
+        """Add slope s at the base s of a direction to what is affine."""
+        a, b = self.terms.bases[direction]
+        self.value.slopes[0] += slope * a
+        self.value.offsets[0] += slope * b
 
     def _interval(self, shape: tuple[tuple[int, float], ...], a: Array, b: float, s: float) -> tuple[float, float]:
         """Where <a, w> + b may be: the interval about its value s inside the domain on which the profile is finite."""
@@ -288,12 +324,6 @@ def _range(domain: ConvexDomain, a: Array, b: float) -> tuple[float, float]:
     return low, high
 
 
-def _profile(terms: Terms, node: int, interval: tuple[float, float]) -> Profile:
-    if node == Nodes.SQUARE:
-        return _multiple(2.0, PROFILES["quadratic"])
-    return Profile(terms.nodes.curve(node), interval, name="r", check=False)
-
-
 def _multiple(factor: float, profile: Profile) -> Profile:
     """c r, which shares the integral of r."""
     levels = [lambda s, k=k: factor * profile.derivative(k, s) for k in range(4)]
@@ -301,3 +331,7 @@ def _multiple(factor: float, profile: Profile) -> Profile:
         levels[0], profile.domain, tuple(levels[1:]), lambda s: np.sqrt(factor) * profile.root_integral(s),
         f"{factor:.3g} {profile.name}", check=False,
     )  # fmt: skip
+
+
+#: s^2
+SQUARE = _multiple(2.0, PROFILES["quadratic"])
