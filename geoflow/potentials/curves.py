@@ -112,14 +112,23 @@ class Nodes:
             if constant == 0 and len(parts) == 1 and parts[0][1] > 0 and parts[0][1] != 1:
                 alone = self.call(anp.log, (None,), ((0, parts[0][0]),), {})
                 return self.affine(np.log(parts[0][1]), [(1.0, alone)])
-        if function is anp.multiply and len(places) == 2 and self.VARIABLE in nodes_of(places):
-            other = next((k for k in nodes_of(places) if k != self.VARIABLE), self.VARIABLE)
-            constant, parts = self.parts(other)
-            if isinstance(self._steps[other], Affinity):
-                products = [(c, self.call(anp.multiply, args, ((0, self.VARIABLE), (1, k)), {})) for k, c in parts]
-                return self.affine(0.0, [(constant, self.VARIABLE), *products])
+        if function is anp.multiply and len(places) == 2 and (product := self._product(*nodes_of(places))):
+            return product
         given = tuple(None if i in dict(places) else arg for i, arg in enumerate(args))
         return self._add(Call(function, given, tuple(places), tuple(sorted(kwargs.items()))))
+
+    def _product(self, u: int, v: int) -> int | None:
+        """c u' times v, and s times a sum, multiplied out."""
+        for one, other in ((u, v), (v, u)):
+            constant, parts = self.parts(one)
+            if constant == 0 and len(parts) == 1 and isinstance(self._steps[one], Affinity):
+                return self.affine(0.0, [(parts[0][1], self._times(parts[0][0], other))])
+            if other == self.VARIABLE and isinstance(self._steps[one], Affinity):
+                return self.affine(0.0, [(constant, other), *((c, self._times(other, k)) for k, c in parts)])
+        return None
+
+    def _times(self, u: int, v: int) -> int:
+        return self.call(anp.multiply, (None, None), ((0, u), (1, v)), {})
 
     def _log_of_two(self, node: int, plus_one: bool) -> int | None:
         """log(c + k exp(u)) and log(c exp(u) + k exp(v)), c, k > 0, by logaddexp, whose derivatives do not cancel."""

@@ -58,7 +58,7 @@ class Reader:
 
     def _read(self, k: int, step: Step, parents: list[Any]) -> Value:
         name, raw = step.name, getattr(step.primitive, "fun", step.primitive)
-        if name in MOVES and (name in PARTS_FROM or max(step.argnums, default=0) == 0):
+        if name in MOVES and (name in PARTS_FROM or step.argnums == (0,) or name == "_array_from_scalar_or_array"):
             return self._linear(step, parents, raw)
         if name in ADDITIONS and not (name in ("sum", "mean") and step.argnums != (0,)):
             return self._linear(step, parents, raw)
