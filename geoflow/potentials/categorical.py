@@ -10,6 +10,8 @@ import numpy as np
 from geoflow._typing import Array
 from geoflow.numerics import autodiff
 from geoflow.potentials import divergence
+from geoflow.potentials.structure import Structure
+from geoflow.spaces.domains import WholeSpace
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,7 @@ def log_sum_exp_of(z: Array) -> Array:
 
 def probabilities(w: Array) -> Array:
     """Of all d + 1 classes."""
-    z = with_zero(w)
-    grown = anp.exp(z - autodiff.largest(z))
-    return grown / anp.sum(grown, axis=-1, keepdims=True)
+    return softmax_of(with_zero(w))
 
 
 def softmax(w: Array) -> Array:
@@ -104,3 +104,36 @@ def _change(w: Array, v: Array, h: Array) -> tuple[Array, Array]:
     gained = np.where(c > 30, np.exp(np.minimum(exponent, 600.0)) - p * (1 + c), close).sum(axis=-1)
     far = log_sum_exp_of(W) - lost[..., 0]
     return np.where(exponent.max(axis=-1) < 600, np.log1p(gained), far), c
+
+
+class SoftMaximum(Structure):
+    """log sum_k exp(<a_k, w> + b_k): directions of shape=[m, d], offsets of shape=[m].
+
+    It is the conjugate of the entropy of the simplex at affine functions; 2 sqrt(p) takes its metric to the sphere's.
+    """
+
+    def __init__(self, directions: Array, offsets: Array, name: str = "soft maximum"):
+        self.directions, self.offsets, self.name = directions, offsets, name
+        self.domain = WholeSpace(directions.shape[1])
+
+    def logits(self, w: Array) -> Array:
+        """<a_k, w> + b_k, shape=[..., m]."""
+        return anp.matmul(w, self.directions.T) + self.offsets
+
+    def derivative(self, order: int, w: Array) -> Array:
+        z, a = self.logits(w), self.directions
+        if order == 0:
+            return log_sum_exp_of(z)
+        p = softmax_of(z)
+        if order == 1:
+            return anp.matmul(p, a)
+        c = a - anp.matmul(p, a)[..., None, :]
+        if order == 2:
+            return anp.einsum("...k,...ki,...kj->...ij", p, c, c)
+        return anp.einsum("...k,...ki,...kj,...kl->...ijl", p, c, c, c)
+
+
+def softmax_of(z: Array) -> Array:
+    """exp(z_k) / sum_j exp(z_j) over the last axis."""
+    grown = anp.exp(z - autodiff.largest(z))
+    return grown / anp.sum(grown, axis=-1, keepdims=True)

@@ -11,13 +11,14 @@ from geoflow._validate import describe
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.injectivity import injectivity_margin
 from geoflow.realization.search import FINEST, LARGEST_DIM, covering_radius, descend
-from geoflow.realization.target import Target
+from geoflow.realization.target import Target, affordable
 from geoflow.results import Verdict
 
 DERIVATIVE_TOL = 1e-5
 INJECTIVITY_TOL = 1e-3
 FRESH_POINTS = 2500
 WORST = 6
+SECOND_ENTRIES = 2**24  # of second derivatives of F; where they are more, the reach is of some of the points
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,16 +119,13 @@ def certify(
 
     An exact F bends at the scale of the distance to the boundary.
     """
+    n_points = affordable(n_points, target.region.dim)
     fresh = target.sample(n_points, np.random.default_rng([seed, 20_221]))  # not a stream any solver draws from
     found = target.found
     points = np.concatenate([fresh, target.corners, target.edges, found.points])
-    widths = np.maximum(np.ptp(fresh, axis=0), 1e-300) * np.ones_like(points)
-    if exact:
-        # a point of a face has no room, and its stencil is left out
-        room = 10 * target.room(points)[:, None]
-        widths = np.where(room > 1e-6 * widths, np.minimum(widths, room), widths)
-    jets = [F.jet(points[k : k + 1000]) for k in range(0, len(points), 1000)]
-    value, J, S = (np.concatenate([jet[k] for jet in jets]) for k in range(3))
+    value, J = (np.concatenate(parts) for parts in zip(*map(F.first_order, _slices(points)), strict=True))
+    bent = _spread(len(points), F.ambient_dim * F.dim**2)
+    S = np.concatenate([F.jet(w)[2] for w in _slices(points[bent])])
     errors = np.concatenate([relative_metric_error(J, target.metric(points)), metric_error_at(F, target, found.around)])
     witness, worst = _worst(F, target, np.concatenate([points, found.around]), errors)
     margin, condition, reach = np.nan, np.nan, np.nan
@@ -135,20 +133,35 @@ def certify(
         with np.errstate(all="ignore"):
             singular = np.linalg.svd(J, compute_uv=False)
             condition = float((singular[:, 0] / singular[:, -1]).max())
-            reach = 1 / float(_second_fundamental_form(J, S).max())
+            reach = 1 / float(_second_fundamental_form(J[bent], S).max())
             margin = injectivity_margin(F, target, points, value, singular[:, -1])
     some = np.r_[:300, n_points + len(target.corners) + len(target.edges) : len(points)]
-    some = some[some < len(points)]
-    slope = _derivative_error(F, points[some], J[some], S[some], widths[some], target)
+    some = np.isin(bent, some)
+    w = points[bent][some]
+    widths = np.maximum(np.ptp(fresh, axis=0), 1e-300) * np.ones_like(w)
+    if exact:
+        # a point of a face has no room, and its stencil is left out
+        room = 10 * target.room(w)[:, None]
+        widths = np.where(room > 1e-6 * widths, np.minimum(widths, room), widths)
+    slope = _derivative_error(F, w, J[bent][some], S[some], widths, target)
     seen, at_extremes, words = _what_was_searched(target, np.concatenate([points, found.around]))
     return Certificate(
         worst, len(fresh), float(tol), witness, slope, margin, condition, reach, seen, at_extremes, words
     )
 
 
+def _slices(points: Array) -> list[Array]:
+    return [points[k : k + 1000] for k in range(0, len(points), 1000)]
+
+
+def _spread(n: int, entries: int) -> Index:
+    """The points whose second derivatives, of so many entries each, are formed: all of n, or some of them."""
+    return np.unique(np.linspace(0, n - 1, min(n, max(4, SECOND_ENTRIES // entries))).astype(int))
+
+
 def metric_error_at(F: Embedding, target: Target, w: Array) -> Array:
     """The relative metric error of F at points, shape=[N, d] to [N]."""
-    J = [F.jacobian(w[k : k + 1000]) for k in range(0, len(w), 1000)]
+    J = [F.jacobian(part) for part in _slices(w)]
     return relative_metric_error(np.concatenate(J), target.metric(w)) if len(w) else np.zeros(0)
 
 
@@ -195,10 +208,11 @@ def _second_fundamental_form(J: Array, S: Array) -> Array:
     """Norms of II as a map of Sym^2 T_M, orthonormal coordinates, to the normal space: at least every curvature."""
     Q, T = np.linalg.qr(J)
     inverse = np.linalg.inv(T)
-    bend = np.einsum("nDij,nia,njb->nDab", S, inverse, inverse, optimize=True)
-    bend = bend - np.einsum("nDk,nEk,nEab->nDab", Q, Q, bend, optimize=True)
+    bend = np.swapaxes(inverse, 1, 2)[:, None] @ S @ inverse[:, None]
     flat = bend.reshape(*bend.shape[:2], -1)
-    gram, norms = np.swapaxes(flat, 1, 2) @ flat, np.full(len(flat), np.nan)
+    flat = flat - Q @ (np.swapaxes(Q, 1, 2) @ flat)
+    turned = np.swapaxes(flat, 1, 2)
+    gram, norms = flat @ turned if flat.shape[1] < flat.shape[2] else turned @ flat, np.full(len(flat), np.nan)
     fine = np.isfinite(gram).all(axis=(1, 2))
     norms[fine] = np.linalg.norm(gram[fine], ord=2, axis=(1, 2)) ** 0.5
     return np.maximum(norms, 1e-300)

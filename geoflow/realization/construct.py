@@ -13,6 +13,7 @@ import numpy as np
 from geoflow._typing import ArrayLike, Map
 from geoflow._validate import as_options, require_type
 from geoflow.errors import ArgumentError, ConvergenceError, RealizationError
+from geoflow.potentials.found import find_structure
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.realization import files, rules
 from geoflow.realization.certificate import certify, relative_metric_error
@@ -47,7 +48,8 @@ def realize(
     Parameters
     ----------
     R : LegendreFunction
-        Its structure (`RidgeSum`, sums, products, scalings, affine changes, conjugates) is used where there is one.
+        Its structure (`RidgeSum`, sums, products, scalings, affine changes, conjugates) is used where there is one;
+        where there is none, `find_structure` reads it off the potential.
     box : Box, or pair (lower, upper), or ConvexDomain, optional
         A solver needs a bounded box inside int dom R. An exact F is good on all of dom R; the region, by default dom R,
         is where it is certified.
@@ -203,9 +205,15 @@ def _require_options(method: str, tol: float, budget: Budget) -> Budget:
 
 def _exact(target: Target, R: LegendreFunction, tol: float, budget: Budget, tried: list[str]) -> Realization | None:
     """The realization by a rule, or None, with what was tried."""
-    found = rules.exact_embedding(R)
+    found, note = rules.exact_embedding(R), ""
+    if found is None and R.structure is None:
+        read = find_structure(R)
+        note = f" (its record: {read.stopped_at})" if read.stopped_at else ""
+        found = None if read.potential is None else rules.exact_embedding(read.potential)
     if found is None or budget.ambient_dim not in (None, found[0].ambient_dim):
-        tried.append("no exact rule applies" if found is None else f"the exact rule has D = {found[0].ambient_dim}")
+        tried.append(
+            f"no exact rule applies{note}" if found is None else f"the exact rule has D = {found[0].ambient_dim}"
+        )
         return None
     certificate = certify(found[0], target, tol, seed=budget.seed, exact=True)
     F = Realization(found[0], target, "exact", found[1], certificate)

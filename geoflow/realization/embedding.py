@@ -9,6 +9,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, Map
 from geoflow.numerics import autodiff
+from geoflow.potentials.categorical import SoftMaximum, softmax_of
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import Profile
 
@@ -33,6 +34,12 @@ class Embedding(Portable):
         """dF(w), shape=[N, D, d]."""
         return self.jet(w)[1]
 
+    def first_order(self, w: Array) -> tuple[Array, Array]:
+        """F and dF: without second derivatives where a subclass has them apart."""
+        if type(self).jacobian is Embedding.jacobian:
+            return self.jet(w)[:2]
+        return self.value(w), self.jacobian(w)
+
     def guess(self, x: Array) -> Array | None:
         """A w with F(w) near x where the map has one at hand, shape=[N, D] to [N, d]."""
         return None
@@ -47,6 +54,18 @@ class RidgeMap(Embedding):
         self._groups = [(p, [q is p for q in self.profiles]) for p in dict.fromkeys(self.profiles)]
 
     def jet(self, w: Array) -> Jet:
+        value, slope, bend = self._along(w, 3)
+        a = self.directions
+        return value, slope[:, :, None] * a, bend[:, :, None, None] * (a[:, :, None] * a[:, None, :])
+
+    def value(self, w: Array) -> Array:
+        return self._along(w, 1)[0]
+
+    def jacobian(self, w: Array) -> Array:
+        return self._along(w, 2)[1][:, :, None] * self.directions
+
+    def _along(self, w: Array, orders: int) -> tuple[Array, Array, Array]:
+        """phi, and for more orders phi' and phi'', of every ridge."""
         s = w @ self.directions.T + self.offsets
         value, slope, bend = np.empty_like(s), np.empty_like(s), np.empty_like(s)
         with np.errstate(all="ignore"):
@@ -56,11 +75,39 @@ class RidgeMap(Embedding):
                 t = np.where((t > low) & (t < high), t, np.nan)
                 fine = np.isfinite(t)
                 root, integral = np.full((2, *t.shape), np.nan)
-                root[fine], integral[fine] = profile.root_curvature(t[fine]), profile.root_integral(t[fine])
-                third = np.asarray(profile.derivative(3, t), dtype=float)
-                value[:, columns], slope[:, columns], bend[:, columns] = integral, root, third / (2 * root)
-        a = self.directions
-        return value, slope[:, :, None] * a, bend[:, :, None, None] * (a[:, :, None] * a[:, None, :])
+                if orders != 2:
+                    integral[fine] = profile.root_integral(t[fine])
+                root[fine] = profile.root_curvature(t[fine])
+                value[:, columns], slope[:, columns] = integral, root
+                if orders == 3:
+                    bend[:, columns] = np.asarray(profile.derivative(3, t), dtype=float) / (2 * root)
+        return value, slope, bend
+
+
+class SphereMap(Embedding):
+    """F_k(w) = 2 sqrt(p_k) for p_k proportional to exp(<a_k, w> + b_k): a part of the sphere of radius 2."""
+
+    def __init__(self, structure: SoftMaximum):
+        self.structure = structure
+        self.ambient_dim, self.dim = structure.directions.shape
+
+    def jet(self, w: Array) -> Jet:
+        p, c = self._centred(w)
+        root, covariance = np.sqrt(p)[:, :, None], self.structure.derivative(2, w)
+        second = root[..., None] * (c[:, :, :, None] * c[:, :, None, :] / 2 - covariance[:, None])
+        return 2 * root[:, :, 0], root * c, second
+
+    def value(self, w: Array) -> Array:
+        return 2 * np.sqrt(softmax_of(self.structure.logits(w)))
+
+    def jacobian(self, w: Array) -> Array:
+        p, c = self._centred(w)
+        return np.sqrt(p)[:, :, None] * c
+
+    def _centred(self, w: Array) -> tuple[Array, Array]:
+        """p, and the a_k less their mean."""
+        p, a = softmax_of(self.structure.logits(w)), self.structure.directions
+        return p, a - (p @ a)[:, None, :]
 
 
 class Stack(Embedding):
@@ -75,6 +122,12 @@ class Stack(Embedding):
         value, first, second = (np.concatenate([jet[k] for jet in jets], axis=1) for k in range(3))
         return value, first, second
 
+    def value(self, w: Array) -> Array:
+        return np.concatenate([p.value(w) for p in self.parts], axis=1)
+
+    def jacobian(self, w: Array) -> Array:
+        return np.concatenate([p.jacobian(w) for p in self.parts], axis=1)
+
 
 class Multiple(Embedding):
     """w to c F(w)."""
@@ -85,6 +138,12 @@ class Multiple(Embedding):
     def jet(self, w: Array) -> Jet:
         value, first, second = self.part.jet(w)
         return self.factor * value, self.factor * first, self.factor * second
+
+    def value(self, w: Array) -> Array:
+        return self.factor * self.part.value(w)
+
+    def jacobian(self, w: Array) -> Array:
+        return self.factor * self.part.jacobian(w)
 
 
 class Composite(Embedding):

@@ -10,6 +10,7 @@ import numpy as np
 
 from geoflow._typing import Array, Map
 from geoflow.errors import ArgumentError
+from geoflow.potentials.categorical import SoftMaximum
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
 from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Sum, Tilted
@@ -19,6 +20,7 @@ from geoflow.realization.embedding import (
     Jet,
     Multiple,
     RidgeMap,
+    SphereMap,
     Stack,
     affine_chart,
     block_chart,
@@ -58,6 +60,11 @@ def embedding_of(structure: object, R: LegendreFunction) -> Exact | None:
 def _(structure: Ridges, R: LegendreFunction) -> Exact | None:
     s = structure
     return RidgeMap(s.directions, s.offsets, s.profiles), f"ridge sum of {len(s.profiles)}"
+
+
+@embedding_of.register
+def _(structure: SoftMaximum, R: LegendreFunction) -> Exact | None:
+    return SphereMap(structure), f"sphere by the softmax of {len(structure.offsets)}"
 
 
 @embedding_of.register

@@ -25,6 +25,12 @@ CORNERS = 2**12  # of a box that are asked whether they are in dom R, and
 SECOND_STEPS = (1e-2, 1e-3, 1e-4)  # of differences of a potential, shares of the sides of the box
 METRIC_CORNERS = 2**10  # looked at for its metric: all up to dimension 12, and 10
 EDGE_POINTS = 200
+ENTRIES = 2**22  # of the metrics of all the points of one kind: fewer points from d = 41 on
+
+
+def affordable(n: int, d: int) -> int:
+    """At most n points, and fewer where their metrics, d by d each, would be large."""
+    return min(n, max(20, ENTRIES // d**2))
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class Target(Portable):
         box = self.box
         if box is None:
             return np.zeros((0, self.region.dim))
-        return self._within(corners_of(box.lower, box.upper, METRIC_CORNERS))
+        return self._within(corners_of(box.lower, box.upper, affordable(METRIC_CORNERS, box.dim)))
 
     @cached_property
     def edges(self) -> Array:
@@ -87,9 +93,9 @@ class Target(Portable):
         if box is None or d == 1:
             return np.zeros((0, d))
         rng = np.random.default_rng(14)
-        free = rng.uniform(box.lower, box.upper, size=(EDGE_POINTS, d))
+        free = rng.uniform(box.lower, box.upper, size=(affordable(EDGE_POINTS, d), d))
         # as many points on the faces of each dimension from 1 to d - 1
-        pinned = np.argsort(np.argsort(rng.uniform(size=free.shape))) < rng.integers(1, d, size=(EDGE_POINTS, 1))
+        pinned = np.argsort(np.argsort(rng.uniform(size=free.shape))) < rng.integers(1, d, size=(len(free), 1))
         ends = np.where(rng.uniform(size=free.shape) < 0.5, box.lower, box.upper)
         return self._within(np.where(pinned, ends, free))
 
@@ -114,7 +120,7 @@ class Target(Portable):
     def compact(self) -> bool:
         """Whether the region is a bounded box whose corners are inside dom R, so that all of the closed box is."""
         box = self.box
-        return box is not None and len(self.corners) == min(2**box.dim, METRIC_CORNERS)
+        return box is not None and len(self.corners) == min(2**box.dim, affordable(METRIC_CORNERS, box.dim))
 
     @property
     def _solved(self) -> bool:
@@ -139,7 +145,7 @@ class Target(Portable):
 
     def _probe_points(self) -> Array:
         """A random sample; of a bounded box also its corners, edges, extremes, and centre or a regular grid."""
-        points, box = self.sample(2000, np.random.default_rng(11)), self.box
+        points, box = self.sample(affordable(2000, self.region.dim), np.random.default_rng(11)), self.box
         if box is None:
             return points
         points = np.concatenate([points, self.corners, self.edges, self.found.points, self.found.around])
