@@ -18,6 +18,7 @@ from geoflow.errors import NotLegendreError as NotLegendreError
 from geoflow.errors import NotOnManifoldError as NotOnManifoldError
 from geoflow.errors import NotPicklableError as NotPicklableError
 from geoflow.errors import NotRegularError as NotRegularError
+from geoflow.errors import OperationError as OperationError
 from geoflow.errors import RealizationError as RealizationError
 from geoflow.errors import ShapeError as ShapeError
 from geoflow.errors import UserCodeError as UserCodeError

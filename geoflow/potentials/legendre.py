@@ -24,11 +24,12 @@ from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKerne
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
 from geoflow.potentials.newton import Newton
 from geoflow.potentials.probes import probe_conjugate, probe_potential
+from geoflow.potentials.proofs import MAX_CELLS, LegendreProof, prove_legendre
 from geoflow.potentials.recession import require_solved
 from geoflow.potentials.smoothness import EdgedPoints, essential_smoothness, explained
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
 from geoflow.results import Check
-from geoflow.spaces.domains import ImplicitDomain, WholeSpace, as_domain
+from geoflow.spaces.domains import Box, ImplicitDomain, WholeSpace, as_domain
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -179,6 +180,10 @@ class LegendreFunction(Portable):
     def potential(self) -> Map:
         """R as a bare function, in autograd.numpy."""
         return partial(self.formula.derivative, 0)
+
+    def prove_legendre(self, box: Box, max_cells: int = MAX_CELLS) -> LegendreProof:
+        """Whether R is strictly convex on a bounded box, by ball arithmetic: proved, refuted at a point, or undecided."""
+        return prove_legendre(self.potential, self.domain, box, max_cells, self.name)
 
     # composition ----------------------------------------------------------------------------------------------------
 
