@@ -25,7 +25,7 @@ import numpy as np
 from geoflow.numerics.balls import upper
 
 #: cells that cover a polyellipse, and how often a side is halved
-MOST_CELLS, HALVINGS = 4000, 4
+MOST_CELLS, HALVINGS = {1: 4000, 2: 4000, 3: 30_000}, 4
 RADII = (6.0, 4.0, 3.0, 2.4, 2.0, 1.7, 1.45, 1.3, 1.2, 1.12)
 FIRST = 2.0
 #: f on a complex cell: an upper bound of its values, infinite where it is not shown to be analytic
@@ -98,7 +98,7 @@ def sup_on_polyellipse(f: Bound, flint: Any, d: int, rho: float) -> float:
                 largest = max(largest, size)
                 continue
             return inf
-        if cells > MOST_CELLS:
+        if cells > MOST_CELLS[d]:
             return inf
         middle = sides[axis].mean()
         for end in (0, 1):

@@ -18,11 +18,13 @@ from geoflow._typing import Array, Map
 from geoflow.errors import GeoflowError, OperationError, ProofError
 from geoflow.numerics import autodiff
 from geoflow.numerics.jet_rules import NORM, OWN, WHERE
-from geoflow.numerics.records import Record, Step, record
+from geoflow.numerics.records import ControlFlowError, IndependentError, Record, Step, quiet, traced
 from geoflow.numerics.replay import TAKE
 
 #: order of a matrix up to which its determinant is expanded
 LARGEST_MATRIX = 5
+#: relative difference of a record from its map, by rounding, and points at which the course of a map is compared
+SAME, FEW = 1e-9, 8
 
 JOINED = OWN["array_from_args"]
 #: primitives that numpy applies to arrays of objects as they are
@@ -79,12 +81,31 @@ def _arguments(step: Step, like: Callable[[Any], Any]) -> list[Any]:
     return args
 
 
-def recorded_or_error(f: Map, example: Array, what: str) -> Record:
-    """The record of a map at one point, shape=[D]; `ProofError` that says why there is none."""
-    found, note = record(f, example)
-    if found is None:
-        remedy = "write it in autograd.numpy, without Python's `if` on its argument"
-        raise ProofError(f"recording {what}", note, "a function whose record is the function itself", remedy)
+def recorded_or_error(f: Map, points: Array, what: str) -> Record:
+    """The record of a map at the first of some points, shape=[N, D], once it has been compared with the map at all.
+
+    `ProofError` that says why there is none: control flow that depends on x, another course or another value at a point.
+    """
+    remedy = "write it in autograd.numpy, without Python's `if` on its argument"
+    wanted, note = "a function whose record is the function itself", ""
+    try:
+        with quiet():
+            found = traced(f, points[0])
+            values = np.stack([np.asarray(f(x), dtype=float) for x in points])
+            replayed = np.stack([np.asarray(found.replay(x), dtype=float) for x in points])
+            courses = [[(s.primitive, s.parents) for s in traced(f, x).steps] for x in points[:FEW]]
+    except ControlFlowError:
+        note = "Python's control flow depends on the argument"
+    except IndependentError:
+        note = "a value that does not come from the argument by operations of autograd.numpy"
+    except Exception as error:
+        raise ProofError(f"recording {what}", f"{type(error).__name__}: {error}", wanted, remedy) from error
+    if not note and any(course != courses[0] for course in courses):
+        note = "another course at another point"
+    if not note and not np.abs(values - replayed).max() <= SAME * np.abs(values).max():
+        note = "other values than those of its record"
+    if note:
+        raise ProofError(f"recording {what}", note, wanted, remedy)
     return found
 
 

@@ -76,7 +76,7 @@ def prove_legendre(potential: Any, domain: ConvexDomain, box: Box, max_cells: in
     """Whether a function is strictly convex on a bounded box, by halving cells; see `LegendreFunction.prove_legendre`."""
     box = _bounded(box, domain, name)
     max_cells = as_count(max_cells, "max_cells")
-    recorded = recorded_or_error(potential, (box.lower + box.upper) / 2, name)
+    recorded = recorded_or_error(potential, sample(box), name)
     with precision() as flint:
         return _by_cells(_Hessians(recorded, flint), box, max_cells)
 
@@ -94,6 +94,13 @@ def _bounded(box: Box, domain: ConvexDomain, name: str) -> Box:
         corner = corners[int(np.argmin(inside))]
         raise DomainError(f"corner of the box for {name}", describe(corner), f"a point of {domain}", point=corner)
     return box
+
+
+def sample(box: Box, n: int = 60) -> Array:
+    """The middle of a bounded box, and random points of it, shape=[n, d]."""
+    points = np.random.default_rng(11).uniform(box.lower, box.upper, (n, box.dim))
+    points[0] = (box.lower + box.upper) / 2
+    return points
 
 
 class _Hessians:

@@ -18,9 +18,10 @@ from geoflow._validate import as_finite
 from geoflow.errors import ArgumentError, ProofError, RealizationError
 from geoflow.numerics import bernstein
 from geoflow.numerics.balls import Jet, Scalar, UndecidedError, hessian_of, lower, precision, upper
-from geoflow.numerics.chebyshev import TensorGrid
+from geoflow.numerics.chebyshev import TensorGrid, TensorSeries
 from geoflow.numerics.enclosures import Evaluation, recorded_or_error
 from geoflow.numerics.records import Record
+from geoflow.potentials.proofs import definite, sample
 from geoflow.realization.spectral import SpectralMap
 from geoflow.realization.twist import TwistMap
 from geoflow.results import Verdict
@@ -29,7 +30,7 @@ from geoflow.spaces.domains import Box
 #: share of the sampled error that the interpolation of H may add, and an error below which it is not followed
 SHARE, FLOOR = 0.03, 1e-13
 #: points at which H, and polynomials, are evaluated; times the degree, the points an axis, by dimension
-MOST_POINTS, MOST_NODES, RATIO = 30_000, 200_000, {1: 4.0, 2: 2.0, 3: 1.7}
+MOST_POINTS, MOST_NODES, RATIO = {1: 1000, 2: 40_000, 3: 50_000}, 200_000, {1: 4.0, 2: 1.55, 3: 1.7}
 WHITE, WHITE_DEGREES = 0.05, (2, 4, 6, 8, 10, 12, 16, 20, 26)
 
 
@@ -119,7 +120,7 @@ def prove(F: Any) -> Proof:
     if not isinstance(F.map, (SpectralMap, TwistMap)):
         got, remedy = f"method {F.method!r}", "an exact F is an identity of its rule: F.reason"
         raise ProofError("proof of a realization", got, "method 'spectral' or 'twist'", remedy)
-    recorded = recorded_or_error(R.potential, (box.lower + box.upper) / 2, R.name)
+    recorded = recorded_or_error(R.potential, sample(box), R.name)
     measured = float(F.certificate.metric_error)
     with precision() as flint:
         return _Argument(flint, F, box, recorded, measured).proof()
@@ -147,7 +148,7 @@ class _Argument:
         found = bernstein.analytic(self._bound_of_hessian, self.flint, self.d, tol)
         if found is None:
             return self._nothing("the Hessian is not shown to be analytic near the box")
-        n = min(found.degree(tol), int(MOST_POINTS ** (1 / self.d)) - 1)
+        n = min(found.degree(tol), int(MOST_POINTS[self.d] ** (1 / self.d)) - 1)
         N = max(n, self._degree()) + 2 * k
         m = min(int(np.ceil(RATIO[self.d] * N)), int(MOST_NODES ** (1 / self.d)))
         tail = 2 * found.tail(n)
@@ -314,8 +315,6 @@ class _Argument:
 
 
 def _series(grid: TensorGrid, coefficients: Array, w: Array) -> Array:
-    from geoflow.numerics.chebyshev import TensorSeries
-
     return TensorSeries(grid.lower, grid.upper, coefficients).derivatives(w, 0)[0]
 
 
@@ -342,6 +341,4 @@ def _congruence(p: Any, S: Any, d: int) -> list[list[Any]]:
 
 def _root_of_least(S: list[list[Any]]) -> float:
     """A lower bound of the root of the least eigenvalue of a symmetric matrix of balls; 0 where it is not positive."""
-    from geoflow.potentials.proofs import definite
-
     return float(np.sqrt(max(0.0, definite(S))) * (1 - 1e-12))
