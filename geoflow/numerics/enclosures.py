@@ -32,7 +32,7 @@ PLAIN = {
     TAKE, anp.negative, anp.reshape, anp.ravel, anp.expand_dims, anp.squeeze, anp.transpose, anp.swapaxes, anp.moveaxis,
     anp.rollaxis, anp.repeat, anp.tile, anp.roll, anp.flipud, anp.fliplr, anp.rot90, anp.diag, anp.diagonal, anp.trace,
     anp.sum, anp.prod, anp.cumsum, anp.diff, anp.atleast_1d, anp.atleast_2d, anp.atleast_3d, anp.broadcast_to,
-    OWN["_array_from_scalar_or_array"], OWN["concatenate_args"], JOINED, WHERE,
+    OWN["_array_from_scalar_or_array"], OWN["concatenate_args"], WHERE,
     anp.add, anp.subtract, anp.multiply, anp.true_divide, anp.power, anp.square, anp.matmul, anp.dot, anp.inner,
     anp.outer, anp.tensordot, anp.einsum, anp.greater, anp.less, anp.greater_equal, anp.less_equal, anp.maximum,
     anp.minimum, anp.abs, anp.exp, anp.expm1, anp.log, anp.log1p, anp.sqrt, anp.sin, anp.cos, anp.tan, anp.sinh,
@@ -77,7 +77,7 @@ def _arguments(step: Step, like: Callable[[Any], Any]) -> list[Any]:
         args = [_exactly(arg, like) if k not in step.argnums else arg for k, arg in enumerate(args)]
     if step.primitive in (JOINED, WHERE):
         first = 2 if step.primitive is JOINED else 1
-        args[first:] = [_exactly(np.asarray(a), like) if isinstance(a, (int, float)) else a for a in args[first:]]
+        args[first:] = [like(a) if isinstance(a, (int, float)) else a for a in args[first:]]
     return args
 
 
@@ -143,6 +143,7 @@ def _others() -> dict[Any, Callable[..., Any]]:
     special: Any = autograd.scipy.special
     return {
         OWN.get("_primitive_mean", anp.mean): _mean,
+        JOINED: lambda args, kwargs, *parts: np.stack([np.asarray(a, dtype=object) for a in parts]),
         anp.logaddexp: lambda x, y: np.log(np.exp(x) + np.exp(y)),
         special.logsumexp: _logsumexp,
         special.expit: lambda x: 1 / (1 + np.exp(-x)),

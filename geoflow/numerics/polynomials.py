@@ -181,10 +181,6 @@ class Polynomial:
         """The least common denominator of the coefficients."""
         return lcm(*(c.denominator for c in self.terms.values()))
 
-    def size(self) -> Fraction:
-        """Largest absolute value of a coefficient."""
-        return Fraction(max((abs(c) for c in self.terms.values()), default=0))
-
     def __str__(self) -> str:
         return " ".join(self._written()) or "0"
 

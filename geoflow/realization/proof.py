@@ -152,8 +152,10 @@ class _Argument:
         N = max(n, self._degree()) + 2 * k
         m = min(int(np.ceil(RATIO[self.d] * N)), int(MOST_NODES ** (1 / self.d)))
         tail = 2 * found.tail(n)
-        if not tail < inf or m <= N:
-            return self._nothing(f"degree {N} an axis is needed, radius {found.rho}, with at most {m} nodes an axis")
+        if not self.d * tail * size**2 < 0.1 or m <= N:
+            needed = max(found.degree(tol), self._degree()) + 2 * k
+            why = f"degree {needed} an axis is needed, radius {found.rho:g}: H varies too fast, by a bump perhaps"
+            return self._nothing(why)
         return self._bounded(P, (k, n, N, m), tail, found.rho)
 
     def _bounded(self, P: Array, sizes: tuple[int, int, int, int], tail: float, rho: float) -> Proof:
