@@ -40,9 +40,9 @@ from geoflow.maps.holonomy import area_law as area_law
 from geoflow.maps.holonomy import lift_curve as lift_curve
 from geoflow.maps.lie_algebra import LieAlgebra as LieAlgebra
 from geoflow.maps.parametrization import Parametrization as Parametrization
-from geoflow.maps.reach import joint_flow as joint_flow
 from geoflow.maps.proofs import CommutingProof as CommutingProof
 from geoflow.maps.proofs import prove_commuting as prove_commuting
+from geoflow.maps.reach import joint_flow as joint_flow
 from geoflow.metrics.dually_flat import DuallyFlatManifold as DuallyFlatManifold
 from geoflow.metrics.hessian import HessianMetric as HessianMetric
 from geoflow.metrics.identity_map import identity as identity

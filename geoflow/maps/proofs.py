@@ -77,7 +77,9 @@ class CommutingProof(Verdict):
         at = ", ".join(str(c) for c in self.witness)
         text = f"not commuting, proved: {self.argument}; [grad G_{i}, grad G_{j}] is not zero at x = ({at})"
         if self.bracket:
-            text += f", where it is ({', '.join(str(c) for c in self.value)}); it is ({', '.join(map(str, self.bracket))})"
+            text += (
+                f", where it is ({', '.join(str(c) for c in self.value)}); it is ({', '.join(map(str, self.bracket))})"
+            )
         if self.defect <= ROUNDED:
             text += f"; relative size {self.defect:.1e}, as rounded coefficients leave of a map that commutes"
         return text
@@ -215,7 +217,9 @@ def _by_balls(recorded: Record, pairs: Sequence[tuple[int, int]], points: Array,
                 witness = tuple(Fraction(float(c)) for c in point)
                 argument = f"a ball about its bracket excludes 0 ({operation} is no rational operation)"
                 return CommutingProof(REFUTED, argument, pair, (), witness, (), defect)
-    why = f"not disproved at {len(points)} points; with {operation} it is no rational map, whose brackets could be proved"
+    why = (
+        f"not disproved at {len(points)} points; with {operation} it is no rational map, whose brackets could be proved"
+    )
     return CommutingProof(UNDECIDED, f"{why} to vanish")
 
 

@@ -150,9 +150,8 @@ class Jet:
             return Jet(self.scalar, self.value + other.value, one.first, one.second)
         assert self.second is not None and other.second is not None
         first = [a + b for a, b in zip(self.first, other.first, strict=True)]
-        return Jet(
-            self.scalar, self.value + other.value, first, [a + b for a, b in zip(self.second, other.second, strict=True)]
-        )
+        second = [a + b for a, b in zip(self.second, other.second, strict=True)]
+        return Jet(self.scalar, self.value + other.value, first, second)
 
     __radd__ = __add__
 

@@ -1,8 +1,8 @@
 """Analytic functions on a box and their Chebyshev interpolants, with proved errors, in ball arithmetic.
 
 f analytic on the closed polyellipse of radius rho about [-1, 1]^d with |f| <= M there has Chebyshev coefficients of at
-most 2^(number of k_i > 0) M rho^-|k|. Those beyond degree n an axis sum to at most d M T S^(d-1), T = 2 rho^-n / (rho - 1)
-and S = (rho + 1) / (rho - 1), and the interpolant at the n + 1 Chebyshev points an axis is off by at most twice that.
+most 2^(number of k_i > 0) M rho^-|k|. Those beyond degree n an axis sum to at most d M T S^(d-1), where
+T = 2 rho^-n / (rho - 1) and S = (rho + 1) / (rho - 1), and the interpolant at the n + 1 Chebyshev points an axis is off by at most twice that.
 
 A polynomial of degree N an axis is bounded on [-1, 1]^d by its values at m > N Chebyshev points an axis, times
 cos(pi N / 2m)^-d.
@@ -161,7 +161,7 @@ def along_axes(flint: Any, tensor: Any, matrices: Sequence[Any]) -> Any:
 
 def between_nodes(N: int, m: int, d: int) -> float:
     """cos(pi N / 2m)^-d, rounded up: how far a polynomial of degree N may rise over its values at m points an axis."""
-    return float(np.cos(np.pi * N / (2 * m)) ** -d * (1 + 1e-12)) if N < m else inf
+    return float(np.cos(np.pi * N / (2 * m)) ** -d * (1 + 1e-12)) if m > N else inf
 
 
 def largest_norm(matrices: Any, d: int) -> float:

@@ -84,7 +84,7 @@ def _arguments(step: Step, like: Callable[[Any], Any]) -> list[Any]:
 def recorded_or_error(f: Map, points: Array, what: str) -> Record:
     """The record of a map at the first of some points, shape=[N, D], once it has been compared with the map at all.
 
-    `ProofError` that says why there is none: control flow that depends on x, another course or another value at a point.
+    `ProofError` that says why there is none: control flow that depends on x, another course or value at a point.
     """
     remedy = "write it in autograd.numpy, without Python's `if` on its argument"
     wanted, note = "a function whose record is the function itself", ""

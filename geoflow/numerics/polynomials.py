@@ -20,7 +20,6 @@ LARGEST_EXPONENT = 2**BITS - 1
 MOST_PRODUCTS, MOST_BITS = 4_000_000, 200_000
 
 
-
 def exact(value: Any) -> Coefficient:
     """The rational number that a number is: a float is the binary number that it stands for."""
     if isinstance(value, (bool, np.bool_)):

@@ -182,7 +182,7 @@ class LegendreFunction(Portable):
         return partial(self.formula.derivative, 0)
 
     def prove_legendre(self, box: Box, max_cells: int = MAX_CELLS) -> LegendreProof:
-        """Whether R is strictly convex on a bounded box, by ball arithmetic: proved, refuted at a point, or undecided."""
+        """Whether R is strictly convex on a bounded box, by balls: proved, refuted at a point, or undecided."""
         return prove_legendre(self.potential, self.domain, box, max_cells, self.name)
 
     # composition ----------------------------------------------------------------------------------------------------

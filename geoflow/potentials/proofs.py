@@ -73,7 +73,7 @@ class LegendreProof(Verdict):
 
 
 def prove_legendre(potential: Any, domain: ConvexDomain, box: Box, max_cells: int, name: str) -> LegendreProof:
-    """Whether a function is strictly convex on a bounded box, by halving cells; see `LegendreFunction.prove_legendre`."""
+    """Whether a function is strictly convex on a bounded box, by halving cells; see `prove_legendre` of R."""
     box = _bounded(box, domain, name)
     max_cells = as_count(max_cells, "max_cells")
     recorded = recorded_or_error(potential, sample(box), name)
@@ -114,7 +114,7 @@ class _Hessians:
         """On the cell from low to high; None where a comparison is not decided there."""
         balls = [self.arb(float(a)).union(self.arb(float(b))) for a, b in zip(low, high, strict=True)]
         try:
-            jet = self.function(Jet.variables(self.scalar, balls)).item()
+            jet: Any = self.function(Jet.variables(self.scalar, balls)).item()
         except UndecidedError:
             return None
         d = len(low)

@@ -104,7 +104,8 @@ class Proof(Verdict):
             return f"nothing is proved on {self.box}: {self.argument}"
         injective = f"injective with margin {self.injectivity:.2g}" if self.injectivity > 0 else "injective: not proved"
         return (
-            f"proved on all of {self.box}: relative metric error at most {self.eps:.2e} (measured {self.measured:.1e}), "
+            f"proved on all of {self.box}: relative metric error at most {self.eps:.2e} "
+            f"(measured {self.measured:.1e}), "
             f"eigenvalues of H in [{self.least_eigenvalue:.3g}, {self.largest_eigenvalue:.3g}], {injective}; "
             f"{self.argument}"
         )
@@ -194,7 +195,7 @@ class _Argument:
         """H at u of [-1, 1]^d, or on a cell of C^d."""
         w = [c + h * t for c, h, t in zip(self.middle, self.half, u, strict=True)]
         try:
-            jet = self.function[scalar](Jet.variables(scalar, w)).item()
+            jet: Any = self.function[scalar](Jet.variables(scalar, w)).item()
         except UndecidedError:
             return None
         return None if jet.first is None else hessian_of(jet, self.d)
@@ -210,13 +211,15 @@ class _Argument:
         for place in itertools.product(range(n + 1), repeat=d):
             H = self._hessian(self.real, [u[i] for i in place])
             if H is None:
-                raise ProofError("a comparison in the potential", "one that is not decided at a node", "smooth formulas")
+                raise ProofError(
+                    "a comparison in the potential", "one that is not decided at a node", "smooth formulas"
+                )
             for e, (i, j) in enumerate(_pairs(d)):
                 values[(*place, e)] = H[i][j]
         return bernstein.along_axes(self.flint, values, [bernstein.transform(self.flint, n)] * d)
 
     def _whitening(self) -> tuple[Array, int] | None:
-        """Coefficients of a polynomial P near L^{-1}, shape=[k+1, ..., d d], of the least degree that is near enough."""
+        """Coefficients of a polynomial P near L^{-1}, shape=[k+1, ..., d d], of the least degree near enough."""
         d, R = self.d, self.F.potential
         rng = np.random.default_rng(3)
         w = rng.uniform(self.box.lower, self.box.upper, (500, d))
@@ -309,7 +312,9 @@ class _Argument:
         A = np.linalg.pinv(F.jacobian(w).mean(axis=0))
         rows = [[arb(float(c)) for c in row] for row in A]
         D = self.da[0].shape[-1]
-        near = [[sum(rows[i][r] * self.da[j][..., r] for r in range(D)) - int(i == j) for j in range(d)] for i in range(d)]
+        near = [
+            [sum(rows[i][r] * self.da[j][..., r] for r in range(D)) - int(i == j) for j in range(d)] for i in range(d)
+        ]
         even = [[(near[i][j] + near[j][i]) / 2 for j in range(d)] for i in range(d)]
         gap = bernstein.largest_norm(even, d) * bernstein.between_nodes(F.basis.degree, len(u), d)
         size = sum((c * c for row in rows for c in row), arb(0)).sqrt()

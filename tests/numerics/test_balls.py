@@ -75,7 +75,15 @@ def test_complex_balls_hold_the_function_and_are_not_finite_where_it_is_not_anal
         assert upper(jet.value) < 10
         scalar = Scalar(module, True)
         z = module.acb(module.arb(0, 2), module.arb(0, 2))  # about 0, with every cut and pole
-        for f in (scalar.log, scalar.sqrt, scalar.arctan, scalar.arctanh, scalar.arcsinh, scalar.arcsin, scalar.arccosh):
+        for f in (
+            scalar.log,
+            scalar.sqrt,
+            scalar.arctan,
+            scalar.arctanh,
+            scalar.arcsinh,
+            scalar.arcsin,
+            scalar.arccosh,
+        ):
             assert not f(z).is_finite()
 
 

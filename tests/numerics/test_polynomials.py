@@ -59,7 +59,7 @@ def test_exponents_never_run_into_each_other():
 
 def test_what_is_no_rational_function_is_said():
     x = Polynomial.variable(0)
-    with pytest.raises(gf.OperationError, match="exponent 0.5"):
+    with pytest.raises(gf.OperationError, match="exponent"):
         x**0.5
     with pytest.raises(gf.ProofError, match="zero polynomial"):
         1 / (x - x)

@@ -56,7 +56,9 @@ def exact_jacobian(F, w):
     orders = [tuple(int(i == j) for j in range(d)) for i in range(d)]
     if F.method == "spectral":
         basis = [[of(k, order) for k in box.index] for order in orders]
-        return mpmath.matrix([[mpmath.fdot(map(mpmath.mpf, map(float, row)), b) for b in basis] for row in F.map.coefficients])
+        return mpmath.matrix(
+            [[mpmath.fdot(map(mpmath.mpf, map(float, row)), b) for b in basis] for row in F.map.coefficients]
+        )
     indices, lam = list(np.ndindex(*[box.degree + 1] * d)), mpmath.mpf(float(F.map.frequency))
     basis = [[of(k, order) for k in indices] for order in [(0,) * d, *orders]]
     rows = [[mpmath.mpf(float(c)) for c in row] for row in F.map.front]
@@ -66,7 +68,10 @@ def exact_jacobian(F, w):
         line = [mpmath.mpf(float(x)) for x in line]
         phase = lam * mpmath.fdot(line, [w[i] - low[i] for i in range(d)])
         cos, sin = mpmath.cos(phase), mpmath.sin(phase)
-        rows += [[da[i] * cos / lam - a * sin * line[i] for i in range(d)], [da[i] * sin / lam + a * cos * line[i] for i in range(d)]]
+        rows += [
+            [da[i] * cos / lam - a * sin * line[i] for i in range(d)],
+            [da[i] * sin / lam + a * cos * line[i] for i in range(d)],
+        ]
     return mpmath.matrix(rows)
 
 
@@ -87,13 +92,17 @@ def worst_points(F, n=20_000, keep=6):
     for _ in range(4):  # climb: smaller and smaller steps about the worst
         order = np.argsort(-F.metric_error(w))[:200]
         best = w[order]
-        near = best[:, None] + 0.02 * (upper - lower) * rng.standard_normal((200, 20, F.dim)) * rng.uniform(size=(200, 20, 1)) ** 3
+        near = (
+            best[:, None]
+            + 0.02 * (upper - lower) * rng.standard_normal((200, 20, F.dim)) * rng.uniform(size=(200, 20, 1)) ** 3
+        )
         w = np.concatenate([best, np.clip(near.reshape(-1, F.dim), lower, upper)])
     return w[np.argsort(-F.metric_error(w))[:keep]]
 
 
 @pytest.mark.parametrize(("name", "method"), [
-    ("gaussian_log_partition", "spectral"), ("log_sum_exp", "spectral"), ("quartic", "spectral"), ("log_sum_exp", "twist"),
+    ("gaussian_log_partition", "spectral"), ("log_sum_exp", "spectral"), ("quartic", "spectral"),
+    ("log_sum_exp", "twist"),
 ])  # fmt: skip
 def test_the_bound_is_above_the_true_error_and_within_ten_times(name, method):
     pytest.importorskip("flint")
@@ -123,7 +132,8 @@ def test_in_one_dimension_and_that_a_map_is_injective(method):
 def bumped(amplitude, width, at):
     """|w|^2 and a bump that breaks the metric by about amplitude."""
     return gf.LegendreFunction(
-        lambda w: anp.sum(w**2, axis=-1) + amplitude * width**2 * anp.exp(-anp.sum((w - at) ** 2, axis=-1) / width**2), 2
+        lambda w: anp.sum(w**2, axis=-1) + amplitude * width**2 * anp.exp(-anp.sum((w - at) ** 2, axis=-1) / width**2),
+        2,
     )
 
 
@@ -136,7 +146,9 @@ def test_no_bound_below_the_error_of_a_bump_that_the_points_miss(seed):
     box = gf.domains.Box([-1.0, -1.0], [1.0, 1.0])
     F = gf.realize(plain, box, method="spectral", tol=1e-9)
     # the same map, for the potential with the bump: at its top the Hessian is (2 - 2 amplitude) I
-    there = gf.realization.realized.Realization(F.map, gf.realization.target.Target.hessian(R, box), "spectral", "", F.certificate)
+    there = gf.realization.realized.Realization(
+        F.map, gf.realization.target.Target.hessian(R, box), "spectral", "", F.certificate
+    )
     true = there.metric_error(at[None])[0]
     assert true > 9e-4
     proof = there.prove()
