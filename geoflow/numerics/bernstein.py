@@ -2,7 +2,8 @@
 
 f analytic on the closed polyellipse of radius rho about [-1, 1]^d with |f| <= M there has Chebyshev coefficients of at
 most 2^(number of k_i > 0) M rho^-|k|. Those beyond degree n an axis sum to at most d M T S^(d-1), where
-T = 2 rho^-n / (rho - 1) and S = (rho + 1) / (rho - 1), and the interpolant at the n + 1 Chebyshev points an axis is off by at most twice that.
+T = 2 rho^-n / (rho - 1) and S = (rho + 1) / (rho - 1), and the interpolant at the n + 1 Chebyshev points an axis is off
+by at most twice that.
 
 A polynomial of degree N an axis is bounded on [-1, 1]^d by its values at m > N Chebyshev points an axis, times
 cos(pi N / 2m)^-d.
