@@ -21,6 +21,8 @@ from geoflow.errors import NotLegendreError as NotLegendreError
 from geoflow.errors import NotOnManifoldError as NotOnManifoldError
 from geoflow.errors import NotPicklableError as NotPicklableError
 from geoflow.errors import NotRegularError as NotRegularError
+from geoflow.errors import OperationError as OperationError
+from geoflow.errors import ProofError as ProofError
 from geoflow.errors import RealizationError as RealizationError
 from geoflow.errors import ShapeError as ShapeError
 from geoflow.errors import UserCodeError as UserCodeError
@@ -44,6 +46,8 @@ from geoflow.maps.holonomy import area_law as area_law
 from geoflow.maps.holonomy import lift_curve as lift_curve
 from geoflow.maps.lie_algebra import LieAlgebra as LieAlgebra
 from geoflow.maps.parametrization import Parametrization as Parametrization
+from geoflow.maps.proofs import CommutingProof as CommutingProof
+from geoflow.maps.proofs import prove_commuting as prove_commuting
 from geoflow.maps.reach import joint_flow as joint_flow
 from geoflow.metrics.barycentres import barycentre as barycentre
 from geoflow.metrics.barycentres import burbea_rao_centroid as burbea_rao_centroid
@@ -70,12 +74,14 @@ from geoflow.potentials.induced import mirror_map as mirror_map
 from geoflow.potentials.legendre import LegendreFunction as LegendreFunction
 from geoflow.potentials.profiles import Profile as Profile
 from geoflow.potentials.projection import bregman_projection as bregman_projection
+from geoflow.potentials.proofs import LegendreProof as LegendreProof
 from geoflow.potentials.regularized import regularized_mirror_map as regularized_mirror_map
 from geoflow.realization.certificate import Certificate as Certificate
 from geoflow.realization.codazzi import is_hessian as is_hessian
 from geoflow.realization.construct import load_realization as load_realization
 from geoflow.realization.construct import realize as realize
 from geoflow.realization.construct import realize_metric as realize_metric
+from geoflow.realization.proof import Proof as Proof
 from geoflow.realization.realized import Realization as Realization
 from geoflow.results import Check as Check
 from geoflow.results import EquivalenceReport as EquivalenceReport

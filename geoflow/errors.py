@@ -108,8 +108,16 @@ class DerivativeError(ArgumentError, NotImplementedError):
     """A function uses an operation of which autograd has no derivative; carries `operation`, and `file` and `line`."""
 
 
+class OperationError(ArgumentError, NotImplementedError):
+    """An arithmetic that a recorded map is run on does not have one of its operations; carries `operation`."""
+
+
 class UserCodeError(ArgumentError):
     """A function of the user raised an exception, which is the `__cause__`; carries `file` and `line` where it did."""
+
+
+class ProofError(ArgumentError):
+    """A proof cannot be attempted: a map that is not recorded, sizes beyond reach, an extra that is not installed."""
 
 
 class BackendError(GeoflowError, ImportError):

@@ -62,6 +62,8 @@ def _verify_options(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("targets", nargs="+", metavar="NAME|FILE.py:OBJECT")
     verify.add_argument("--dim", type=_dimension, help="dimension d of catalogue entries (default: 2)")
     verify.add_argument("--x0", help="start of your own map, comma-separated (default: its module's x0)")
+    text = "decide the brackets exactly where the map is rational, and say what is proved"
+    verify.add_argument("--prove", action="store_true", help=text)
     verify.add_argument("--json", type=_file, metavar="FILE", help="write every figure")
     verify.add_argument("--plot", type=_folder, metavar="DIR", help="write trajectories and gaps as PNG")
 
@@ -74,6 +76,8 @@ def _realize_options(realize: argparse.ArgumentParser) -> None:
     text = "relative metric error to meet (default: %(default)s)"
     realize.add_argument("--tol", type=_tolerance, default=1e-8, help=text)
     realize.add_argument("--method", default="auto", choices=("auto", "exact", "twist", "spectral"))
+    text = "bound the metric error on the whole box by ball arithmetic: pip install geoflow[proof]"
+    realize.add_argument("--prove", action="store_true", help=text)
     realize.add_argument("--plot", type=_folder, metavar="DIR", help="write M, the convergence and the flows as PNG")
     realize.add_argument("--save", type=_file, metavar="FILE.npz", help="write the realization")
     realize.add_argument("--json", type=_file, metavar="FILE", help="write every figure")

@@ -77,7 +77,28 @@ def _verify(options: argparse.Namespace) -> int:
             tables.write_json(options.json, {"rows": [row.as_json() for row in every], "passed": passed})
     if options.plot:
         draw_rows(direct, Path(options.plot))
+    if options.prove:
+        _print_proofs(options)
     return PASSED if passed else FAILED
+
+
+def _print_proofs(options: argparse.Namespace) -> None:
+    """What is proved of the brackets of every map among the targets, in other words than what was measured."""
+    from geoflow import catalog
+    from geoflow.app.targets import is_file, user_case
+    from geoflow.errors import ProofError, shortened
+    from geoflow.maps.proofs import prove_commuting
+
+    maps = {**catalog.parametrizations, **catalog.noncommuting}
+    for target in options.targets:
+        if not (is_file(target) or target in maps):
+            continue
+        dim = options.dim if target in catalog.parametrizations else None
+        case = user_case(target, options.x0) if is_file(target) else maps[target](dim)
+        try:
+            print(f"{target}: {shortened(str(prove_commuting(case.parametrization)))}")
+        except ProofError as error:
+            print(f"{target}: nothing is proved: {error}")
 
 
 def _verify_targets(options: argparse.Namespace, advance: Advance, rows: tuple[list[Row], list[Row]]) -> None:
@@ -136,6 +157,9 @@ def _realize(options: argparse.Namespace) -> int:
         if options.plot:
             _draw_realization(F, Path(options.plot))
     _print_realization(row, F)
+    proof = F.prove() if options.prove else None
+    if proof is not None:
+        print(proof)
     if options.save and not refusal:
         Path(options.save).parent.mkdir(parents=True, exist_ok=True)
         print(f"saved to {F.save(options.save)}")
@@ -147,7 +171,7 @@ def _realize(options: argparse.Namespace) -> int:
         print(f"REFUSED: {refusal}")
     missed = [key for key in row.failures if key in row.figures]
     print("FAIL: " + ", ".join(missed) if missed else "gradient flow on M is mirror flow of R")
-    return PASSED if row.passed else FAILED
+    return PASSED if row.passed and (proof is None or proof.passed) else FAILED
 
 
 def _draw_realization(F: Realization, folder: Path) -> None:

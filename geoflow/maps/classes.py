@@ -12,10 +12,11 @@ from geoflow._typing import Array, ArrayLike
 from geoflow._validate import describe, require_type
 from geoflow.errors import ConvergenceError, DomainError, NotIntrinsicError
 from geoflow.maps.holonomy import lift_curve, parallelogram
-from geoflow.maps.lie_algebra import LieAlgebra, largest_pushed
+from geoflow.maps.lie_algebra import LieAlgebra
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import length_of, points_of_leaf, push_by, shrunk_until, unit_forces
 from geoflow.maps.vertical import VERTICAL_TOL, vertical_check
+from geoflow.maps.words import largest_pushed
 from geoflow.results import Check
 
 COMMUTING, MODULO_FIBRES = "commuting", "commuting modulo fibres"

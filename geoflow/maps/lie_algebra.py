@@ -22,16 +22,16 @@ from geoflow.maps.words import (
     Generator,
     MatrixWords,
     Rank,
+    Tested,
     Word,
     balanced_powers,
     bracket_at,
+    largest_pushed,
     matrix_levels,
 )
 from geoflow.results import Check
 from geoflow.spaces.probes import has_sides
 
-#: brackets by their words, each with the size of its terms
-Tested = dict[Word, tuple[Array, float]]
 #: how far apart parts of brackets are that are counted as new and that are not
 CLEAR = 1e3
 
@@ -67,21 +67,6 @@ class LieDimension:
 def _grown(growth: list[int]) -> tuple[int, ...]:
     """The ranks up to where the last is reached."""
     return tuple(growth[: growth.index(growth[-1]) + 1]) if growth else (0,)
-
-
-def largest_pushed(e: Array, tested: Tested) -> tuple[float, Word]:
-    """The largest |e_i.B| of brackets of length at least 2, relative to |e_i| and to their terms, and which one it is.
-
-    e, shape=[d, D], are derivatives of outputs, each of a unit of its own.
-    """
-    worst: tuple[float, Word] = 0.0, ()
-    size = np.linalg.norm(e, axis=-1)
-    for word, (B, scale) in tested.items():
-        if len(word) > 1 and scale > 0:
-            defect = float((np.abs(e @ B) / np.where(size > 0, size, 1.0)).max()) / scale
-            if not defect <= worst[0]:
-                worst = defect, word
-    return worst
 
 
 def _undecided(report: LieDimension) -> ConvergenceError:

@@ -21,6 +21,8 @@ BALANCED = 3.0
 Vectors = tuple[Array, ...]
 Word = tuple[int, ...]
 Directions = tuple[tuple[Array, float], ...]
+#: brackets by their words, each with the size of its terms
+Tested = dict[Word, tuple[Array, float]]
 
 
 class Rank:
@@ -233,6 +235,21 @@ def bracket_at(generators: list[Generator], word: Word, x: Array) -> tuple[Array
         outer, inner = (np.linalg.norm(_derivative(generators, w, x, ())[0]) for w in (word[:1], word[1:]))
         size = max(size, FLOOR * float(outer * inner) / (float(np.linalg.norm(x)) or 1.0))
     return value, size
+
+
+def largest_pushed(e: Array, tested: Tested) -> tuple[float, Word]:
+    """The largest |e_i.B| of brackets of length at least 2, relative to |e_i| and to their terms, and which one it is.
+
+    e, shape=[d, D], are derivatives of outputs, each of a unit of its own.
+    """
+    worst: tuple[float, Word] = 0.0, ()
+    size = np.linalg.norm(e, axis=-1)
+    for word, (B, scale) in tested.items():
+        if len(word) > 1 and scale > 0:
+            defect = float((np.abs(e @ B) / np.where(size > 0, size, 1.0)).max()) / scale
+            if not defect <= worst[0]:
+                worst = defect, word
+    return worst
 
 
 class FieldWords:

@@ -24,11 +24,12 @@ from geoflow.potentials.kernel import ClosedFormula, LegendreKernel, SolvedKerne
 from geoflow.potentials.moving import ClosedPoints, MovingPoints, SolvedPoints
 from geoflow.potentials.newton import Newton
 from geoflow.potentials.probes import probe_conjugate, probe_potential
+from geoflow.potentials.proofs import MAX_CELLS, LegendreProof, prove_legendre
 from geoflow.potentials.recession import require_solved
 from geoflow.potentials.smoothness import EdgedPoints, essential_smoothness, explained
 from geoflow.potentials.structure import Affine, Scaled, Structure, Sum, Tilted, conjugate_of
 from geoflow.results import Check
-from geoflow.spaces.domains import ImplicitDomain, WholeSpace, as_domain
+from geoflow.spaces.domains import Box, ImplicitDomain, WholeSpace, as_domain
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -180,6 +181,10 @@ class LegendreFunction(Portable):
         """R as a bare function, in autograd.numpy."""
         return partial(self.formula.derivative, 0)
 
+    def prove_legendre(self, box: Box, max_cells: int = MAX_CELLS) -> LegendreProof:
+        """Whether R is strictly convex on a bounded box, by balls: proved, refuted at a point, or undecided."""
+        return prove_legendre(self.potential, self.domain, box, max_cells, self.name)
+
     # composition ----------------------------------------------------------------------------------------------------
 
     def set_structure(self, structure: object) -> Self:
@@ -330,8 +335,7 @@ class LegendreFunction(Portable):
         self.structure, self.has_closed_conjugate = None, False
         #: D_R as a closed form of (w, v, w - v), shape=[N, d] each, where there is one: compared when it is used
         self.closed_divergence: Pairwise | None = None
-        #: points, shape=[N, n, d], to linear maps A and their inverses, shape=[N, d, d], with D_R(A w, A v) = D_R(w, v)
-        #: that bring them to where differences of gradients have their digits
+        #: points, shape=[N, n, d], to linear A and A^{-1}, D_R(A w, A v) = D_R(w, v): there gradients keep their digits
         self.frame: Callable[[Array], tuple[Array, Array]] | None = None
         self.known_conjugate: LegendreFunction | None = None
         if conjugate is not None:

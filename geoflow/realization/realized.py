@@ -19,6 +19,7 @@ from geoflow.realization.embedding import Embedding
 from geoflow.realization.files import StoredMetric, write
 from geoflow.realization.methods import Stage
 from geoflow.realization.nearest import NearestPoint
+from geoflow.realization.proof import Proof, prove
 from geoflow.realization.submanifold import NearestPointKernel, Submanifold
 from geoflow.realization.target import Target
 from geoflow.spaces.domains import Box
@@ -99,6 +100,14 @@ class Realization(Portable):
     def certify(self, tol: float, n_points: int = FRESH_POINTS, seed: int = 0) -> Certificate:
         """Measure F again at `n_points` random points of the region, from a seed."""
         return certify(self.map, self.target, tol, n_points, seed, self.exact)
+
+    def prove(self) -> Proof:
+        """A bound eps of the relative metric error at every point of the box, by ball arithmetic; see `Proof`.
+
+        Of spectral maps and twists in dimension 1 to 3, for a potential written in autograd.numpy. `ProofError` where
+        no proof can be tried: of other maps, and without python-flint, pip install geoflow[proof].
+        """
+        return prove(self)
 
     def save(self, file: str | PathLike[str]) -> Path:
         """Write to an .npz file that `load_realization` reads, and return its path, with the suffix .npz.

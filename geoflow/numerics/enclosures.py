@@ -1,0 +1,222 @@
+"""A recorded map on another arithmetic: its primitives on arrays of polynomials, or of balls, entry by entry.
+
+An *element* has +, -, *, /, **, and methods with the names of numpy's functions (`exp`, `log`, `square`, ...), by which
+numpy applies them to arrays of objects. Floats in the record are the binary numbers that they stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, reduce
+from itertools import permutations
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+
+from geoflow._typing import Array, Map
+from geoflow.errors import GeoflowError, OperationError, ProofError
+from geoflow.numerics import autodiff
+from geoflow.numerics.jet_rules import NORM, OWN, WHERE
+from geoflow.numerics.records import ControlFlowError, IndependentError, Record, Step, quiet, traced
+from geoflow.numerics.replay import TAKE
+
+#: order of a matrix up to which its determinant is expanded
+LARGEST_MATRIX = 5
+#: relative difference of a record from its map, by rounding, and points at which the course of a map is compared
+SAME, FEW = 1e-9, 8
+
+JOINED = OWN["array_from_args"]
+#: primitives that numpy applies to arrays of objects as they are
+PLAIN = {
+    TAKE, anp.negative, anp.reshape, anp.ravel, anp.expand_dims, anp.squeeze, anp.transpose, anp.swapaxes, anp.moveaxis,
+    anp.rollaxis, anp.repeat, anp.tile, anp.roll, anp.flipud, anp.fliplr, anp.rot90, anp.diag, anp.diagonal, anp.trace,
+    anp.sum, anp.prod, anp.cumsum, anp.diff, anp.atleast_1d, anp.atleast_2d, anp.atleast_3d, anp.broadcast_to,
+    OWN["_array_from_scalar_or_array"], OWN["concatenate_args"], WHERE,
+    anp.add, anp.subtract, anp.multiply, anp.true_divide, anp.power, anp.square, anp.matmul, anp.dot, anp.inner,
+    anp.outer, anp.tensordot, anp.einsum, anp.greater, anp.less, anp.greater_equal, anp.less_equal, anp.maximum,
+    anp.minimum, anp.abs, anp.exp, anp.expm1, anp.log, anp.log1p, anp.sqrt, anp.sin, anp.cos, anp.tan, anp.sinh,
+    anp.cosh, anp.tanh, anp.arcsin, anp.arccos, anp.arctan, anp.arcsinh, anp.arccosh, anp.arctanh,
+}  # fmt: skip
+#: those whose constant arrays are numbers, made exact, rather than places
+ARITHMETIC = {
+    anp.add, anp.subtract, anp.multiply, anp.true_divide, anp.matmul, anp.dot, anp.inner, anp.outer, anp.tensordot,
+    anp.einsum, OWN["concatenate_args"], JOINED, WHERE,
+}  # fmt: skip
+
+
+class Evaluation:
+    """A recorded map of one point, shape=[D], as a function of arrays of elements of that shape.
+
+    `like` makes an element of a number. Raises `OperationError` that names a primitive which elements do not have.
+    """
+
+    def __init__(self, recorded: Record, like: Callable[[Any], Any]):
+        self._output, self._steps = recorded.output, [(step, _rule(step.primitive)) for step in recorded.steps[1:]]
+        self._args = [_arguments(step, like) for step, _ in self._steps]
+
+    def __call__(self, x: Array) -> Array:
+        values: list[Any] = [x]
+        for (step, rule), constants in zip(self._steps, self._args, strict=True):
+            args = list(constants)
+            for position, parent in zip(step.argnums, step.parents, strict=True):
+                args[position] = values[parent]
+            try:
+                values.append(rule(*args, **step.kwargs))
+            except (TypeError, AttributeError, NotImplementedError) as error:
+                if isinstance(error, GeoflowError):
+                    raise
+                raise _missing(step.name, f"{error}") from error
+        return np.asarray(values[self._output], dtype=object)
+
+
+def _arguments(step: Step, like: Callable[[Any], Any]) -> list[Any]:
+    """The arguments of a step, those that are numbers as elements."""
+    args = list(step.args)
+    if step.primitive in ARITHMETIC:
+        args = [_exactly(arg, like) if k not in step.argnums else arg for k, arg in enumerate(args)]
+    if step.primitive in (JOINED, WHERE):
+        first = 2 if step.primitive is JOINED else 1
+        args[first:] = [like(a) if isinstance(a, (int, float)) else a for a in args[first:]]
+    return args
+
+
+def recorded_or_error(f: Map, points: Array, what: str) -> Record:
+    """The record of a map at the first of some points, shape=[N, D], once it has been compared with the map at all.
+
+    `ProofError` that says why there is none: control flow that depends on x, another course or value at a point.
+    """
+    remedy = "write it in autograd.numpy, without Python's `if` on its argument"
+    wanted, note = "a function whose record is the function itself", ""
+    try:
+        with quiet():
+            found = traced(f, points[0])
+            values = np.stack([np.asarray(f(x), dtype=float) for x in points])
+            replayed = np.stack([np.asarray(found.replay(x), dtype=float) for x in points])
+            courses = [[(s.primitive, s.parents) for s in traced(f, x).steps] for x in points[:FEW]]
+    except ControlFlowError:
+        note = "Python's control flow depends on the argument"
+    except IndependentError:
+        note = "a value that does not come from the argument by operations of autograd.numpy"
+    except Exception as error:
+        raise ProofError(f"recording {what}", f"{type(error).__name__}: {error}", wanted, remedy) from error
+    if not note and any(course != courses[0] for course in courses):
+        note = "another course at another point"
+    if not note and not np.abs(values - replayed).max() <= SAME * np.abs(values).max():
+        note = "other values than those of its record"
+    if note:
+        raise ProofError(f"recording {what}", note, wanted, remedy)
+    return found
+
+
+def _exactly(arg: Any, like: Callable[[Any], Any]) -> Any:
+    """A constant array as elements, each the binary number that it holds."""
+    if not isinstance(arg, np.ndarray) or arg.dtype.kind not in "fiu":
+        return arg
+    found = np.empty(arg.shape, dtype=object)
+    for place in np.ndindex(arg.shape):
+        found[place] = like(arg[place])
+    return found
+
+
+def _missing(name: str, why: str = "") -> OperationError:
+    got = f"{name}" + (f" ({why})" if why else "")
+    wanted = "polynomial operations, and for balls the elementary functions: see docs/proof.md"
+    return OperationError("a map on exact numbers or balls", got, wanted, "write it by others", operation=name)
+
+
+def _rule(primitive: Any) -> Callable[..., Any]:
+    if primitive in PLAIN:
+        raw: Callable[..., Any] = getattr(primitive, "fun", primitive)
+        return raw
+    rule = _others().get(primitive)
+    if rule is None:
+        raise _missing(str(getattr(primitive, "__name__", primitive)))
+    return rule
+
+
+@cache
+def _others() -> dict[Any, Callable[..., Any]]:
+    """Primitives that numpy does not have for objects."""
+    import autograd.scipy.special
+
+    special: Any = autograd.scipy.special
+    return {
+        OWN.get("_primitive_mean", anp.mean): _mean,
+        JOINED: lambda args, kwargs, *parts: np.stack([np.asarray(a, dtype=object) for a in parts]),
+        anp.logaddexp: lambda x, y: np.log(np.exp(x) + np.exp(y)),
+        special.logsumexp: _logsumexp,
+        special.expit: lambda x: 1 / (1 + np.exp(-x)),
+        NORM: _norm,
+        anp.linalg.det: lambda A: _each(determinant, A, 0),
+        anp.linalg.inv: lambda A: _each(inverse, A, 2),
+        autodiff.largest: _some_number,
+        anp.linalg.slogdet: lambda A: (1, np.log(_each(determinant, A, 0))),
+    }
+
+
+def _some_number(z: Any) -> Any:
+    """A number near the largest entry: what is taken from exponents and added again may be any."""
+    rows = z.reshape(-1, z.shape[-1])
+    found = np.empty(len(rows), dtype=object)
+    found[:] = [row[0].like(max(float(element) for element in row)) for row in rows]
+    return found.reshape(*z.shape[:-1], 1)
+
+
+def _mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    total = np.sum(x, axis=axis, keepdims=keepdims)
+    return total / (np.size(x) // max(1, np.size(total)))
+
+
+def _logsumexp(x: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -> Any:
+    return np.log(np.sum(np.exp(x) * (1 if b is None else np.asarray(b, dtype=object)), axis=axis, keepdims=keepdims))
+
+
+def _norm(x: Any, order: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    if order not in (None, 2) or not (np.ndim(x) == 1 or isinstance(axis, int)):
+        raise NotImplementedError(f"order {order} and axis {axis}")
+    return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+
+
+def _each(f: Callable[[Any], Any], A: Any, axes: int) -> Any:
+    """A function of every matrix of a batch."""
+    n = A.shape[-1]
+    if n > LARGEST_MATRIX:
+        raise NotImplementedError(f"a matrix of order {n}, beyond {LARGEST_MATRIX}")
+    flat = [f(matrix) for matrix in A.reshape(-1, n, n)]
+    found = np.empty((len(flat), *[n] * axes), dtype=object)
+    for k, value in enumerate(flat):
+        found[k] = value
+    return found.reshape(*A.shape[:-2], *[n] * axes) if A.ndim > 2 or axes else found[0]
+
+
+def determinant(A: Any) -> Any:
+    """By Leibniz' formula."""
+    n = len(A)
+    return reduce(lambda a, b: a + b, (_signed(p) * _product([A[i, p[i]] for i in range(n)]) for p in _orders(n)))
+
+
+def inverse(A: Any) -> Any:
+    """By cofactors."""
+    n, det = len(A), determinant(A)
+    if n == 1:
+        return np.array([[1 / det]], dtype=object)
+    found = np.empty((n, n), dtype=object)
+    for i in range(n):
+        for j in range(n):
+            minor = np.delete(np.delete(A, j, axis=0), i, axis=1)
+            found[i, j] = (-1) ** (i + j) * determinant(minor) / det
+    return found
+
+
+def _orders(n: int) -> list[tuple[int, ...]]:
+    return list(permutations(range(n)))
+
+
+def _signed(p: tuple[int, ...]) -> int:
+    inversions = sum(a > b for k, a in enumerate(p) for b in p[k + 1 :])
+    return -1 if inversions % 2 else 1
+
+
+def _product(factors: Sequence[Any]) -> Any:
+    return reduce(lambda a, b: a * b, factors)
