@@ -270,8 +270,8 @@ class LieAlgebra(Portable):
 
     def _near(self, x: ArrayLike | None) -> Array:
         """A generic point near x, or near (1, ..., 1), of an M that is open in R^D."""
-        if self.space is not None and has_sides(self.space):
-            raise ArgumentError("fields", f"a curved {type(self.space).__name__}", "an open set of R^D", "use a chart")
+        if self.space is not None and (has_sides(self.space) or self.space.dim < np.prod(self.space.shape)):
+            raise ArgumentError("fields", f"a {type(self.space).__name__}", "an open set of R^D", "use a chart")
         at = self._point(self._or_all(x, 1.0))
         spread = 0.3 * np.where(at == 0, self._units(at), np.abs(at))
         at = at + spread * np.random.default_rng(4).uniform(-1, 1, len(at))

@@ -218,6 +218,35 @@ def test_batches_and_matrices():
     assert np.allclose(law(X), X[:, 0, 0] * X[:, 1, 1]) and law.gradient(X).shape == (3, 2, 2)
 
 
+# fields of mechanics, and what they are known to conserve
+def top(x):
+    return np.stack([x[..., 1] * x[..., 2], -2 * x[..., 0] * x[..., 2], x[..., 0] * x[..., 1]], axis=-1)
+
+
+def turn(x):
+    return np.stack([-x[..., 1], x[..., 0], 0 * x[..., 0]], axis=-1)
+
+
+def lorenz(x):
+    a, b, c = x[..., 0], x[..., 1], x[..., 2]
+    return np.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], axis=-1)
+
+
+FIELDS = {
+    "Euler's top": (top, ["2 x_1^2 + x_2^2", "x_1^2 - x_3^2"], True),
+    "a rotation": (turn, ["x_3", "x_1^2 + x_2^2"], True),
+    "resonance": (lambda x: x * np.array([1.0, -1.0, 2.0]), ["x_1 x_2", "x_2^2 x_3"], True),
+    "Lorenz": (lorenz, [], False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_fields_that_are_no_gradients(name):
+    field, theory, complete = FIELDS[name]
+    found = gf.LieAlgebra([gf.VectorField(field)]).conservation_laws(4, [1.0, 2.0, 3.0])
+    assert [str(h) for h in found] == theory and found.complete == complete and found.exact and found.count == 2
+
+
 def test_large_maps_are_searched_block_by_block():
     found = gf.LieAlgebra(P["hyperbolic"](30).parametrization.gradient_fields).conservation_laws(2)
     assert found.complete and [str(h) for h in found[:2]] == ["x_1 x_31", "x_2 x_32"] and len(found) == 30
@@ -236,8 +265,10 @@ def test_bad_input():
         L.conservation_laws(2, [1.0, np.nan, 1.0, 1.0])
     with pytest.raises(gf.ArgumentError, match="dimension of R"):
         gf.LieAlgebra(lambda x: x).conservation_laws(2)
-    with pytest.raises(gf.ArgumentError, match="open set"):
-        gf.LieAlgebra(N["hyperboloid_coordinates"]().parametrization.gradient_fields).conservation_laws(2)
+    # coordinates that depend on each other on M: |x|^2 on a sphere, x_12 - x_21 of symmetric matrices
+    for case in (N["hyperboloid_coordinates"](), P["sphere_squares"](2), P["spd_affine"](2)):
+        with pytest.raises(gf.ArgumentError, match="open set"):
+            gf.LieAlgebra(case.parametrization.gradient_fields).conservation_laws(2)
     with pytest.raises(gf.ShapeError):
         laws_of("u v")[0]([1.0, 2.0])
 
