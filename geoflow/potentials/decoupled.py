@@ -229,7 +229,7 @@ def _potential(found: FoundCoordinates, x0: Array) -> LegendreFunction | None:
                 v0 = np.linalg.solve(B, w0 - found.offset)
                 part = 0.25 * (_separable(PROFILES["entropy"], d) if not down.any() else _hypentropy(up, down))
                 return _mixed(part, B, found.offset, w0) if np.isfinite(v0).all() else None
-        return _of_exponentials(lines * rates**2, t**2 / rates**2, found.offset)
+        return _of_exponentials(lines * rates**2, t**2 / rates**2, found.offset, w0)
     equal = np.allclose(found.rates, found.rates[0], rtol=1e-13, atol=0)
     if lines.shape != (d, d) or not equal or np.linalg.cond(lines) >= 1e8:
         return None
@@ -267,18 +267,21 @@ def _hypentropy(up: Array, down: Array) -> LegendreFunction:
     return LegendreFunction.composed(Separable(r.dual_to(dual), len(b), "hyperbolic entropy", uniform=False))
 
 
-def _of_exponentials(lines: Array, weights: Array, offset: Array) -> LegendreFunction:
-    """R of Q(mu) = sum_k y_k (exp(4 <l_k, mu>) - 1) / 4 + <offset, mu>."""
+def _of_exponentials(lines: Array, weights: Array, offset: Array, w0: Array) -> LegendreFunction:
+    """R of Q(mu) = sum_k y_k (exp(4 <l_k, mu>) - 1) / 4 + <offset, mu>.
+
+    Q is moved, since a solution mu = 0, that at w0, has no digits of its own; the tilt at w0 moves it back.
+    """
+    moved = np.full(len(offset), 0.25 / np.abs(lines).sum(axis=0).max())
 
     def along(mu: Array) -> Array:
-        return 4 * anp.matmul(mu, lines)
+        return 4 * anp.matmul(mu - moved, lines)
 
     Q = LegendreFunction(
-        lambda mu: anp.sum(weights * anp.expm1(along(mu)), axis=-1) / 4 + anp.matmul(mu, offset),
+        lambda mu: anp.sum(weights * anp.expm1(along(mu)), axis=-1) / 4 + anp.matmul(mu - moved, offset),
         WholeSpace(len(offset)),
         gradient=lambda mu: anp.matmul(weights * anp.exp(along(mu)), lines.T) + offset,
         hessian=lambda mu: 4 * anp.einsum("...k,ik,jk->...ij", weights * anp.exp(along(mu)), lines, lines),
         name="Q of quadratics",
-        check=False,
     )
-    return Q.conjugate
+    return Q.conjugate.tilt(w0)

@@ -38,6 +38,7 @@ def test_maps_as_users_write_them(d):
         mu = 0.05 * np.random.default_rng(3).uniform(-1, 1, (3, d))
         w = G(gf.joint_flow(G, x0, mu))
         numerical = gf.mirror_map(G, x0)
+        assert abs(R(G(x0))) < 1e-14 and np.abs(R.gradient(G(x0))).max() < 1e-13, name
         assert np.abs(R.gradient(w) - mu).max() < 1e-9, name  # joint_flow integrates to 1e-10
         assert np.abs(R(w) - numerical(w)).max() < 1e-9, name
         H = numerical.hessian(w)
