@@ -109,7 +109,12 @@ def find_structure(R: LegendreFunction | Parametrization) -> FoundStructure | Fo
     """
     if isinstance(R, Parametrization):
         return find_coordinates(R)
-    require_type(R, LegendreFunction, "R", "wrap the potential: gf.LegendreFunction(potential, domain)")
+    require_type(
+        R,
+        LegendreFunction,
+        "R",
+        "or a map: gf.LegendreFunction(potential, domain), gf.Parametrization(f, space, codomain_dim)",
+    )
     if R.structure is not None:
         return FoundStructure(R.name, (f"declared: {type(R.structure).__name__}",), R)
     if not isinstance(R.formula, ClosedFormula):
