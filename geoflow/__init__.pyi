@@ -68,6 +68,7 @@ from geoflow.metrics.intrinsic import induced_metric as induced_metric
 from geoflow.numerics import autodiff as autodiff
 from geoflow.potentials.composition import RidgeSum as RidgeSum
 from geoflow.potentials.composition import product as product
+from geoflow.potentials.decoupled import FoundCoordinates as FoundCoordinates
 from geoflow.potentials.found import FoundStructure as FoundStructure
 from geoflow.potentials.found import find_structure as find_structure
 from geoflow.potentials.induced import mirror_map as mirror_map

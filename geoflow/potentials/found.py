@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import overload
 
 import autograd.numpy as anp
 import numpy as np
@@ -11,9 +12,11 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, Map
 from geoflow._validate import require_type
+from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.records import quiet, record
 from geoflow.potentials.categorical import SoftMaximum
 from geoflow.potentials.curves import Nodes
+from geoflow.potentials.decoupled import FoundCoordinates, find_coordinates
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
@@ -72,28 +75,46 @@ class UnfitError(Exception):
     """What was read makes no sum of convex parts."""
 
 
-def find_structure(R: LegendreFunction) -> FoundStructure:
+@overload
+def find_structure(R: LegendreFunction) -> FoundStructure: ...
+
+
+@overload
+def find_structure(R: Parametrization) -> FoundCoordinates: ...
+
+
+def find_structure(R: LegendreFunction | Parametrization) -> FoundStructure | FoundCoordinates:
     """Read how R is built off the calls that its potential makes: exact embeddings in any dimension.
 
     R(w) = sum_k r_k(<a_k, w> + b_k) + <w, A w> / 2 + sum_l c_l log sum_k exp(<a_lk, w> + b_lk), plus what is affine;
     r_k convex, A positive semidefinite, c_l > 0. The reading is algebra of the recorded calls, never a fit; values
     and Hessians are compared with those of R at fresh points afterwards. What is not read stays a black box.
 
+    Of a parametrization on R^D, an orthonormal basis in which its coordinates decouple is read off: G(x) =
+    sum_k c_k h(<a_k, x> + b_k) with orthogonal a_k, or quadratic forms with commuting matrices.
+
     Parameters
     ----------
-    R : LegendreFunction
-        With a potential in autograd.numpy. A structure that R has been given is returned as it is.
+    R : LegendreFunction or Parametrization
+        In autograd.numpy. A structure that R has been given is returned as it is.
 
     Returns
     -------
-    FoundStructure
+    FoundStructure, or FoundCoordinates of a parametrization
 
     Raises
     ------
     ArgumentError
-        When R is no `LegendreFunction`.
+        When R is neither.
     """
-    require_type(R, LegendreFunction, "R", "wrap the potential: gf.LegendreFunction(potential, domain)")
+    if isinstance(R, Parametrization):
+        return find_coordinates(R)
+    require_type(
+        R,
+        LegendreFunction,
+        "R",
+        "or a map: gf.LegendreFunction(potential, domain), gf.Parametrization(f, space, codomain_dim)",
+    )
     if R.structure is not None:
         return FoundStructure(R.name, (f"declared: {type(R.structure).__name__}",), R)
     if not isinstance(R.formula, ClosedFormula):

@@ -123,9 +123,7 @@ def certify(
     fresh = target.sample(n_points, np.random.default_rng([seed, 20_221]))  # not a stream any solver draws from
     found = target.found
     points = np.concatenate([fresh, target.corners, target.edges, found.points])
-    value, J = (np.concatenate(parts) for parts in zip(*map(F.first_order, _slices(points)), strict=True))
-    bent = _spread(len(points), F.ambient_dim * F.dim**2)
-    S = np.concatenate([F.jet(w)[2] for w in _slices(points[bent])])
+    value, J, S, bent = _jets(F, points)
     errors = np.concatenate([relative_metric_error(J, target.metric(points)), metric_error_at(F, target, found.around)])
     witness, worst = _worst(F, target, np.concatenate([points, found.around]), errors)
     margin, condition, reach = np.nan, np.nan, np.nan
@@ -154,9 +152,16 @@ def _slices(points: Array) -> list[Array]:
     return [points[k : k + 1000] for k in range(0, len(points), 1000)]
 
 
-def _spread(n: int, entries: int) -> Index:
-    """The points whose second derivatives, of so many entries each, are formed: all of n, or some of them."""
-    return np.unique(np.linspace(0, n - 1, min(n, max(4, SECOND_ENTRIES // entries))).astype(int))
+def _jets(F: Embedding, points: Array) -> tuple[Array, Array, Array, Index]:
+    """F and dF at points, hess F at as many of them as there is room for, and which those are."""
+    n, most = len(points), max(4, SECOND_ENTRIES // (F.ambient_dim * F.dim**2))
+    if n <= most:
+        jets = [F.jet(w) for w in _slices(points)]
+        value, J, S = (np.concatenate([jet[k] for jet in jets]) for k in range(3))
+        return value, J, S, np.arange(n)
+    value, J = (np.concatenate(parts) for parts in zip(*map(F.first_order, _slices(points)), strict=True))
+    bent = np.unique(np.linspace(0, n - 1, most).astype(int))
+    return value, J, np.concatenate([F.jet(points[k : k + 1])[2] for k in bent]), bent
 
 
 def metric_error_at(F: Embedding, target: Target, w: Array) -> Array:
