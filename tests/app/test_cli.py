@@ -174,3 +174,17 @@ def test_options_that_mean_nothing_are_refused(module, capsys):
     ):  # fmt: skip
         assert main(arguments) == 2
         assert "--" in capsys.readouterr().err
+
+
+def test_what_is_proved_is_printed_in_other_words_than_what_is_measured(capsys):
+    assert main(["verify", "matrix_square", "square", "--prove"]) == 0
+    printed = capsys.readouterr().out
+    assert "matrix_square: not commuting, proved" in printed and "-2 x2, -2 x3, 2 x0, 2 x1" in printed
+    assert "square: commuting proved: by structure" in printed
+
+
+def test_a_realization_is_proved_on_its_box(capsys):
+    pytest.importorskip("flint")
+    assert main(["realize", "burg", "--d", "1", "--box", "0.5:1", "--method", "spectral", "--prove"]) == 0
+    printed = capsys.readouterr().out
+    assert "proved on all of Box([0.5], [1.0])" in printed and "(measured " in printed
