@@ -75,7 +75,7 @@ class CommutingProof(Verdict):
             return f"commuting {self.status}: {self.argument}"
         i, j = self.pair or (0, 0)
         at = ", ".join(str(c) for c in self.witness)
-        text = f"not commuting, proved: {self.argument}; [grad G_{i}, grad G_{j}] is not zero at x = ({at})"
+        text = f"not commuting, proved: {self.argument}; [grad G_{i + 1}, grad G_{j + 1}] is not zero at x = ({at})"
         if self.bracket:
             text += (
                 f", where it is ({', '.join(str(c) for c in self.value)}); it is ({', '.join(map(str, self.bracket))})"

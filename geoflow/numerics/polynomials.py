@@ -189,7 +189,7 @@ class Polynomial:
         found: list[str] = []
         for key in sorted(self.terms, key=lambda k: (-sum(self.exponents(k)), self.exponents(k)[::-1])):
             c, names = self.terms[key], [
-                f"x{i}" + (f"^{k}" if k > 1 else "") for i, k in enumerate(self.exponents(key)) if k
+                f"x_{i + 1}" + (f"^{k}" if k > 1 else "") for i, k in enumerate(self.exponents(key)) if k
             ]  # fmt: skip
             size = [] if abs(c) == 1 and names else [str(abs(c))]
             sign = ("- " if c < 0 else "+ ") if found else "-" if c < 0 else ""
