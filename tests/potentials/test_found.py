@@ -128,9 +128,7 @@ def test_realize_uses_what_is_found():
 
 
 def test_what_is_no_formula_and_what_is_declared():
-    with pytest.raises(
-        gf.ArgumentError, match=r"got function; wanted a gf.LegendreFunction; .*gf.LegendreFunction.potential"
-    ):
+    with pytest.raises(gf.ArgumentError, match=r"got function; wanted a gf.LegendreFunction; .*gf.LegendreFunction"):
         gf.find_structure(lambda w: anp.sum(w**2, axis=-1))
     declared = gf.RidgeSum(np.eye(2), 0.0, "exp")
     assert gf.find_structure(declared).potential is declared and "Ridges" in str(gf.find_structure(declared))
