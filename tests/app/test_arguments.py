@@ -6,7 +6,7 @@ from geoflow.app.arguments import parser
 
 
 def parse(*arguments):
-    return parser(*(lambda options: 0 for _ in range(4))).parse_args(arguments)
+    return parser(*(lambda options: 0 for _ in range(5))).parse_args(arguments)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "101", "1000000000", "9" * 5000, "nan", "1.5", "", "two", "1e3"])

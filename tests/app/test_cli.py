@@ -179,7 +179,7 @@ def test_options_that_mean_nothing_are_refused(module, capsys):
 def test_what_is_proved_is_printed_in_other_words_than_what_is_measured(capsys):
     assert main(["verify", "matrix_square", "square", "--prove"]) == 0
     printed = capsys.readouterr().out
-    assert "matrix_square: not commuting, proved" in printed and "-2 x2, -2 x3, 2 x0, 2 x1" in printed
+    assert "matrix_square: not commuting, proved" in printed and "-2 x_3, -2 x_4, 2 x_1, 2 x_2" in printed
     assert "square: commuting proved: by structure" in printed
 
 
