@@ -23,6 +23,8 @@ COMMUTING, MODULO_FIBRES = "commuting", "commuting modulo fibres"
 INTRINSIC, NOT_INTRINSIC = "intrinsic", "not intrinsic"
 #: change of C along a fibre, beside the terms of its derivative; and what of those is rounding, beside C itself
 INTRINSIC_TOL, ROUNDED = 1e-8, 1e-6
+#: difference of two cometrics, beside them, that is more than rounding
+SEEN = 1e-10
 #: points of the orbit that are looked at, besides x0; loops that are lifted for a witness, and how far a side moves x0
 POINTS, LOOPS, LOOP = 2, 3, 0.1
 
@@ -80,7 +82,11 @@ class Classification(Portable):
             return f"{self.name}: {self.kind}, a mirror flow; defect {checked.defect:.1e}; {leaf}"
         if self.is_riemannian:
             return f"{self.name}: intrinsic, a Riemannian gradient flow in w, Codazzi defect {self.codazzi:.1e}; {leaf}"
-        return f"{self.name}: not intrinsic, two lifts of one w whose C differ by {self.cometric_gap:.1e}; {leaf}"
+        assert self.intrinsic is not None
+        seen = f"two lifts of one w whose C differ by {self.cometric_gap:.1e}"
+        if self.lifts is None:
+            seen = f"C changes along a fibre by {self.intrinsic.defect:.1e} of its terms, and no two lifts were found"
+        return f"{self.name}: not intrinsic, {seen}; {leaf}"
 
     def require_intrinsic(self) -> None:
         """`NotIntrinsicError` with the two lifts, where w has no flow of its own."""
@@ -90,7 +96,8 @@ class Classification(Portable):
         at = "" if self.lifts is None else f", such as {describe(self.lifts[0])} and {describe(self.lifts[1])}"
         raise NotIntrinsicError(
             f"{self.name} induces no metric on w",
-            got=f"points of a leaf over one w whose cometrics differ by {self.cometric_gap:.1e} relative{at}",
+            got=f"cometrics that change along a fibre by {self.intrinsic.defect:.1e} of their terms, "
+            f"and by {self.cometric_gap:.1e} between points over one w{at}",
             wanted="a cometric dG dG^T that is a function of w along the leaf through x0",
             remedy="start elsewhere, as from balanced factors, or follow x itself with gradient_flow",
             lifts=self.lifts,
@@ -225,6 +232,6 @@ def _two_lifts(G: Parametrization, x0: Array) -> tuple[Array | None, float]:
         except (DomainError, ConvergenceError):
             continue
         gap = float((np.abs(G.cometric(x) - C0) / (s[:, None] * s)).max())
-        if gap > best[1] and np.abs(G(x) - w0).max() <= 1e-8 * (np.abs(w0).max() + length_of(x0) * s.max()):
+        if gap > max(best[1], SEEN) and np.abs(G(x) - w0).max() <= 1e-8 * (np.abs(w0).max() + length_of(x0) * s.max()):
             best = np.stack([x0, x]), gap
     return best

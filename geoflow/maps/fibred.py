@@ -9,11 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from geoflow._typing import Array
-from geoflow.maps.leaf import Leaf
+from geoflow._validate import describe
+from geoflow.errors import NotIntrinsicError
+from geoflow.maps.leaf import PATH_TOL, Leaf
+from geoflow.maps.lifts import Lifted, lift_along
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.segments import LeafPoints
 from geoflow.maps.vertical import vertical_check
 from geoflow.spaces.probes import require_near
+
+#: how far another path to w goes aside, beside the way there: less where it leaves the range
+DETOURS = (0.1, 0.01)
 
 
 class FibredLeaf(Leaf):
@@ -41,7 +47,36 @@ class IntrinsicLeaf(Leaf):
 
     def _settled(self, w: Array, found: LeafPoints) -> LeafPoints:
         dx, dmu = self.kernel.horizontal_lift(found.x, w - self.kernel.value(found.x))
+        self._require_one_cometric(w, found.x + dx)
         return LeafPoints(found.x + dx, found.mu + dmu, found.Q)
+
+    def _require_one_cometric(self, w: Array, x: Array) -> None:
+        """`NotIntrinsicError` where the lift along another path comes to a point over w with another C."""
+        C = self.kernel.cometric(x)
+        units = np.sqrt(np.einsum("nii->ni", C))
+        way = (w - self.w0) / units
+        aside = np.roll(way, 1, axis=1) * np.where(np.arange(way.shape[1]) % 2, -1.0, 1.0) * units
+        for size in DETOURS:
+            state, stop = Lifted(np.broadcast_to(self.start, x.shape)), None
+            for corner in ((self.w0 + w) / 2 + size * aside, w):
+                if stop is None:
+                    state, stop = lift_along(self.kernel, state, corner - self.kernel.value(state.x))
+            if stop is None:
+                break
+        else:
+            return  # no other path stays inside
+        gap = np.abs(self.kernel.cometric(state.x) - C) / (units[:, :, None] * units[:, None, :])
+        worst = int(np.argmax(gap.reshape(len(w), -1).max(axis=1)))
+        if not gap[worst].max() <= PATH_TOL:
+            lifts = np.stack([x[worst], state.x[worst]]).reshape(2, *self.point_shape)
+            raise NotIntrinsicError(
+                f"{self.name} induces no metric on w",
+                got=f"two lifts of w = {describe(w[worst])} whose cometrics differ by {gap[worst].max():.1e} relative",
+                wanted=f"one cometric, to {PATH_TOL:.0e}",
+                remedy="C is a function of w near x0 and not as far as there",
+                lifts=lifts,
+                defect=float(gap[worst].max()),
+            )
 
 
 def fibred_leaf(G: Parametrization, x0: Array, kind: type[Leaf]) -> Leaf:

@@ -15,7 +15,7 @@ from geoflow.maps.alike import Alike
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.lifts import joint_rate, lift_nearby
 from geoflow.maps.movers import LeafMover
-from geoflow.maps.segments import Curves, LeafPoints, Segment
+from geoflow.maps.segments import SURE, Curves, LeafPoints, Segment
 from geoflow.numerics.batches import in_slices, inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, integrate_batch
 
@@ -241,7 +241,7 @@ class Leaf(Portable):
         block, part = segment.culprit(stop)
         if part < 1 - RESOLVED or not again:
             s = done + (1 - done) * part
-            if self.kernel.grows_alone:
+            if self.kernel.grows_alone and stop.s > SURE:
                 output, way = int(np.argsort(self.kernel.blocks.of_output)[block]), s * (w[stop.entry] - self.w0)
                 column = np.argwhere(self._alike(np.arange(float(len(way)))[None]) == output)[0, 1]
                 self._ends_at(int(way[output] < 0), int(column), abs(float(way[output])))

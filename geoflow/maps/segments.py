@@ -17,6 +17,8 @@ from geoflow.numerics.steps import step_of_order_eight
 
 #: of a lift of blocks of one output in logarithmic coordinates, whose errors of mu are a digit smaller
 SEGMENT_RTOL = 1e-11
+#: parameter of a stop up to which what starts at 0 grows beside itself about as fast as what ends there
+SURE = 1e-3
 #: points up to which every segment is lifted by itself
 FEW = 4
 
@@ -200,6 +202,8 @@ class Curves:
             return None
         if stop is None:
             return cls(segment, w0, places, states)
+        if stop.s <= SURE:
+            return None
         block, part = segment.culprit(stop)
         output = int(np.argsort(kernel.blocks.of_output)[block])
         return CurveEnd(stop.entry, output, part * float(abs(way[stop.entry, output])))

@@ -18,10 +18,13 @@ from geoflow.maps.fibred import IntrinsicLeaf, fibred_leaf
 from geoflow.maps.leaf import Leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.metrics.geodesics import ShootingLog, geodesic_ends
-from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Steps, Stop, integrate_batch
+from geoflow.numerics.batches import inverse_or_nan
+from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, Stop, integrate_batch
 from geoflow.potentials.induced import mirror_map
 from geoflow.spaces.domains import ImplicitDomain
 
+#: where a geodesic passes the boundary, C is singular: its end is resolved to this part of its time
+TO_BOUNDARY = Steps(least=1e-7)
 #: step of the differences that curvature is taken by, in lengths of the metric
 DIFFERENCE = 1e-3
 
@@ -178,27 +181,24 @@ class InducedMetric(Portable, RiemannianMetric):
         lower = np.swapaxes(dg, -3, -2) + np.einsum("...jli->...lij", dg) - dg  # l first
         return 0.5 * np.einsum("...kl,...lij->...kij", self.leaf.kernel.cometric(x), lower)
 
-    def _geodesics(self, v: Array, w: Array, steps: Steps = STEPS) -> tuple[Array, Stop | None]:
+    def _geodesics(self, v: Array, w: Array, steps: Steps = TO_BOUNDARY) -> tuple[Array, Stop | None]:
         """The ways from w that geodesics with velocities v go in unit time, shape=[N, d], or where one ends."""
         kernel, D, d = self.leaf.kernel, self.leaf.kernel.dim, self.dim
         x = self.leaf.lift(w).x
-        p = np.linalg.solve(kernel.cometric(x), v[..., None])[..., 0]
+        p = np.einsum("nij,nj->ni", inverse_or_nan(kernel.cometric(x)), v)
 
         def field(s: float, y: Array) -> Array:
             x, p = y[:, :D], y[:, D : D + d]
             rows, C = kernel.gradients_and_cometric(x)
             change = np.einsum("nkij,ni,nj->nk", kernel.derivative_of_cometric(x, rows), p, p)
-            dp = -0.5 * np.linalg.solve(C, change[..., None])[..., 0]
+            dp = -0.5 * np.einsum("nij,nj->ni", inverse_or_nan(C), change)
             return np.concatenate([np.einsum("niD,ni->nD", rows, p), dp, np.einsum("nij,nj->ni", C, p)], axis=1)
 
         def length(part: Array) -> Array:
             return np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-280) * np.ones(part.shape[1])
 
         atol = FLOW_ATOL * np.concatenate([length(x), length(p), length(v)], axis=1)
-        try:
-            end, stop = integrate_batch(field, np.concatenate([x, p, 0 * v], axis=1), FLOW_RTOL, atol, steps)
-        except np.linalg.LinAlgError:
-            return np.full(v.shape, np.nan), None
+        end, stop = integrate_batch(field, np.concatenate([x, p, 0 * v], axis=1), FLOW_RTOL, atol, steps)
         if stop is not None:
             stop = Stop(stop.s, stop.entry, w + stop.state[:, D + d :])
         return end[:, D + d :], stop

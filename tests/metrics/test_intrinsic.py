@@ -143,3 +143,26 @@ def test_mirror_flows_have_the_hessian_metric():
 def test_bad_input_is_named(make, error, words):
     with pytest.raises(error, match=words):
         make(gf.induced_metric(square(2)[0], np.eye(2).ravel()))
+
+
+def test_a_metric_that_ends_to_be_one_far_away_is_refused_there():
+    """Near x0 it is U U^T; further out a term is added to two of its outputs."""
+    plain = square(2)[0].kernel.value
+
+    def bent(x):
+        far = anp.stack([anp.maximum(x[..., 0] - 1.5, 0) ** 4, anp.maximum(x[..., 1] - 0.8, 0) ** 4, 0 * x[..., 0]], -1)
+        return plain(x) + far
+
+    metric = gf.induced_metric(gf.Parametrization(bent, 4, 3), [1.0, 0.2, 0.3, 1.5])
+    assert np.isfinite(metric.metric_matrix([1.1, 0.6, 2.3])).all()
+    with pytest.raises(gf.NotIntrinsicError, match="two lifts") as caught:
+        metric.metric_matrix([[1.1, 0.6, 2.3], [9.0, 1.0, 3.0]])
+    assert caught.value.lifts.shape == (2, 4)
+
+
+@pytest.mark.parametrize("speed", [1.01, 1.5])
+def test_a_geodesic_past_the_boundary_ends_there(speed):
+    metric = gf.induced_metric(square(2)[0], np.eye(2).ravel())
+    with pytest.raises(gf.DomainError, match="geodesic") as caught:
+        metric.exp([-2 * speed, 0.0, 0.0], [1.0, 0.0, 1.0])
+    assert abs(caught.value.s - 1 / speed) < 1e-4

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.integrate import cumulative_simpson, solve_ivp
 
 from geoflow._typing import Array, ArrayLike, Map
-from geoflow.errors import DomainError
+from geoflow.errors import DomainError, NotIntrinsicError
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule
 from geoflow.flows.mirror import check_rate_bound, mirror_flow
@@ -73,7 +73,10 @@ def warped_flow_is_mirror_flow(loss: Loss, G: Parametrization, x0: ArrayLike, t:
 
 @law("flow", 1e-8, lambda: cases.warped("matrix_product"), lambda: cases.warped("matrix_square"))
 def intrinsic_flow_is_of_w(loss: Loss, G: Parametrization, x0: ArrayLike, t: float) -> Defect:
-    """w' = -C(w) grad L(w), C at the lift of the segment from G(x0) to w: the flow in w alone, beside that in x."""
+    """w' = -C(w) grad L(w), C at the lift of the segment from G(x0) to w: the flow in w alone, beside that in x.
+
+    Where two lifts of one w have different C, it is by how much.
+    """
     flow = gradient_flow(loss, G, x0, [0.0, t], rtol=1e-11, atol=1e-13).unwrap()
     leaf = fibred_leaf(G, np.asarray(x0, dtype=float), IntrinsicLeaf)
     pointwise = PointwiseLoss(loss, G.codomain_dim)
@@ -81,7 +84,10 @@ def intrinsic_flow_is_of_w(loss: Loss, G: Parametrization, x0: ArrayLike, t: flo
     def velocity(s: float, w: Array) -> Array:
         return -leaf.kernel.cometric_product(leaf.lift(w[None]).x, pointwise.gradient(w[None], s))[0]
 
-    found = solve_ivp(velocity, (0, t), flow.w[0], method="DOP853", rtol=1e-9, atol=1e-11 * scale_of(flow.w))
+    try:
+        found = solve_ivp(velocity, (0, t), flow.w[0], method="DOP853", rtol=1e-9, atol=1e-11 * scale_of(flow.w))
+    except NotIntrinsicError as error:
+        return float(error.evidence["defect"]), 1.0
     return size_of(found.y[:, -1] - flow.w[-1]), scale_of(flow.w - flow.w[0])
 
 
