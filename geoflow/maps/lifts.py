@@ -9,6 +9,7 @@ import numpy as np
 
 from geoflow._typing import Array, Map, Mask
 from geoflow.maps.kernel import MapKernel
+from geoflow.numerics.batches import inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Steps, Stop, integrate_batch
 from geoflow.numerics.runs import Field, error_norm
 from geoflow.numerics.steps import few_steps
@@ -179,6 +180,15 @@ def lift_nearby(kernel: MapKernel, x: Array, w: Array, rtol: float, atol: float)
         state, stop = lift_along(kernel, Lifted(x), way, None, rtol, atol, Steps(first=1.0))
         end = state.x if stop is None else np.full(x.shape, np.nan)
     return end + kernel.horizontal_lift(end, w - kernel.value(end))[0]
+
+
+def metric_jet(kernel: MapKernel, x: Array) -> tuple[Array, Array, Array]:
+    """C, g = C^{-1}, and d_k g_ij = -g (d_k C) g along horizontal lifts of d/dw_k, the derivation last; NaN where
+    singular. Points of shape=[..., D]."""
+    rows, C = kernel.gradients_and_cometric(x)
+    g = inverse_or_nan(C)
+    dC = kernel.derivative_of_cometric(x, np.einsum("...aD,...ak->...kD", rows, g))
+    return C, g, -np.einsum("...ia,...kab,...bj->...ijk", g, dC, g)
 
 
 def joint_rate(kernel: MapKernel, mu: Array) -> Field:

@@ -16,6 +16,7 @@ from geoflow._validate import as_points
 from geoflow.maps.classes import classify
 from geoflow.maps.fibred import IntrinsicLeaf, fibred_leaf
 from geoflow.maps.leaf import Leaf
+from geoflow.maps.lifts import metric_jet
 from geoflow.maps.parametrization import Parametrization
 from geoflow.metrics.geodesics import ShootingLog, geodesic_ends
 from geoflow.numerics.batches import inverse_or_nan
@@ -84,8 +85,7 @@ class InducedMetric(Portable, RiemannianMetric):
 
     def inner_product_derivative_matrix(self, base_point: ArrayLike) -> Array:
         """d_k g_ij = -g (d_k C) g; the index of the derivation is last, shape=[..., d, d, d]."""
-        g, dC = self._jet(self._over(base_point))
-        return -np.einsum("...ia,...kab,...bj->...ijk", g, dC, g)
+        return metric_jet(self.leaf.kernel, self._over(base_point))[2]
 
     def christoffels(self, base_point: ArrayLike) -> Array:
         """Gamma^k_ij = C^{kl} (d_i g_lj + d_j g_li - d_l g_ij) / 2, k first; shape=[..., d, d, d]."""
@@ -169,17 +169,10 @@ class InducedMetric(Portable, RiemannianMetric):
         """x(w), shape=[..., D], or `DomainError`."""
         return self.leaf.lift(as_points(w, self.dim, "point")).x
 
-    def _jet(self, x: Array) -> tuple[Array, Array]:
-        """g, and d_k C along horizontal lifts of d/dw_k, k first."""
-        rows, C = self.leaf.kernel.gradients_and_cometric(x)
-        g = np.linalg.inv(C)
-        return g, self.leaf.kernel.derivative_of_cometric(x, np.einsum("...ka,...aD->...kD", g, rows))
-
     def _christoffels(self, x: Array) -> Array:
-        g, dC = self._jet(x)
-        dg = -np.einsum("...ia,...kab,...bj->...kij", g, dC, g)
-        lower = np.swapaxes(dg, -3, -2) + np.einsum("...jli->...lij", dg) - dg  # l first
-        return 0.5 * np.einsum("...kl,...lij->...kij", self.leaf.kernel.cometric(x), lower)
+        C, _, dg = metric_jet(self.leaf.kernel, x)
+        lower = np.swapaxes(dg, -2, -1) + dg - np.moveaxis(dg, -1, -3)  # l first
+        return 0.5 * np.einsum("...kl,...lij->...kij", C, lower)
 
     def _geodesics(self, v: Array, w: Array, steps: Steps = TO_BOUNDARY) -> tuple[Array, Stop | None]:
         """The ways from w that geodesics with velocities v go in unit time, shape=[N, d], or where one ends."""

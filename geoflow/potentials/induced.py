@@ -9,6 +9,7 @@ from geoflow._validate import as_points, require_type
 from geoflow.maps.classes import commutes_modulo_fibres
 from geoflow.maps.fibred import FibredLeaf, fibred_leaf
 from geoflow.maps.leaf import Leaf
+from geoflow.maps.lifts import metric_jet
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
 from geoflow.numerics.batches import inverse_or_nan, solved_or_nan
@@ -67,10 +68,7 @@ class LiftFormula:
             return found.mu
         if order == 2:
             return inverse_or_nan(kernel.cometric(found.x))
-        rows, C = kernel.gradients_and_cometric(found.x)
-        H = inverse_or_nan(C)
-        dC = kernel.derivative_of_cometric(found.x, np.einsum("...aD,...ak->...kD", rows, H))
-        return -np.einsum("...ia,...kab,...bj->...ijk", H, dC, H)
+        return metric_jet(kernel, found.x)[2]
 
 
 class LiftKernel(SolvedKernel):
