@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import itertools
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 
 from geoflow._usercode import described_error
 from geoflow.errors import ArgumentError, FileError
+from geoflow.realization.archive import write_whole
 
 if TYPE_CHECKING:
     import pandas
@@ -239,7 +239,7 @@ class _Store:
         plan = {"seed": seed, "points": len(points), "plan": hashlib.sha256(text.encode()).hexdigest()}
         file = folder / PLAN
         if not file.exists():
-            _write(file, json.dumps(plan, indent=1).encode())
+            write_whole(file, json.dumps(plan, indent=1).encode())
         elif json.loads(file.read_text()) != plan:
             raise FileError(
                 f"{folder}", "the folder of a sweep over another grid or seed", "a new folder, or the same grid"
@@ -256,17 +256,7 @@ class _Store:
     def add(self, k: int, row: dict[str, Any]) -> None:
         file = self._rows / f"{k:08d}.parquet"
         whole = {name: value for name, value in row.items() if value is not None}
-        _write(file, self._pandas.DataFrame([whole]).to_parquet(index=False))
-
-
-def _write(file: Path, content: bytes) -> None:
-    """A file, whole or not at all."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    with open(beside, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, file)
+        write_whole(file, self._pandas.DataFrame([whole]).to_parquet(index=False))
 
 
 def _pandas() -> Any:

@@ -69,6 +69,10 @@ class Alike:
         alike = cls(whole, start, *found, kind)
         return alike if alike._agrees(whole) else None
 
+    def column(self, output: int) -> int:
+        """Which of the kinds an output is of."""
+        return int(self._kind[output])
+
     def gather(self, w: Array) -> Array:
         """Numbers of the outputs of all blocks, shape=[N, d], at those of one of each, shape=[N m, r]."""
         return w[:, self._fill].reshape(-1, self._fill.shape[1])

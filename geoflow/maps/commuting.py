@@ -11,7 +11,7 @@ from geoflow._typing import Array, Index
 from geoflow.errors import NotCommutingError, NotRegularError
 from geoflow.maps.brackets import require_finite
 from geoflow.maps.kernel import MapKernel
-from geoflow.maps.scales import by_gradients, by_hessians, by_products
+from geoflow.maps.scales import by_gradients, by_hessians, by_products, sizes_by_products
 from geoflow.maps.vertical import vertical_check
 from geoflow.numerics.batches import SLICE, in_slices
 from geoflow.results import Check
@@ -191,7 +191,7 @@ def searched_pair(kernel: MapKernel, x: Array, name: str) -> Worst:
     d, N = kernel.codomain_dim, len(x)
     rng = np.random.default_rng(0)
     copies = np.repeat(x, COMBINATIONS, axis=0)
-    size = np.sqrt(sum(kernel.pushforward(x, rng.standard_normal(x.shape)) ** 2 for _ in range(8)) / 8)
+    size = sizes_by_products(kernel, x, rng)
     size = np.repeat(np.where(require_finite(size, x, 1, f"gradients of {name}") > 0, size, 1.0), COMBINATIONS, axis=0)
     u, v = (rng.standard_normal((N * COMBINATIONS, d)) / size for _ in range(2))
 

@@ -243,8 +243,8 @@ class Leaf(Portable):
             s = done + (1 - done) * part
             if self.kernel.grows_alone and stop.s > SURE:
                 output, way = int(np.argsort(self.kernel.blocks.of_output)[block]), s * (w[stop.entry] - self.w0)
-                column = np.argwhere(self._alike(np.arange(float(len(way)))[None]) == output)[0, 1]
-                self._ends_at(int(way[output] < 0), int(column), abs(float(way[output])))
+                column = output if self.alike is None else self.alike.column(output)
+                self._ends_at(int(way[output] < 0), column, abs(float(way[output])))
             raise self._out_of_reach(w[stop.entry], stop.index(place[1], place[0]), s)
         at = segment.point(stop.state)
         there = self.kernel.value(at)

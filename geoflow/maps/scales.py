@@ -65,6 +65,11 @@ def by_gradients(rows: Array, along: Array, x: Array) -> Measured:
     return sizes, sizes / _both(np.maximum(_own(along, lengths), floor))
 
 
+def sizes_by_products(kernel: MapKernel, x: Array, rng: np.random.Generator) -> Array:
+    """About |grad G_i|, by what dG makes of eight Gaussian directions: shape=[N, D] to shape=[N, d]."""
+    return np.asarray(np.sqrt(sum(kernel.pushforward(x, rng.standard_normal(x.shape)) ** 2 for _ in range(8)) / 8))
+
+
 def by_products(kernel: MapKernel, x: Array, u: Array, v: Array, coordinates: bool = True) -> Measured:
     """[X, Y] of X = sum_i u_i grad G_i and Y = sum_j v_j grad G_j, in two rounds of products with dG.
 

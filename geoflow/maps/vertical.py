@@ -7,6 +7,7 @@ import numpy as np
 from geoflow._typing import Array
 from geoflow.errors import NotCommutingError
 from geoflow.maps.kernel import MapKernel
+from geoflow.maps.scales import sizes_by_products
 from geoflow.results import Check
 
 #: brackets pushed to w, beside the terms that they are the difference of
@@ -24,7 +25,7 @@ def vertical_check(
     combination, whatever d is.
     """
     rng = np.random.default_rng(0)
-    size = np.sqrt(sum(kernel.pushforward(x, rng.standard_normal(x.shape)) ** 2 for _ in range(8)) / 8)
+    size = sizes_by_products(kernel, x, rng)
     size = np.where(size > 0, size, 1.0)
     defects = []
     for _ in range(DRAWS):

@@ -10,6 +10,7 @@ import numpy as np
 
 from geoflow._typing import Array
 from geoflow.errors import ProofError
+from geoflow.numerics.polynomials import Additive
 
 #: bits of the midpoints of balls
 BITS = 100
@@ -100,7 +101,7 @@ class Scalar:
         return self.log(z + self.sqrt(z - 1) * self.sqrt(z + 1)) if self.is_complex else z.acosh()
 
 
-class Jet:
+class Jet(Additive):
     """A ball, its gradient and its Hessian with respect to d variables: enclosures of u, d_i u and d_i d_j u, i <= j.
 
     An element for `enclosures.evaluate`; `first` is None of a constant.
@@ -157,15 +158,6 @@ class Jet:
 
     def __neg__(self) -> Jet:
         return self._linear(-self.value, self.scalar.kind(-1))
-
-    def __pos__(self) -> Jet:
-        return self
-
-    def __sub__(self, other: Any) -> Any:
-        return self + (-other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return -self + other
 
     def __mul__(self, other: Any) -> Any:
         if not isinstance(other, Jet):

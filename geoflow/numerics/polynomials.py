@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import lcm
 from numbers import Rational
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geoflow.errors import OperationError, ProofError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Coefficient = int | Fraction
 #: bits that hold the exponent of one variable, and the largest exponent
@@ -37,7 +40,20 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating, Rational))
 
 
-class Polynomial:
+class Additive:
+    """What has a sum and a negative, and so a difference."""
+
+    def __pos__(self) -> Self:
+        return self
+
+    def __sub__(self, other: Any) -> Any:
+        return self + (-other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other  # type: ignore[operator]
+
+
+class Polynomial(Additive):
     """sum_k c_k x^k: a coefficient, an int or a Fraction, for every key, the exponents of x_i in BITS bits each.
 
     `bound` is at least the total degree.
@@ -83,16 +99,10 @@ class Polynomial:
     def __neg__(self) -> Polynomial:
         return Polynomial({key: -c for key, c in self.terms.items()}, self.bound)
 
-    def __pos__(self) -> Polynomial:
-        return self
-
     def __sub__(self, other: Any) -> Any:
         if is_number(other):
             other = Polynomial.constant(other)
         return self + (-other) if isinstance(other, Polynomial) else NotImplemented
-
-    def __rsub__(self, other: Any) -> Any:
-        return -self + other
 
     def __mul__(self, other: Any) -> Any:
         if is_number(other):
@@ -197,7 +207,7 @@ class Polynomial:
         return found
 
 
-class Quotient:
+class Quotient(Additive):
     """A rational function p / q, q not the zero polynomial."""
 
     __slots__ = ("above", "below")
@@ -229,15 +239,6 @@ class Quotient:
 
     def __neg__(self) -> Quotient:
         return Quotient(-self.above, self.below)
-
-    def __pos__(self) -> Quotient:
-        return self
-
-    def __sub__(self, other: Any) -> Any:
-        return self + (-other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return -self + other
 
     def __mul__(self, other: Any) -> Any:
         parts = self._parts(other)

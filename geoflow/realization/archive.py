@@ -34,26 +34,30 @@ def path_of(file: str | PathLike[str]) -> Path:
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX) if path.name else path
 
 
+def write_whole(path: Path, content: bytes, check: Callable[[Path], object] = lambda beside: None) -> None:
+    """Write beside the file, `check` what was written, and give it the name, whole or not at all."""
+    home = path.resolve()  # a link goes on pointing at it
+    beside = home.with_name(f".{home.stem[:40]}.{secrets.token_hex(4)}.part")
+    try:
+        with open(beside, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        check(beside)
+        os.replace(beside, home)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(home.parent)
+
+
 def write_arrays(file: str | PathLike[str], data: Mapping[str, Any], check: Callable[[Path], object]) -> Path:
-    """Write beside the file, `check` what was written, and give it the name: a failure leaves what was there.
+    """Write the arrays, whole or not at all, and `check` what was written: a failure leaves what was there.
 
     Returns the path. `FileError` where it cannot be written, and whatever `check` raises.
     """
     path = path_of(file)
     try:
-        content = _packed({name: np.asarray(value) for name, value in data.items()})
-        home = path.resolve()  # a link goes on pointing at it
-        beside = home.with_name(f".{home.stem[:40]}.{secrets.token_hex(4)}.part")
-        try:
-            with open(beside, "xb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            check(beside)
-            os.replace(beside, home)
-        finally:
-            beside.unlink(missing_ok=True)
-        _sync_folder(home.parent)
+        write_whole(path, _packed({name: np.asarray(value) for name, value in data.items()}), check)
     except FileError as error:
         remedy = "what was there is as it was"
         raise FileError(f"writing {path}", error.got, "a realization that can be loaded", remedy) from error
