@@ -15,7 +15,6 @@ from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow
 from geoflow.numerics.records import quiet, record
 from geoflow.potentials.curves import Nodes
-from geoflow.potentials.induced import mirror_map
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import KNOWN, PROFILES, Profile
 from geoflow.potentials.reading import LARGEST, Reader
@@ -95,23 +94,23 @@ class FoundCoordinates(Portable):
         t = np.asarray(x, dtype=float) @ self.axes.T * self.rates + self.shifts
         return np.asarray((np.square if self.kind == "square" else KINDS[self.kind][0])(t) @ self.lines.T + self.offset)
 
-    def mirror_map(self, x0: ArrayLike) -> LegendreFunction:
-        """R of G from x0, shape=[D], as `gf.mirror_map` normalises it: closed, or by a closed Q in O(d D) a point.
+    def closed_form(self, x0: ArrayLike) -> LegendreFunction | None:
+        """R of G from x0, shape=[D], as `gf.mirror_map` normalises it: closed, or by a closed Q; None where neither is known.
 
-        Its mirror coordinates are compared with the joint flow of G at four points; where they differ by more than
-        1e-8, or there is no formula, it is `gf.mirror_map(G, x0)` itself, with its errors.
+        Its mirror coordinates are compared with the joint flow of G at four points; it is None where they differ by more
+        than 1e-8.
         """
-        numerical, start = mirror_map(self.parametrization, x0), np.asarray(x0, dtype=float)
+        start = np.asarray(x0, dtype=float)
         found = _potential(self, start) if self else None
         if found is None:
-            return numerical
+            return None
         mu = np.random.default_rng(31).standard_normal((4, found.dim))
         size = 0.1 / np.maximum(np.abs(self.lines).max(), 1e-300) / np.maximum(np.abs(self.rates).max() ** 2, 1e-300)
         mu *= size / np.linalg.norm(mu, axis=1, keepdims=True)
         w = self.parametrization(joint_flow(self.parametrization, start, mu))
         with quiet():
             gap = np.abs(found.kernel.derivative(1, w) - mu).max() / size
-        return found if gap <= CLOSED else numerical
+        return found if gap <= CLOSED else None
 
 
 def find_coordinates(G: Parametrization) -> FoundCoordinates:
@@ -119,6 +118,8 @@ def find_coordinates(G: Parametrization) -> FoundCoordinates:
     points = np.random.default_rng(19).uniform(0.5, 1.5, (6, G.kernel.dim)) * np.r_[1.0, 1, 1, 0.3, 0.3, 0.3][:, None]
     if not G.kernel.flat:
         return FoundCoordinates(G, stopped_at="M is not Euclidean: its gradients are not those of the record")
+    if G.kernel.dim**2 > LARGEST:
+        return FoundCoordinates(G, stopped_at=f"a basis of R^{G.kernel.dim} is too large to be read")
     recorded, note = record(G.kernel.value, points[0], points)
     if recorded is None:
         return FoundCoordinates(G, stopped_at=note)

@@ -12,13 +12,18 @@ from geoflow.maps.leaf import Leaf
 from geoflow.maps.lifts import metric_jet
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
+from geoflow.numerics import autodiff
 from geoflow.numerics.batches import inverse_or_nan, solved_or_nan
+from geoflow.potentials.decoupled import find_coordinates
 from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import SolvedKernel
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.moving import MovingLeafPoints, MovingPoints
 from geoflow.potentials.tabled import TabledLeafPoints
 from geoflow.spaces.domains import ImplicitDomain
+
+#: D d of the largest maps that are read: the reading takes a tenth of a second there, and lifts by blocks are O(D) anyway
+LARGEST_READ = 2**17
 
 
 def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
@@ -29,6 +34,9 @@ def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
 
     It is enough that G commutes modulo fibres: every bracket of the fields, however long, is in ker dG on the leaf.
     Then mu is a function of w, and x(w) = psi(x0; mu) is one point over w of those that lifts come to.
+
+    Where the record of G shows coordinates in which it decouples (`gf.find_structure`), R is in closed form, `R.closed`,
+    once that was compared with the joint flow of G; elsewhere every value is a lift.
 
     Raises
     ------
@@ -46,7 +54,8 @@ def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
     commuting = G.check_commuting(points_of_leaf(G, x0))
     if commuting or not commutes_modulo_fibres(G, x0):
         commuting.unwrap()
-        return InducedLegendreFunction(G, x0)
+        closed = find_coordinates(G).closed_form(x0) if G.kernel.dim * G.codomain_dim <= LARGEST_READ else None
+        return InducedLegendreFunction(G, x0) if closed is None else ClosedInducedFunction(G, x0, closed)
     return InducedLegendreFunction(G, x0, fibred_leaf(G, x0, FibredLeaf))
 
 
@@ -90,8 +99,10 @@ class InducedLegendreFunction(LegendreFunction):
     """The Legendre function that a commuting parametrization induces from a point, by lifting; see `mirror_map`.
 
     Values at w come from the lift x(w) = psi(x0; mu), G(x(w)) = w: grad R = mu, hess R = (dG dG^T)^{-1} at x(w).
-    Attributes: `parametrization`, `x0` of shape=[D], `w0` of shape=[d], and `leaf`.
+    Attributes: `parametrization`, `x0` of shape=[D], `w0` of shape=[d], `leaf`, and `closed`, R in closed form, or None.
     """
+
+    closed: LegendreFunction | None = None
 
     def __init__(self, parametrization: Parametrization, x0: Array, leaf: Leaf | None = None):
         self.parametrization, self.x0, self.w0 = parametrization, np.array(x0, dtype=float), parametrization(x0)
@@ -149,3 +160,42 @@ class InducedLegendreFunction(LegendreFunction):
 
     def _primal(self, mu: Array) -> Array:
         return solved_or_nan(self.inverse_gradient, mu)
+
+
+class ClosedInducedFunction(InducedLegendreFunction):
+    """The same where R was read off the record of G: values and divergences in closed form, points x(w) by lifting."""
+
+    def __init__(self, parametrization: Parametrization, x0: Array, closed: LegendreFunction):
+        super().__init__(parametrization, x0)
+        name, self.closed = self.name, closed
+        self._adopt(closed.kernel, name)
+        self.structure, self.has_closed_conjugate = closed.structure, closed.has_closed_conjugate
+
+    @property
+    def conjugate(self) -> LegendreFunction:
+        """Q, with grad Q(mu) = G(psi(x0; mu))."""
+        return self._read.conjugate
+
+    def inverse_gradient(self, mu: ArrayLike, start: ArrayLike | None = None) -> Array:
+        """grad Q(mu), in closed form, or by the joint flow; shape=[..., d]."""
+        return self._read.inverse_gradient(mu) if self.has_closed_conjugate else super().inverse_gradient(mu, start)
+
+    def bregman_divergence(self, w: ArrayLike, v: ArrayLike) -> Array:
+        return self._read.bregman_divergence(w, v)
+
+    def divergence_or_nan(self, w: Array, v: Array, h: Array) -> Array:
+        return self._read.divergence_or_nan(w, v, h)
+
+    @property
+    def _read(self) -> LegendreFunction:
+        assert self.closed is not None
+        return self.closed
+
+    def _evaluate(self, order: int, w: ArrayLike) -> Array:
+        if autodiff.is_traced(w):
+            return self.kernel.derivative(order, autodiff.as_float(w))
+        w = as_points(w, self.dim, f"point of {self.name}")
+        if not np.all(self.domain.belongs(w)):
+            self.leaf.lift(w)  # raises, and says how far it got
+        read = self._read
+        return np.asarray((read, read.gradient, read.hessian, read.third_derivative)[order](w))

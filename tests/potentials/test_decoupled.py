@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.potentials.induced import InducedLegendreFunction
 
 
 def maps(d):
@@ -33,14 +34,15 @@ def test_maps_as_users_write_them(d):
         G = gf.Parametrization(function, D, d)
         found = gf.find_structure(G)
         assert found and found.checked["value"] < 1e-12, (name, str(found))
-        R = found.mirror_map(x0)
-        assert not isinstance(R, type(gf.mirror_map(G, x0))), name
+        R, numerical = gf.mirror_map(G, x0), InducedLegendreFunction(G, x0)
+        assert R.closed is not None and numerical.closed is None, name
         mu = 0.05 * np.random.default_rng(3).uniform(-1, 1, (3, d))
         w = G(gf.joint_flow(G, x0, mu))
-        numerical = gf.mirror_map(G, x0)
         assert abs(R(G(x0))) < 1e-14 and np.abs(R.gradient(G(x0))).max() < 1e-13, name
         assert np.abs(R.gradient(w) - mu).max() < 1e-9, name  # joint_flow integrates to 1e-10
         assert np.abs(R(w) - numerical(w)).max() < 1e-9, name
+        assert np.abs(R.lift(w) - numerical.lift(w)).max() < 1e-9 and np.abs(R.inverse_gradient(mu) - w).max() < 1e-9, name
+        assert np.abs(R.bregman_divergence(w, w[0]) - numerical.bregman_divergence(w, w[0])).max() < 1e-9, name
         H = numerical.hessian(w)
         assert np.abs(R.hessian(w) - H).max() < 1e-7 * np.abs(H).max(), name
 
@@ -72,3 +74,20 @@ def test_forms_that_do_not_commute_are_named():
     assert "not diagonal" in gf.find_structure(G).stopped_at
     with pytest.raises(gf.ArgumentError, match="R"):
         gf.find_structure(3)
+
+
+def test_points_out_of_reach_are_refused_by_the_lift():
+    G = gf.Parametrization(lambda x: x**2, 2, 2)
+    R = gf.mirror_map(G, [1.0, 2.0])
+    with pytest.raises(gf.DomainError) as error:
+        R.gradient([[1.0, 1.0], [-1.0, 1.0]])
+    assert error.value.index == (1,) and 0 < error.value.s < 1
+    assert R.closed and R.structure is R.closed.structure
+
+
+def test_bases_too_large_to_be_read_are_named():
+    d = 20_000
+    G = gf.Parametrization(lambda x: x[..., :d] ** 2 - x[..., d:] ** 2, 2 * d, d)
+    assert "too large" in gf.find_structure(G).stopped_at
+    R = gf.mirror_map(G, np.full(2 * d, 0.5))
+    assert R.closed is None and R.gradient(np.zeros(d)).shape == (d,)
