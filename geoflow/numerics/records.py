@@ -195,7 +195,16 @@ def _step(node: _Recorder, index: dict[int, int]) -> Step:
     fun, args, kwargs, argnums = node.call
     parents = tuple(index[parent.place] for parent in node.parents)
     frozen = tuple(arg if i in argnums else _constant(arg) for i, arg in enumerate(args))
+    if fun is anp.reshape and _leads_with_batch(node):
+        frozen = (frozen[0], (-1, *np.shape(node.value)[1:]), *frozen[2:])
     return Step(fun, frozen, MappingProxyType(dict(kwargs)), tuple(argnums), parents, node.value)
+
+
+def _leads_with_batch(node: _Recorder) -> bool:
+    """Whether a reshape keeps the axis of the batch, whose size in the example is then no part of the map."""
+    x, args = node.tape[0].value, node.call[1]
+    shape = args[1] if len(args) > 1 else None
+    return np.ndim(x) == 2 and isinstance(shape, (tuple, list)) and len(shape) > 1 and shape[0] == len(x)
 
 
 def _constant(arg: Any) -> Any:

@@ -95,10 +95,10 @@ class FoundCoordinates(Portable):
         return np.asarray((np.square if self.kind == "square" else KINDS[self.kind][0])(t) @ self.lines.T + self.offset)
 
     def closed_form(self, x0: ArrayLike) -> LegendreFunction | None:
-        """R of G from x0, shape=[D], as `gf.mirror_map` normalises it: closed, or by a closed Q; None where neither is known.
+        """R of G from x0, shape=[D], as `gf.mirror_map` normalises it: closed, or by a closed Q; None without either.
 
-        Its mirror coordinates are compared with the joint flow of G at four points; it is None where they differ by more
-        than 1e-8.
+        Its mirror coordinates are compared with the joint flow of G at four points: None where they differ by more than
+        1e-8.
         """
         start = np.asarray(x0, dtype=float)
         found = _potential(self, start) if self else None

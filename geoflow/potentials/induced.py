@@ -22,7 +22,7 @@ from geoflow.potentials.moving import MovingLeafPoints, MovingPoints
 from geoflow.potentials.tabled import TabledLeafPoints
 from geoflow.spaces.domains import ImplicitDomain
 
-#: D d of the largest maps that are read: the reading takes a tenth of a second there, and lifts by blocks are O(D) anyway
+#: D d of the largest maps that are read: that takes a tenth of a second there, and lifts by blocks are O(D) anyway
 LARGEST_READ = 2**17
 
 
@@ -35,8 +35,8 @@ def mirror_map(G: Parametrization, x0: ArrayLike) -> InducedLegendreFunction:
     It is enough that G commutes modulo fibres: every bracket of the fields, however long, is in ker dG on the leaf.
     Then mu is a function of w, and x(w) = psi(x0; mu) is one point over w of those that lifts come to.
 
-    Where the record of G shows coordinates in which it decouples (`gf.find_structure`), R is in closed form, `R.closed`,
-    once that was compared with the joint flow of G; elsewhere every value is a lift.
+    Where the record of G shows coordinates in which it decouples (`gf.find_structure`), R is in closed form,
+    `R.closed`, once that was compared with the joint flow of G; elsewhere every value is a lift.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class InducedLegendreFunction(LegendreFunction):
     """The Legendre function that a commuting parametrization induces from a point, by lifting; see `mirror_map`.
 
     Values at w come from the lift x(w) = psi(x0; mu), G(x(w)) = w: grad R = mu, hess R = (dG dG^T)^{-1} at x(w).
-    Attributes: `parametrization`, `x0` of shape=[D], `w0` of shape=[d], `leaf`, and `closed`, R in closed form, or None.
+    Attributes: `parametrization`, `x0` of shape=[D], `w0` of shape=[d], `leaf`, and `closed`, R in closed form or None.
     """
 
     closed: LegendreFunction | None = None
@@ -170,11 +170,6 @@ class ClosedInducedFunction(InducedLegendreFunction):
         name, self.closed = self.name, closed
         self._adopt(closed.kernel, name)
         self.structure, self.has_closed_conjugate = closed.structure, closed.has_closed_conjugate
-
-    @property
-    def conjugate(self) -> LegendreFunction:
-        """Q, with grad Q(mu) = G(psi(x0; mu))."""
-        return self._read.conjugate
 
     def inverse_gradient(self, mu: ArrayLike, start: ArrayLike | None = None) -> Array:
         """grad Q(mu), in closed form, or by the joint flow; shape=[..., d]."""

@@ -15,6 +15,7 @@ from geoflow.errors import ArgumentError, NotCommutingError, ShapeError
 from geoflow.maps.lifts import joint_motion
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
+from geoflow.maps.traced import FunctionKernel
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL
 from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
 
@@ -32,8 +33,11 @@ def with_regularizer(G: Parametrization, h: Map, x0: Array) -> Parametrization:
             remedy="sum over the axes of a point, for example np.sum(x**2, axis=-1) / 2",
         )
 
+    # the map itself, where there is one: a kernel has no value off M, where a record is compared with it
+    value = G.kernel.function if isinstance(G.kernel, FunctionKernel) else G.kernel.value
+
     def both(x: Array) -> Array:
-        return anp.concatenate([G.kernel.value(G.flatten(x)), h(x)[..., None]], axis=-1)
+        return anp.concatenate([value(G.flatten(x)), h(x)[..., None]], axis=-1)
 
     joint = Parametrization(both, G.space, G.codomain_dim + 1, name=f"({G.name}, h)", engine=G.engine)
     joint.commuting_tol = G.commuting_tol

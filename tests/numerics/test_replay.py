@@ -74,3 +74,18 @@ def test_a_primitive_of_a_user_is_not_taken_for_numpys(rng):
     x = np.array([[-1.0, 2.0]])
     value, pull = run(x)
     assert value.tolist() == [[-1.0, 4.0]] and pull(np.ones((1, 2))).tolist() == [[2.0, 4.0]]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_the_size_of_a_batch_in_a_reshape_is_no_part_of_a_map(n, rng):
+    def gram(x):
+        U = anp.reshape(x, (*x.shape[:-1], 2, 3))
+        return anp.matmul(U, anp.swapaxes(U, -1, -2)).reshape((*x.shape[:-1], -1))
+
+    run = Replay.of(record(gram, rng.standard_normal((2, 6)))[0])
+    x, u = rng.standard_normal((n, 6)), rng.standard_normal((n, 4))
+    value, pull = run(x)
+    expected, vjp = autodiff.value_and_vjp(gram, x)
+    assert np.allclose(value, expected, rtol=1e-14) and np.allclose(pull(u), vjp(u), rtol=1e-13)
+    # a shape that is the map's own, equal to the batch's by chance, is none of ours
+    assert record(lambda x: anp.reshape(x, (2, -1)), rng.standard_normal((2, 6)))[0] is None

@@ -132,7 +132,7 @@ def test_what_is_no_formula_and_what_is_declared():
         gf.find_structure(lambda w: anp.sum(w**2, axis=-1))
     declared = gf.RidgeSum(np.eye(2), 0.0, "exp")
     assert gf.find_structure(declared).potential is declared and "Ridges" in str(gf.find_structure(declared))
-    induced = gf.mirror_map(gf.Parametrization(lambda x: x**2, 2, 2), [1.0, 1.0])
+    induced = gf.mirror_map(gf.Parametrization(lambda x: x**3, 2, 2), [1.0, 1.0])
     assert "formula" in gf.find_structure(induced).stopped_at
     loop = gf.LegendreFunction(lambda w: anp.sum(w**2, -1) if np.ndim(w) and float(w.sum()) < 9 else w, 2, check=False)
     assert not gf.find_structure(loop) and "black box" in str(gf.find_structure(loop))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.kernel import ClosedFormula, LegendreKernel
 
 P = gf.catalog.potentials
@@ -104,7 +105,7 @@ def test_one_bad_entry_leaves_its_neighbours_alone():
     found = quartic.kernel.cometric(np.array([[1.0, 1.0], [0.0, 0.0]]))
     assert np.allclose(found[0], np.eye(2) / 12, rtol=1e-14) and np.isnan(found[1]).all()
     exponential = gf.LegendreFunction(lambda w: anp.sum(anp.exp(w), axis=-1), 2).conjugate
-    induced = gf.mirror_map(gf.Parametrization(lambda x: x**2, 2, 2), [1.0, 1.0]).conjugate
+    induced = InducedLegendreFunction(gf.Parametrization(lambda x: x**2, 2, 2), np.ones(2)).conjugate
     for Q, bad in ((exponential, [np.nan, 1.0]), (induced, [1e3, 2.0]), (induced, [np.nan, 2.0])):
         for f in (Q, 2 * Q):
             both = f.kernel.gradient(np.array([[0.3, 0.2], bad]))
