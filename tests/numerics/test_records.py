@@ -130,10 +130,21 @@ def test_what_cannot_be_recorded_has_a_note_and_no_record(name):
 
 def test_a_batch_whose_shape_is_a_constant_of_the_record_is_refused(rng):
     example = rng.uniform(0.3, 1.0, (5, 4))
-    for f in (POINTWISE["determinant"][0], lambda x: x + anp.zeros(x.shape[:-1])[..., None] * x):
-        assert record(f, example[0])[0] is not None
-        recorded, note = record(f, example)
-        assert recorded is None and "record" in note and ("at x =" in note or "at a batch" in note)
+
+    def f(x):
+        return x + anp.zeros(x.shape[:-1])[..., None] * x
+
+    assert record(f, example[0])[0] is not None
+    recorded, note = record(f, example)
+    assert recorded is None and "record" in note and ("at x =" in note or "at a batch" in note)
+
+
+def test_a_reshape_that_keeps_the_batch_is_recorded_for_any(rng):
+    f = POINTWISE["determinant"][0]
+    recorded = record(f, rng.uniform(0.3, 1.0, (5, 4)))[0]
+    for n in (1, 2, 5, 9):
+        x = rng.standard_normal((n, 4))
+        assert np.allclose(recorded.replay(x), f(x), rtol=1e-14)
 
 
 def test_a_map_that_changes_between_the_points_given_is_found(rng):
