@@ -47,7 +47,9 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
     """[grad G_i, grad G_j] = 0 at flat points of shape=[N, D], each pair relative to its own terms: see `scales.py`.
 
     Pairs of outputs that share no input commute. Within blocks of up to 32 outputs all pairs are formed. Beyond, the
-    worst pair is searched in O(log d) brackets: see `searched_pair`.
+    worst pair is searched in O(log d) brackets: see `searched_pair`. `evidence["answer"]` is one of three: "commute",
+    "commute modulo fibres", as far as brackets of two fields tell, the longer ones being for `classify`, or "do not
+    commute".
     """
     kernel.fresh()
     step = max(1, SLICE // (4 * kernel.dim))
@@ -66,6 +68,7 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
         n_points=len(x),
         error=NotCommutingError,
         evidence={
+            "answer": "commute" if worst.defect <= tol else "commute modulo fibres" if vertical else "do not commute",
             "pair": worst.pair,
             "vertical": vertical,
             "remedy": "gf.classify says whether the fields commute modulo fibres, which mirror flow needs no more than"

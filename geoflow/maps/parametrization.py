@@ -288,7 +288,7 @@ class Parametrization(Portable):
         """Check [grad G_i, grad G_j] = 0 at points of shape=[..., D], each pair relative to the terms of its bracket.
 
         Units of outputs and inputs do not enter: a large field hides no small bracket, and on R^D no large coordinate
-        that of a small one. What rounding leaves of the terms is no bracket.
+        that of a small one. What rounding leaves is no bracket. `evidence["answer"]` may be "commute modulo fibres".
         `tol` is by default `commuting_tol`: 1e-9, or what the accuracy of a numerical realization allows. `unwrap` of
         the check raises `NotCommutingError` with `defect`, `point` and `pair`.
         """

@@ -91,6 +91,7 @@ def test_maps_that_commute_modulo_fibres_are_accepted_everywhere(name, rng):
         assert gf.mirror_map(case.parametrization, x).leaf.fibred and entry.reason
     check = case.parametrization.check_commuting(case.x0)
     assert not check and check.evidence["vertical"] and "in ker dG" in str(check)
+    assert check.evidence["answer"] == "commute modulo fibres"
 
 
 @pytest.mark.parametrize("name", [name for name in gf.catalog.noncommuting if name not in FIBRED])

@@ -290,3 +290,13 @@ def test_random_quadratics_do_not_commute(seed):
     S = S + np.swapaxes(S, 1, 2)
     G = gf.Parametrization(lambda x: anp.einsum("...k,dkl,...l->...d", x, S, x) / 2, D, len(S))
     assert not accepted(G, rng.standard_normal(D))
+
+
+def test_there_are_three_answers():
+    answers = {
+        "commute": gf.catalog.parametrizations["hyperbolic"](2),
+        "commute modulo fibres": gf.catalog.noncommuting["heisenberg"](),
+        "do not commute": gf.catalog.noncommuting["parabola"](),
+    }
+    for answer, case in answers.items():
+        assert case.parametrization.check_commuting(case.x0).evidence["answer"] == answer
