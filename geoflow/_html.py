@@ -68,13 +68,13 @@ def facts(title: str, pairs: Iterable[tuple[str, Any]]) -> str:
     return table(title, (), list(pairs))
 
 
-def verdict_table(title: str, claims: Iterable[tuple[str, Any, Any, bool | None]]) -> str:
+def verdict_table(title: str, claims: Iterable[tuple[str, Any, Any, bool | None]], longest: int = LONGEST) -> str:
     """A table of claims: what is claimed, what was measured, what was wanted, and whether it holds.
 
     A claim that nothing was wanted of, None, is a fact beside the others.
     """
     rows = [(words, got, wanted, None if holds is None else MARKS[holds]) for words, got, wanted, holds in claims]
-    return table(title, ("claim", "measured", "wanted", "verdict"), rows)
+    return table(title, ("claim", "measured", "wanted", "verdict"), rows, longest)
 
 
 def _line(tag: str, values: Sequence[Any]) -> str:

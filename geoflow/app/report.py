@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from geoflow._html import facts, verdict_table
+from geoflow._html import facts, table, verdict_table
 from geoflow._typing import Array
 from geoflow._version import __version__
 from geoflow.app import tables
@@ -41,6 +41,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; } caption { padding: 0.3rem 0; }
 td, th { border-bottom: 1px solid #e5e5e5; padding: 0.25rem 0.8rem 0.25rem 0; vertical-align: top; }
+td:first-child { min-width: 11rem; } td:nth-child(n+3) { white-space: nowrap; }
 pre { background: #f4f4f4; padding: 0.8rem; overflow-x: auto; } figure { margin: 1rem 0; }
 figcaption { font-size: 0.9rem; color: #444; } .verdict { font-weight: bold; }
 """
@@ -53,12 +54,13 @@ for (const [id, picture] of Object.entries(pictures))
 
 @dataclass
 class Section:
-    """A heading, tables in HTML, and pictures with what they show."""
+    """A heading, tables in HTML, pictures with what they show, and tables of what is beside them."""
 
     title: str
     verdict: str = ""
     tables: list[str] = field(default_factory=list)
     pictures: list[tuple[interactive.Picture, str]] = field(default_factory=list)
+    more: list[str] = field(default_factory=list)
 
 
 def require_plotly() -> Callable[[], str]:
@@ -125,28 +127,35 @@ def write_rows(
 
 def _of_row(row: Row) -> Section:
     F = row.results.get("realization")
-    words = _words(tables.CONVERSE_WORDS if F is not None else tables.DIRECT_WORDS)
-    claims = []
-    for key, value in row.figures.items():
-        if value is not None:
-            said = f"{key}: {words[key]}" if key in words else key
-            tol = row.tolerances.get(key)
-            claims.append(Claim(said, f"{value:.1e}") if tol is None else at_most(said, value, tol))
-    if row.error:
-        claims.append(Claim("error", row.error, "none", False))
-    if row.details.get("expected") == "refusal":
-        claims.append(Claim("refused, as it has to be", row.details.get("seen", row.error), "a refusal", row.passed))
     verdict = "All claims hold." if row.passed else f"FAILS: {', '.join(row.failures)}."
-    plain = {key: value for key, value in row.details.items() if key not in ("laws", "seen", "expected")}
-    section = Section(row.name, verdict, [verdict_table("Claims", claims), facts("Beside them", plain.items())])
+    section = Section(row.name, verdict, [_claims(row, _claims_of_row(row, _words(F is not None)))])
     if F is not None:
         found = _of_realization(F)
-        section.tables += found.tables
-        section.pictures = found.pictures
+        section.tables, section.pictures, section.more = section.tables + found.tables, found.pictures, found.more
     elif row.results:
         section.pictures = _pictures(row.results)
-        section.tables += [facts("Laws that were run", [(name, LAWS[name].statement) for name in row.details["laws"]])]
+        gaps = [(loss, report.gap, report.lift_gap, report.dual_gap) for loss, report in row.results.items()]
+        section.more.append(table("By loss", ("loss", "gap", "lift gap", "dual gap"), gaps))
+        statements = [(name, LAWS[name].statement) for name in row.details.get("laws", ())]
+        section.more.append(facts("Laws that were run", statements))
+    told = {key: value for key, value in row.details.items() if key not in ("laws", "seen", "expected", "refused")}
+    section.more.append(facts("Beside them", told.items()))
     return section
+
+
+def _claims_of_row(row: Row, words: dict[str, str]) -> list[Claim]:
+    """Every figure that has to meet a tolerance, in words; those of one loss are in the largest of all."""
+    claims = []
+    for key, value in row.figures.items():
+        if value is not None and key in row.tolerances:
+            claims.append(at_most(f"{key}: {words[key]}" if key in words else key, value, row.tolerances[key]))
+        elif value is not None and key in words:
+            claims.append(Claim(f"{key}: {words[key]}", f"{value:.1e}"))
+    if row.details.get("expected") == "refusal":
+        claims.append(Claim("refused, as it has to be", row.details.get("seen", row.error), "a refusal", row.passed))
+    elif row.error:
+        claims.append(Claim("error", row.error, "none", False))
+    return claims
 
 
 def _of_realization(F: Realization) -> Section:
@@ -158,7 +167,7 @@ def _of_realization(F: Realization) -> Section:
         try:
             flow, mirror = converse_example(F)
         except GeoflowError as error:  # a realization that fails may carry no flow, and is shown without
-            section.tables.append(facts("No flow on M", [("why", str(error))]))
+            section.more.append(facts("No flow on M", [("why", str(error))]))
     section.pictures.append(interactive.surface(F, flow))
     if flow is not None and mirror is not None:
         section.pictures.append(interactive.compared({"": (flow, mirror)}))
@@ -172,14 +181,16 @@ def _pictures(reports: Any) -> list[tuple[interactive.Picture, str]]:
 
 
 def _claims(value: Verdict, claims: Sequence[Claim] | None = None) -> str:
-    return verdict_table("Claims", value.claims if claims is None else claims)
+    return verdict_table("Claims", value.claims if claims is None else claims, longest=60)
 
 
-def _words(columns: dict[str, str]) -> dict[str, str]:
+def _words(converse: bool) -> dict[str, str]:
     """Names of figures in words: the columns of the tables, and the laws by their statements."""
+    if converse:
+        columns = tables.CONVERSE_WORDS
+        return {**columns, "metric": columns["metric error"], "distance": columns["distance to M"]}
     laws = {law.figure: law.statement for law in LAWS.values() if law.figure}
-    return {**laws, "regular": LAWS["regular"].statement, **columns, "metric": tables.CONVERSE_WORDS["metric error"],
-            "distance": tables.CONVERSE_WORDS["distance to M"]}  # fmt: skip
+    return {**laws, "regular": "dG has full rank at random points; 0 where it has", **tables.DIRECT_WORDS}
 
 
 # the page -----------------------------------------------------------------------------------------------------------
@@ -198,6 +209,7 @@ def _write(path: Path, title: str, call: str, sections: Sequence[Section]) -> Pa
                 continue
             room, pictures[name] = room - size, picture
             body.append(f'<figure><div id="{name}"></div><figcaption>{escape(words)}</figcaption></figure>')
+        body += section.more
     text = json.dumps(pictures, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     made = f"geoflow {__version__}, numpy {np.__version__}, Python {sys.version.split()[0]}"
     page = f"""<!doctype html>

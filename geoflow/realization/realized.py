@@ -129,13 +129,12 @@ class Realization(Paged):
     @property
     def claims(self) -> list[Claim]:
         """What F is, and what its certificate claims of it."""
-        when = "of this F" if self.remeasured else "when it was saved, and not again"
         own = [
             Claim(f"F realizes {self.target.name} on {self.region}", f"R^{self.dim} to R^{self.ambient_dim}"),
             Claim("method", f"{self.method} ({self.reason})"),
-            Claim("measured", when),
         ]
-        return own + self.certificate.claims
+        when = [] if self.remeasured else [Claim("measured", "when it was saved, and not again")]
+        return own + when + self.certificate.claims
 
     def _repr_html_(self) -> str:
         verdict = "certified" if self.certificate.passed else "NOT certified"

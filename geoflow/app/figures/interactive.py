@@ -32,15 +32,15 @@ def paths(reports: Mapping[str, EquivalenceReport]) -> tuple[Picture, str]:
     if R.dim == 2:
         every = np.concatenate([_points(flow) for pair in pairs.values() for flow in pair])
         return on_graph(R, pairs, every), (
-            f"The graph of {R.name}, and on it gradient flow (a line) and mirror flow (dots) of w: one path for each"
-            " loss. Turn it with the mouse."
+            f"The graph of {R.name}, and on it gradient flow (a line) and mirror flow (black dots) of w: one path for"
+            " each loss. Turn it with the mouse."
         )
     return compared(pairs)
 
 
 def on_graph(R: LegendreFunction, pairs: Mapping[str, tuple[Trajectory, Trajectory]], every: Array) -> Picture:
     """The graph of an R of the plane over the box of some points, and pairs of flows on it."""
-    low, high = every.min(axis=0), every.max(axis=0)
+    low, high = np.nanmin(every, axis=0), np.nanmax(every, axis=0)
     room = 0.15 * np.maximum(high - low, 0.2 * max(float((high - low).max()), 1e-300))
     sides = np.linspace(low - room, high + room, SIDE).T
     grid = np.stack(np.meshgrid(*sides), axis=-1).reshape(-1, 2)
@@ -69,7 +69,7 @@ def compared(pairs: Mapping[str, tuple[Trajectory, Trajectory]]) -> tuple[Pictur
                 data.append(_path(_points(flow), name, colour_of(k), dots))
             else:
                 data += _coordinates(flow, name, dots, colour_of(k) if len(pairs) > 1 else "")
-    words = "Gradient flow (a line) and mirror flow (dots) of w: one path for each loss."
+    words = "Gradient flow (a line) and mirror flow (black dots) of w: one path for each loss."
     if d == 3:
         return {"data": data, "layout": solid_layout(("w₁", "w₂", "w₃"))}, words + " Turn it with the mouse."
     if d == 2:
@@ -139,7 +139,7 @@ def stages(F: Realization) -> tuple[Picture, str]:
 def solid_layout(letters: tuple[str, str, str], equal: bool = True) -> dict[str, Any]:
     """A layout with three axes, of one scale if `equal`."""
     axes = {f"{key}axis": {"title": {"text": text}} for key, text in zip("xyz", letters, strict=True)}
-    scene = {**axes, "aspectmode": "data" if equal else "cube", "camera": {"eye": {"x": 1.3, "y": -1.4, "z": 0.9}}}
+    scene = {**axes, "aspectmode": "data" if equal else "cube", "camera": {"eye": {"x": 1.4, "y": -1.6, "z": 1.0}}}
     return {"scene": scene, "margin": {"l": 0, "r": 0, "t": 10, "b": 0}, "legend": {"orientation": "h"}, "height": 520}
 
 
@@ -148,7 +148,7 @@ def plane_layout(x: str, y: str, equal: bool = False) -> dict[str, Any]:
     grid = {"gridcolor": "#e5e5e5", "zeroline": False}
     other: dict[str, Any] = {"title": {"text": y}, **grid, **({"scaleanchor": "x"} if equal else {})}
     return {"xaxis": {"title": {"text": x}, **grid}, "yaxis": other, "height": 400, "plot_bgcolor": "white",
-            "margin": {"l": 70, "r": 20, "t": 10, "b": 50}}  # fmt: skip
+            "legend": {"orientation": "h", "y": -0.2}, "margin": {"l": 70, "r": 20, "t": 30, "b": 50}}  # fmt: skip
 
 
 def plain(array: Any) -> Any:
@@ -162,9 +162,9 @@ def plain(array: Any) -> Any:
 def _path(points: Array, name: str, colour: str, dots: bool) -> dict[str, Any]:
     d = points.shape[1]
     look: dict[str, Any] = (
-        {"mode": "markers", "marker": {"color": colour, "size": 3 if d == 3 else 5, "line": {"width": 0}}}
+        {"mode": "markers", "marker": {"color": "black", "size": 2.5 if d == 3 else 4, "line": {"width": 0}}}
         if dots
-        else {"mode": "lines", "line": {"color": colour, "width": 5 if d == 3 else 3}}
+        else {"mode": "lines", "line": {"color": colour, "width": 8}, "opacity": 1.0 if d == 3 else 0.45}
     )
     kind = "scatter3d" if d == 3 else "scatter"
     return {"type": kind, "name": name, **dict(zip("xyz", map(plain, points.T), strict=False)), **look}
