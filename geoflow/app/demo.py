@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from geoflow import catalog
 from geoflow.app import diabetes, plotting, tables
 from geoflow.app.figures.flows import compared
-from geoflow.app.figures.style import sheet
+from geoflow.app.figures.styling import sheet
 from geoflow.catalog.registry import Case
 from geoflow.maps.holonomy import Lift, lift_curve, parallelogram
 from geoflow.maps.parametrization import Parametrization
@@ -174,8 +174,8 @@ def draw_loops(folder: Path) -> None:
 def _lifted_square(case: Case) -> Lift:
     G, side = case.parametrization, 0.15 * np.eye(2)
     polygon = parallelogram(G(case.x0), side[0], side[1])
-    # 12 points a side, so that the lift is drawn as the curve it is
-    legs = [np.linspace(a, b, 12, endpoint=False) for a, b in pairwise(polygon)]
+    # 8 points a side, so that the lift is drawn as the curve it is
+    legs = [np.linspace(a, b, 8, endpoint=False) for a, b in pairwise(polygon)]
     return lift_curve(G, case.x0, np.concatenate([*legs, polygon[-1:]]))
 
 

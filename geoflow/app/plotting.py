@@ -15,7 +15,7 @@ from geoflow.app.figures.flows import gap_over_time, gaps, trajectories, traject
 from geoflow.app.figures.loops import holonomy, joint_flow_grid
 from geoflow.app.figures.potentials import bregman_cells, potential
 from geoflow.app.figures.realizations import convergence, flow_on_realization, metric_error, realized_surface
-from geoflow.app.figures.style import COLOURS, STYLE, save, style
+from geoflow.app.figures.styling import COLOURS, STYLE, save, style
 from geoflow.errors import ArgumentError
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.realization.realized import Realization

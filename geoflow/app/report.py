@@ -20,7 +20,7 @@ from geoflow._typing import Array
 from geoflow._version import __version__
 from geoflow.app import tables
 from geoflow.app.figures import interactive
-from geoflow.app.figures.style import in_words
+from geoflow.app.figures.styling import in_words
 from geoflow.errors import ArgumentError, FileError, GeoflowError
 from geoflow.realization.archive import write_whole
 from geoflow.realization.realized import Realization

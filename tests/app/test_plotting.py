@@ -11,7 +11,7 @@ import pytest
 
 import geoflow as gf
 from geoflow.app import plotting
-from geoflow.app.figures import style
+from geoflow.app.figures import styling
 from geoflow.theorems.converse import converse_example
 from geoflow.theorems.direct import standard_losses
 
@@ -284,11 +284,11 @@ def test_pictures_are_saved_twice_and_the_same_each_time(reports, tmp_path):
 
 def test_a_figure_of_its_own_is_a_column_wide_and_in_the_style(reports):
     ax = reports(2).plot()
-    assert ax.figure.get_size_inches()[0] == style.COLUMN == 3.4
+    assert ax.figure.get_size_inches()[0] == styling.COLUMN == 3.4
     assert ax.xaxis.get_ticklabels()[0].get_fontsize() >= 7 and not ax.spines["top"].get_visible()
     with plotting.style():
-        assert matplotlib.rcParams["font.size"] == style.STYLE["font.size"]
-    assert matplotlib.rcParams["font.size"] != style.STYLE["font.size"]
+        assert matplotlib.rcParams["font.size"] == styling.STYLE["font.size"]
+    assert matplotlib.rcParams["font.size"] != styling.STYLE["font.size"]
 
 
 def test_what_has_no_picture_says_so():

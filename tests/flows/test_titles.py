@@ -2,7 +2,7 @@
 
 import inspect
 
-import autograd.numpy as np
+import autograd.numpy as anp
 import pytest
 
 import geoflow as gf
@@ -12,7 +12,7 @@ CASE = gf.catalog.parametrizations["square"](2)
 
 
 def pull(w):
-    return np.sum((w - 1.0) ** 2)
+    return anp.sum((w - 1.0) ** 2)
 
 
 def test_the_flow_the_loss_and_the_map_are_named():
@@ -22,7 +22,9 @@ def test_the_flow_the_loss_and_the_map_are_named():
     assert gf.gradient_flow(loss=pull, G=G, x0=x0, t=0.1).title == "gradient flow of pull, map square"
     assert gf.mirror_flow(pull, t=0.1, w0=w0, R=R).title == "mirror flow of pull, potential R of square"
     assert gf.mirror_flow(gf.LeastSquares([[1.0, 1.0]], [1.0]), R, w0, 0.1).title.startswith("mirror flow of LeastSqu")
-    assert gf.gradient_descent(lambda w: np.sum(w**2), G, x0, 0.01, 2).title == "gradient descent of a loss, map square"
+    assert (
+        gf.gradient_descent(lambda w: anp.sum(w**2), G, x0, 0.01, 2).title == "gradient descent of a loss, map square"
+    )
     assert gf.mirror_descent(pull, R, w0, 0.01, 2).title == "mirror descent of pull, potential R of square"
     assert gf.natural_gradient_descent(pull, R, w0, 0.01, 2).title.startswith("natural gradient descent of pull")
 

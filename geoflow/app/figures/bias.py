@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from geoflow._typing import ArrayLike
 from geoflow._validate import as_finite
-from geoflow.app.figures.style import COLOURS, GREY, colour_of, drawing, entitle
+from geoflow.app.figures.styling import COLOURS, GREY, colour_of, drawing, entitle
 from geoflow.errors import ShapeError
 
 NAMED = len(COLOURS) - 1

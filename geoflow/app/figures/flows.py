@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from geoflow._typing import Array, Index
-from geoflow.app.figures.style import COLOURS, GREY, below, colour_of, drawing, entitle, equal, equal_solid
+from geoflow.app.figures.styling import COLOURS, GREY, below, colour_of, drawing, entitle, equal, equal_solid
 from geoflow.errors import ArgumentError
 from geoflow.results import EquivalenceReport, Trajectory
 

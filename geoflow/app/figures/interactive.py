@@ -10,7 +10,7 @@ import numpy as np
 from geoflow._typing import Array, Index
 from geoflow.app.figures.potentials import values
 from geoflow.app.figures.realizations import SMALLEST, Frame, grid_of
-from geoflow.app.figures.style import colour_of
+from geoflow.app.figures.styling import colour_of
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.realization.realized import Realization
 from geoflow.results import EquivalenceReport, Trajectory

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from geoflow._typing import ArrayLike
-from geoflow.app.figures.style import COLOURS, drawing, entitle, equal
+from geoflow.app.figures.styling import COLOURS, drawing, entitle, equal
 from geoflow.errors import ArgumentError
 from geoflow.maps.holonomy import Lift
 from geoflow.maps.parametrization import Parametrization
@@ -30,22 +30,23 @@ def joint_flow_grid(
         raise ArgumentError("map of the grid", got=repr(G), wanted="a map of R^2 to R^2")
     x0 = G.require_point(x0, "x0")
     X, Y = G.gradient_fields
-    along, points = np.linspace(0, size, 8 * n), []
+    sides, along = np.linspace(0, size, n), np.linspace(0, size, 8 * n)
+    columns = Y.flow(X.flow(x0, sides)[:, None], along[None])  # all lines of a kind in one batch
+    rows = X.flow(Y.flow(x0, sides)[:, None], along[None])
+    points = np.concatenate([columns, rows]).reshape(-1, 2)
     with drawing(ax) as axis:
-        for k, fixed in enumerate(np.linspace(0, size, n)):
-            columns, rows = Y.flow(X.flow(x0, fixed), along), X.flow(Y.flow(x0, fixed), along)
-            one, other = ("grad $G_1$, then grad $G_2$", "the other order") if k == 0 else (None, None)
-            axis.plot(*columns.T, color=COLOURS[0], lw=1.1, label=one)
-            axis.plot(*rows.T, color=COLOURS[1], lw=1.1, ls=(0, (3, 2)), label=other)
-            points += [columns, rows]
-        ends = np.stack([Y.flow(X.flow(x0, size), size), X.flow(Y.flow(x0, size), size)])
+        first, other = ["grad $G_1$, then grad $G_2$"], ["the other order"]
+        axis.plot(*np.moveaxis(columns, -1, 0).swapaxes(1, 2), color=COLOURS[0], lw=1.1, label=first + [None] * (n - 1))
+        axis.plot(*np.moveaxis(rows, -1, 0).swapaxes(1, 2), color=COLOURS[1], lw=1.1, ls=(0, (3, 2)),
+                  label=other + [None] * (n - 1))  # fmt: skip
+        ends = np.stack([columns[-1, -1], rows[-1, -1]])
         gap = float(np.linalg.norm(ends[0] - ends[1]))
         axis.plot(*ends.T, "-", color="black", lw=2, label="gap between the far corners", zorder=4)
         for end, colour, ms in zip(ends, COLOURS, (5, 3), strict=False):
             axis.plot(*end, "o", color=colour, ms=ms, zorder=5)
         axis.plot(*x0, "s", color="black", ms=4, label="start")
-        equal(axis, np.concatenate(points))
-        closes = gap <= CLOSES * max(float(np.ptp(np.concatenate(points), axis=0).max()), 1e-300)
+        equal(axis, points)
+        closes = gap <= CLOSES * max(float(np.ptp(points, axis=0).max()), 1e-300)
         entitle(axis, G.name, "closes" if closes else "does not close", f"gap {gap:.1e}", width=22)
         axis.set(xlabel="$x_1$", ylabel="$x_2$")
         if legend:

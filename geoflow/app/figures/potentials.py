@@ -10,7 +10,7 @@ from matplotlib.collections import PolyCollection
 
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._validate import as_points, describe
-from geoflow.app.figures.style import COLOURS, MAP, colour_of, drawing, entitle, equal, in_words
+from geoflow.app.figures.styling import COLOURS, MAP, colour_of, drawing, entitle, equal, in_words
 from geoflow.errors import ArgumentError
 from geoflow.metrics.barycentres import barycentre
 from geoflow.metrics.cells import BregmanBall, VoronoiCells

@@ -9,7 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from geoflow._typing import Array
-from geoflow.app.figures.style import COLOURS, MAP, drawing, entitle, equal_solid, face, in_words
+from geoflow.app.figures.styling import COLOURS, MAP, drawing, entitle, equal_solid, face, in_words
 from geoflow.errors import ArgumentError
 from geoflow.realization.realized import Realization
 from geoflow.results import Trajectory
@@ -17,7 +17,7 @@ from geoflow.results import Trajectory
 SMALLEST = 1e-17
 
 
-def realized_surface(F: Realization, ax: Axes | None = None, flow: Trajectory | None = None, n: int = 50) -> Axes:
+def realized_surface(F: Realization, ax: Axes | None = None, flow: Trajectory | None = None, n: int = 40) -> Axes:
     """M = F(K) in R^3, or in its three principal axes, all of one scale, coloured by relative metric error.
 
     For d = 1 it is a curve; for d > 2 the first and the last coordinate of w vary, and the others are those of the
@@ -55,14 +55,14 @@ def realized_surface(F: Realization, ax: Axes | None = None, flow: Trajectory | 
         return axis
 
 
-def flow_on_realization(F: Realization, flow: Trajectory, ax: Axes | None = None, n: int = 50) -> Axes:
+def flow_on_realization(F: Realization, flow: Trajectory, ax: Axes | None = None, n: int = 40) -> Axes:
     """M = F(K) as `realized_surface` draws it, with a gradient flow on it."""
     if flow.x is None:
         raise ArgumentError("flow", "a mirror flow, which has no x", "a gradient flow of F.parametrization")
     return realized_surface(F, ax, flow, n)
 
 
-def metric_error(F: Realization, ax: Axes | None = None, n: int = 80) -> Axes:
+def metric_error(F: Realization, ax: Axes | None = None, n: int = 60) -> Axes:
     """Relative metric error over the region: a curve for d = 1, a map of the plane for d = 2.
 
     For d > 2 it is the share of random points with an error up to a number. A cross is the worst point of the

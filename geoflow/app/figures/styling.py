@@ -103,7 +103,10 @@ def save(picture: Axes | Figure, path: str | PathLike[str]) -> tuple[Path, Path]
     stem.parent.mkdir(parents=True, exist_ok=True)
     with style():
         figure.savefig(png)
+        layout = figure.get_layout_engine()
+        figure.set_layout_engine("none")  # it is laid out
         figure.savefig(svg, metadata={"Date": None})  # the same picture is the same file
+        figure.set_layout_engine(layout)
     return png, svg
 
 
