@@ -12,8 +12,8 @@ import numpy as np
 from geoflow._validate import describe
 from geoflow.errors import shortened
 
-#: rows of a table, and characters of a cell
-LONGEST, WIDEST = 20, 400
+#: rows of a table, characters of a cell, and of one that is never broken
+LONGEST, WIDEST, SHORT = 20, 400, 16
 Rows = Sequence[Sequence[Any]]
 MARKS = {True: "holds", False: "FAILS"}
 
@@ -78,5 +78,6 @@ def verdict_table(title: str, claims: Iterable[tuple[str, Any, Any, bool | None]
 
 
 def _line(tag: str, values: Sequence[Any]) -> str:
-    cells = "".join(f'<{tag} style="text-align:left">{cell(value)}</{tag}>' for value in values)
-    return f"<tr>{cells}</tr>"
+    texts = map(cell, values)
+    kept = [(text, ";white-space:nowrap" if len(text) <= SHORT else "") for text in texts]
+    return "<tr>" + "".join(f'<{tag} style="text-align:left{more}">{text}</{tag}>' for text, more in kept) + "</tr>"

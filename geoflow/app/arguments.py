@@ -48,6 +48,7 @@ def parser(
     shown = command("demo", demo, "run both theorems over the catalogue, and the bias on real data")
     text = "folder of pictures and results.json (default: %(default)s)"
     shown.add_argument("--out", type=_folder, default="geoflow-demo", help=text)
+    shown.add_argument("--jobs", type=_jobs, help="processes (default: one for each core, at most 4)")
     _verify_options(command("verify", verify, "run the laws on catalogue entries or on your own parametrization"))
     _realize_options(command("realize", realize, "embed a Hessian metric, and run gradient flow on the result"))
     swept = command("sweep", sweep, "run a function of yours over a grid, row by row, and go on where it was ended")

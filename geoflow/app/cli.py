@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -216,9 +217,13 @@ def _print_realization(row: Row, F: Realization) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # of the processes, and of this one: its matrices are small
     from geoflow.app.demo import run_demo
+    from geoflow.app.rows import default_jobs
 
-    return PASSED if run_demo(Path(options.out), options.session.announce) else FAILED
+    jobs = options.jobs or default_jobs()
+    return PASSED if run_demo(Path(options.out), options.session.announce, jobs) else FAILED
 
 
 def _sweep(options: argparse.Namespace) -> int:

@@ -16,25 +16,24 @@ from geoflow import catalog
 from geoflow.app import diabetes, plotting, tables
 from geoflow.app.figures.flows import compared
 from geoflow.app.figures.styling import sheet
+from geoflow.app.rows import rows_of, tasks
 from geoflow.catalog.registry import Case
 from geoflow.maps.holonomy import Lift, lift_curve, parallelogram
 from geoflow.maps.parametrization import Parametrization
 from geoflow.realization.realized import Realization
 from geoflow.results import Row
-from geoflow.theorems.converse import converse_demo, converse_example
-from geoflow.theorems.direct import verify_case, verify_refusal
+from geoflow.theorems.converse import converse_example
 
 
-def run_demo(folder: Path, told: tables.Advance = lambda subject, what: None) -> bool:
+def run_demo(folder: Path, told: tables.Advance = lambda subject, what: None, jobs: int = 1) -> bool:
     """Run everything, print it, and write pictures and results.json to the folder; whether every row passes.
 
-    `told` hears of every step.
+    `told` hears of every step; the rows are run by that many processes.
     """
     start = time.perf_counter()
     with tables.progress(told) as advance:
-        rows = _direct_rows(advance)
-        converse = converse_demo(advance)
-        optimum, bias = _bias_rows(advance)
+        found = rows_of(tasks(), jobs, advance)
+        rows, converse, bias = found["direct"], found["converse"], found["bias"]
         advance("pictures", "drawing")
         draw_direct(rows, folder)
         draw_bias(bias, folder)
@@ -54,32 +53,12 @@ def run_demo(folder: Path, told: tables.Advance = lambda subject, what: None) ->
         "seconds": seconds,
         "rows": [row.as_json() for row in rows],
         "converse": [row.as_json() for row in converse],
-        "diabetes": {"l1_optimum": optimum, "rows": [row.as_json() for row in bias]},
+        "diabetes": {"l1_optimum": diabetes.basis_pursuit(*diabetes.load()), "rows": [row.as_json() for row in bias]},
     }
     tables.write_json(folder / "results.json", content)
     verdict = f"all {n} rows pass" if passed else f"{sum(not r.passed for r in every)} of {n} rows FAIL"
     print(f"\n{verdict} in {seconds:.0f} s; pictures and results.json, every number, are in {folder}/")
     return passed
-
-
-def _direct_rows(advance: tables.Advance) -> list[Row]:
-    rows = []
-    for name, entry in catalog.parametrizations.items():
-        d = 2 if not entry.dims or 2 in entry.dims else entry.dims[0]
-        rows.append(verify_case(name, entry(d), advance=partial(advance, name)))
-    for name, entry in catalog.noncommuting.items():
-        advance(name, "refusal")
-        rows.append(verify_refusal(entry))
-    return rows
-
-
-def _bias_rows(advance: tables.Advance) -> tuple[float, list[Row]]:
-    Z, y = diabetes.load()
-    optimum, rows = diabetes.basis_pursuit(Z, y), []
-    for alpha in diabetes.INITIALIZATIONS:
-        advance("diabetes", f"initialization {alpha:g}")
-        rows.append(diabetes.verify_initialization(alpha, Z, y, optimum))
-    return optimum, rows
 
 
 # pictures -----------------------------------------------------------------------------------------------------------

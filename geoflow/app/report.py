@@ -128,7 +128,7 @@ def write_rows(
 def _of_row(row: Row) -> Section:
     F = row.results.get("realization")
     verdict = "All claims hold." if row.passed else f"FAILS: {', '.join(row.failures)}."
-    section = Section(row.name, verdict, [_claims(row, _claims_of_row(row, _words(F is not None)))])
+    section = Section(row.name, verdict, [_claims(row, _claims_of_row(row, _words(F is not None)), "The theorem")])
     if F is not None:
         found = _of_realization(F)
         section.tables, section.pictures, section.more = section.tables + found.tables, found.pictures, found.more
@@ -161,7 +161,7 @@ def _claims_of_row(row: Row, words: dict[str, str]) -> list[Claim]:
 def _of_realization(F: Realization) -> Section:
     title = f"{F.target.name} on {in_words(F.region)}"
     verdict = "The embedding is certified." if F.certificate.passed else "The embedding is NOT certified."
-    section = Section(title, verdict, [_claims(F.certificate, F.claims)])
+    section = Section(title, verdict, [_claims(F.certificate, F.claims, "The certificate of F")])
     flow = mirror = None
     if F.potential is not None:
         try:
@@ -180,8 +180,8 @@ def _pictures(reports: Any) -> list[tuple[interactive.Picture, str]]:
     return [interactive.paths(reports), interactive.gaps(reports)]
 
 
-def _claims(value: Verdict, claims: Sequence[Claim] | None = None) -> str:
-    return verdict_table("Claims", value.claims if claims is None else claims, longest=60)
+def _claims(value: Verdict, claims: Sequence[Claim] | None = None, title: str = "Claims") -> str:
+    return verdict_table(title, value.claims if claims is None else claims, longest=60)
 
 
 def _words(converse: bool) -> dict[str, str]:

@@ -20,7 +20,7 @@ DIRECT_WORDS = {
     "lift gap": "|lift of w(t) - x(t)|, both by numbers: the x found from w alone against that of gradient flow",
     "dual gap": "|grad R(w(t)) + integral of grad L from 0 to t|, relative to the integral",
     "grad R": "gradient of the R computed from G alone against its closed form, at points the flows do not visit",
-    "lift inverts": "|G(lift(w)) - w| at the same points",
+    "lift inverts": "|G(lift(w)) - w| at points the flows do not visit",
     "path independence": "where the lift of a straight path and that of a path by way of a corner end",
 }
 CONVERSE_WORDS = {

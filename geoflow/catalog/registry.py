@@ -93,7 +93,7 @@ class Entry(Portable, Generic[T]):
     def _repr_html_(self) -> str:
         told = {"formula": self.formula, "family": self.family, "domain": self.domain, "known": self.known,
                 "why it does not commute": self.reason, "d": self.dimensions}  # fmt: skip
-        return facts(self.name, [(key, value) for key, value in told.items() if value])
+        return facts(self.name, [(key, value) for key, value in told.items() if value not in ("", "-")])
 
     @property
     def dimensions(self) -> str:
@@ -124,7 +124,8 @@ class Registry(Mapping[str, Entry[T]]):
 
     def _repr_html_(self) -> str:
         rows = [(e.name, e.formula, e.reason or e.domain or None, e.dimensions) for e in self.values()]
-        return table(f"{len(self)} entries: {self.kind}", ("name", "formula", "domain, or why not", "d"), rows)
+        third = "why" if any(e.reason for e in self.values()) else "domain"
+        return table(f"{self.kind}: {len(self)} entries", ("name", "formula", third, "d"), rows)
 
     def add(self, entry: Entry[T]) -> Entry[T]:
         """Add an entry and return it."""

@@ -129,20 +129,21 @@ def _default_box(R: LegendreFunction) -> Box | None:
     return Box(centre - half, centre + half)
 
 
-def converse_demo(advance: Callable[[str, str], None] = lambda subject, what: None) -> list[Row]:
-    """The converse theorem over the catalogue: exact rules where there are, and both solvers on a black box."""
-    rows = []
-    for name, entry in potentials.items():
-        advance(name, "realization")
-        rows.append(verify_potential(name, entry(), largest_round_trip=5))
-    lse = potentials["log_sum_exp"](2)
-    black_box = LegendreFunction(
-        lse.potential, lse.domain, hessian=partial(lse.kernel.derivative, 2), name="log-sum-exp, as a black box"
-    )
-    for method in ("spectral", "twist"):
-        advance("log_sum_exp", f"{method} on a black box")
-        rows.append(verify_potential(f"log_sum_exp, {method}", black_box, Box([-1, -1], [1, 1]), 5, method=method))
-    return rows
+def converse_cases() -> dict[str, Callable[[], Row]]:
+    """What the demo runs, by name: exact rules where there are over the catalogue, and both solvers on a black box."""
+
+    def of_entry(name: str) -> Row:
+        return verify_potential(name, potentials[name](), largest_round_trip=5)
+
+    def of_solver(method: str) -> Row:
+        lse = potentials["log_sum_exp"](2)
+        black_box = LegendreFunction(
+            lse.potential, lse.domain, hessian=partial(lse.kernel.derivative, 2), name="log-sum-exp, as a black box"
+        )
+        return verify_potential(f"log_sum_exp, {method}", black_box, Box([-1, -1], [1, 1]), 5, method=method)
+
+    cases = {name: partial(of_entry, name) for name in potentials}
+    return {**cases, **{f"log_sum_exp, {method}": partial(of_solver, method) for method in ("spectral", "twist")}}
 
 
 def converse_example(F: Realization) -> tuple[Trajectory, Trajectory]:

@@ -7,7 +7,7 @@ import pytest
 
 import geoflow as gf
 from geoflow import catalog
-from geoflow.app import demo, diabetes, tables
+from geoflow.app import demo, diabetes, rows, tables
 from geoflow.app.cli import main
 from geoflow.theorems import direct
 
@@ -26,7 +26,7 @@ def small(monkeypatch):
 
 def test_demo_writes_everything_it_prints(tmp_path, capsys, monkeypatch, small):
     monkeypatch.setattr(sys, "argv", ["geoflow"])
-    assert main(["demo", "--out", str(tmp_path)]) == 0
+    assert main(["demo", "--jobs", "1", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["passed"] and content["seconds"] > 0
@@ -48,8 +48,9 @@ def test_demo_writes_everything_it_prints(tmp_path, capsys, monkeypatch, small):
 
 def test_demo_exits_nonzero_when_a_row_fails(tmp_path, monkeypatch, capsys, small):
     monkeypatch.setitem(direct.TOLERANCES, "gap", 1e-30)
-    monkeypatch.setattr(demo, "converse_demo", lambda advance: [])
-    assert main(["demo", "--out", str(tmp_path)]) == 1
+    monkeypatch.setattr(catalog.potentials, "entries", {})
+    monkeypatch.setattr(rows, "converse_cases", dict)
+    assert main(["demo", "--jobs", "1", "--out", str(tmp_path)]) == 1
     assert "FAIL" in capsys.readouterr().out
 
 

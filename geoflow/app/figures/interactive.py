@@ -19,6 +19,8 @@ from geoflow.results import EquivalenceReport, Trajectory
 Picture = dict[str, Any]
 #: times of a path, coordinates of w and paths of a batch that are drawn; and points a side of a surface
 TIMES, COORDINATES, PATHS, SIDE = 400, 12, 12, 36
+#: points of a path that is drawn as dots over another
+DOTS = 30
 SCALE = "Cividis"
 
 
@@ -139,7 +141,7 @@ def stages(F: Realization) -> tuple[Picture, str]:
 def solid_layout(letters: tuple[str, str, str], equal: bool = True) -> dict[str, Any]:
     """A layout with three axes, of one scale if `equal`."""
     axes = {f"{key}axis": {"title": {"text": text}} for key, text in zip("xyz", letters, strict=True)}
-    scene = {**axes, "aspectmode": "data" if equal else "cube", "camera": {"eye": {"x": 1.4, "y": -1.6, "z": 1.0}}}
+    scene = {**axes, "aspectmode": "data" if equal else "cube", "camera": {"eye": {"x": 1.5, "y": -1.7, "z": 1.1}}}
     return {"scene": scene, "margin": {"l": 0, "r": 0, "t": 10, "b": 0}, "legend": {"orientation": "h"}, "height": 520}
 
 
@@ -161,6 +163,7 @@ def plain(array: Any) -> Any:
 
 def _path(points: Array, name: str, colour: str, dots: bool) -> dict[str, Any]:
     d = points.shape[1]
+    points = points[_some(len(points), DOTS)] if dots else points
     look: dict[str, Any] = (
         {"mode": "markers", "marker": {"color": "black", "size": 2.5 if d == 3 else 4, "line": {"width": 0}}}
         if dots
@@ -190,6 +193,6 @@ def _points(flow: Trajectory) -> Array:
     return np.concatenate(parts)
 
 
-def _some(n: int) -> Index:
-    """At most `TIMES` of n times, the first and the last among them."""
-    return np.unique(np.linspace(0, n - 1, min(n, TIMES)).astype(int))
+def _some(n: int, most: int = TIMES) -> Index:
+    """At most `most` of n times, the first and the last among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
