@@ -15,7 +15,7 @@ install: $(BIN)/.installed
 
 $(BIN)/.installed: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable ".[test,lint,sweep,proof]"
+	$(BIN)/python -m pip install --quiet --editable ".[test,lint,sweep,proof,report]"
 	touch $@
 
 demo: install

@@ -5,14 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from geoflow._html import facts, verdict_table
 from geoflow._pickling import Portable
+from geoflow._showing import Paged, Shown
 from geoflow._typing import Array, ArrayLike, Evidence
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError
+
+
+class Claim(NamedTuple):
+    """What is claimed, in words, what was measured and wanted of it, and whether it holds; None beside a mere fact."""
+
+    words: str
+    measured: Any
+    wanted: Any = None
+    holds: bool | None = None
+
+
+def at_most(words: str, value: float, tol: float) -> Claim:
+    """The claim that a number is at most a tolerance; a NaN is not."""
+    return Claim(words, f"{value:.1e}", f"at most {tol:.0e}" if tol else "0", bool(value <= tol))
 
 
 class Verdict(Portable):
@@ -26,6 +42,15 @@ class Verdict(Portable):
     @property
     def passed(self) -> bool:
         return not self.failures
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What the result claims, each in words with what was measured of it."""
+        return [Claim(str(self), None, None, self.passed)]
+
+    def _repr_html_(self) -> str:
+        title = type(self).__name__ + (": " + ("holds" if self.passed else "FAILS"))
+        return verdict_table(title, self.claims)
 
     def __bool__(self) -> bool:
         return self.passed
@@ -80,6 +105,12 @@ class Check(Verdict):
     def failures(self) -> list[str]:
         return [] if self.defect <= self.tol else [self.name]
 
+    @property
+    def claims(self) -> list[Claim]:
+        defect = at_most(f"{self.name}: relative defect at {self.n_points} points", self.defect, self.tol)
+        seen = [Claim("seen", self.detail)] if self.detail else []
+        return [defect, Claim("worst at", describe(self.witness)), *seen]
+
     def unwrap(self) -> Check:
         """Return the check itself, or raise `error` with the defect and the witness."""
         if self.passed:
@@ -120,7 +151,7 @@ class Status(str, Enum):
 
 
 @dataclass(frozen=True, repr=False)
-class Trajectory(Portable):
+class Trajectory(Shown):
     """A flow at the times `t`, and what became of it.
 
     Attributes
@@ -141,6 +172,8 @@ class Trajectory(Portable):
     statuses : array of str, shape=[...]
         How every entry of the batch ended; one that ended early is NaN at later times, and the others go on. `status`
         is that of the first to end.
+    title : str
+        What flows: the kind of flow, the map or potential and the loss, by their names.
     """
 
     t: Array
@@ -154,6 +187,7 @@ class Trajectory(Portable):
     n_evaluations: int = 0
     method: str = ""
     statuses: Array = field(default_factory=lambda: np.zeros(0, dtype=str))
+    title: str = ""
 
     @property
     def success(self) -> bool:
@@ -176,9 +210,19 @@ class Trajectory(Portable):
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        of_x = [] if self.x is None else [("x", f"shape {self.x.shape}")]
+        return facts(
+            self.title or "trajectory",
+            [("times", f"{len(self.t)}, from {self.t[0]:.6g} to {self.t[-1]:.6g}"), ("status", self.status.value),
+             ("message", self.message), ("w", f"shape {self.w.shape}"), ("w at the first time", self.w[0]),
+             ("w at the last", self.w[-1]), *of_x, ("loss at the first time", self.loss[0]),
+             ("loss at the last", self.loss[-1]), ("integrator", self.method), ("evaluations", self.n_evaluations)],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EquivalenceReport(Verdict):
+class EquivalenceReport(Verdict, Paged):
     """Gradient flow of G against mirror flow of R, integrated separately.
 
     Attributes
@@ -214,6 +258,22 @@ class EquivalenceReport(Verdict):
             *(name for name, flow in flows.items() if not flow.success),
             *(name for name, gap in gaps.items() if not gap <= self.tol),
         ]  # fmt: skip
+
+    @property
+    def claims(self) -> list[Claim]:
+        told = {
+            "gap: both flows are at the same w at the same time, relative to how far w goes": self.gap,
+            "lift gap: the lift of w(t) is x(t), relative to x": self.lift_gap,
+            "dual gap: grad R(w(t)) is minus the integral of grad L, relative to that": self.dual_gap,
+        }
+        flows = [
+            Claim(
+                f"{name} reaches the last time", f"{flow.status.value}, t = {flow.t[-1]:.6g}", "success", flow.success
+            )
+            for name, flow in (("gradient flow", self.gradient_flow), ("mirror flow", self.mirror_flow))
+        ]
+        gaps = [at_most(words, gap, self.tol) for words, gap in told.items()]
+        return [*self.commuting.claims[:1], *self.regular.claims[:1], *flows, *gaps]
 
     def unwrap(self) -> EquivalenceReport:
         """Return the report, or raise with its figures."""
@@ -265,6 +325,13 @@ class Row(Verdict):
             if value is not None and key in self.tolerances and not value <= self.tolerances[key]
         ]  # fmt: skip
         return missed + ([self.error] if self.error else []) + ([] if self.figures or self.error else ["no figures"])
+
+    @property
+    def claims(self) -> list[Claim]:
+        """Every figure that was asked for with what it has to meet, and what was raised."""
+        asked = [(key, value, self.tolerances.get(key)) for key, value in self.figures.items() if value is not None]
+        found = [Claim(key, value) if tol is None else at_most(key, value, tol) for key, value, tol in asked]
+        return found + ([Claim("error", self.error, "none", False)] if self.error else [])
 
     def as_json(self) -> Evidence:
         """The row as plain numbers and strings."""

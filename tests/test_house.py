@@ -10,8 +10,12 @@ PACKAGE = Path(__file__).parent.parent / "geoflow"
 # each imports only from those before it; the three in one entry are siblings
 ROOMS = ["numerics", "spaces", "maps", "potentials", "metrics flows realization", "catalog", "theorems", "app"]
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms.split()}
-# the one arrow up, inside a function: the metric of a Legendre function is a property of it
-LATE = {("geoflow.potentials.legendre", "geoflow.metrics.hessian")}
+# the arrows up, each inside a function: the metric of a Legendre function, and objects that draw themselves
+LATE = {
+    ("geoflow.potentials.legendre", "geoflow.metrics.hessian"),
+    ("geoflow._showing", "geoflow.app.plotting"),
+    ("geoflow._showing", "geoflow.app.report"),
+}
 
 
 def name_of(path):
@@ -67,7 +71,7 @@ def arrows_up():
 
 def test_each_room_imports_only_from_those_above_it():
     assert arrows_up() - LATE == set()
-    assert arrows_up() >= LATE, "the exception is no longer needed: take it out of the list"
+    assert arrows_up() >= LATE, "an exception is no longer needed: take it out of the list"
 
 
 def test_no_circle_of_modules():

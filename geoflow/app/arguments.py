@@ -15,6 +15,7 @@ from geoflow.errors import shortened
 Command = Callable[[argparse.Namespace], int]
 #: largest d of the laws, which form d^3 entries a point, and largest D of an embedding
 LARGEST_D, LARGEST_AMBIENT, LONGEST_RUN = 100, 10_000, 10_000_000
+REPORT = "write report.html, a page with interactive pictures that needs no network: pip install geoflow[report]"
 EPILOG = (
     "exit status: 0 every check passed; 1 a check failed; 2 no answer, because of the call or an exception in your"
     " file; 124 --timeout is over; 130 Ctrl-C"
@@ -45,8 +46,9 @@ def parser(
         return added
 
     shown = command("demo", demo, "run both theorems over the catalogue, and the bias on real data")
-    text = "folder of figures and figures.json (default: %(default)s)"
+    text = "folder of pictures and results.json (default: %(default)s)"
     shown.add_argument("--out", type=_folder, default="geoflow-demo", help=text)
+    shown.add_argument("--jobs", type=_jobs, help="processes (default: one for each core, at most 4)")
     _verify_options(command("verify", verify, "run the laws on catalogue entries or on your own parametrization"))
     _realize_options(command("realize", realize, "embed a Hessian metric, and run gradient flow on the result"))
     swept = command("sweep", sweep, "run a function of yours over a grid, row by row, and go on where it was ended")
@@ -64,8 +66,11 @@ def _verify_options(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("--x0", help="start of your own map, comma-separated (default: its module's x0)")
     text = "decide the brackets exactly where the map is rational, and say what is proved"
     verify.add_argument("--prove", action="store_true", help=text)
-    verify.add_argument("--json", type=_file, metavar="FILE", help="write every figure")
-    verify.add_argument("--plot", type=_folder, metavar="DIR", help="write trajectories and gaps as PNG")
+    verify.add_argument("--json", type=_file, metavar="FILE", help="write every number")
+    verify.add_argument(
+        "--plot", type=_folder, metavar="DIR", help="write pictures of trajectories and gaps, PNG and SVG"
+    )
+    verify.add_argument("--report", type=_folder, metavar="DIR", help=REPORT)
 
 
 def _realize_options(realize: argparse.ArgumentParser) -> None:
@@ -78,9 +83,12 @@ def _realize_options(realize: argparse.ArgumentParser) -> None:
     realize.add_argument("--method", default="auto", choices=("auto", "exact", "twist", "spectral"))
     text = "bound the metric error on the whole box by ball arithmetic: pip install geoflow[proof]"
     realize.add_argument("--prove", action="store_true", help=text)
-    realize.add_argument("--plot", type=_folder, metavar="DIR", help="write M, the convergence and the flows as PNG")
+    realize.add_argument(
+        "--plot", type=_folder, metavar="DIR", help="write pictures of M, the solver and flows, PNG and SVG"
+    )
+    realize.add_argument("--report", type=_folder, metavar="DIR", help=REPORT)
     realize.add_argument("--save", type=_file, metavar="FILE.npz", help="write the realization")
-    realize.add_argument("--json", type=_file, metavar="FILE", help="write every figure")
+    realize.add_argument("--json", type=_file, metavar="FILE", help="write every number")
 
 
 def _jobs(text: str) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from geoflow.app.tables import Advance
     from geoflow.catalog.registry import Entry
     from geoflow.realization.realized import Realization
-    from geoflow.results import Row
+    from geoflow.results import Row, Verdict
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SystemExit as end:  # --help, or a call that argparse has answered
         return int(end.code or PASSED)
     options.session = Session(options.timeout)
+    options.command = shlex.join(["geoflow", *(sys.argv[1:] if arguments is None else arguments)])
     return run_to_status(lambda: options.run(options), options.session, options.traceback)
 
 
@@ -60,6 +63,8 @@ def _verify(options: argparse.Namespace) -> int:
     from geoflow.app import tables
     from geoflow.app.demo import draw_rows
 
+    if options.report:
+        _report().require_plotly()
     direct: list[Row] = []
     converse: list[Row] = []
     error = "stopped"
@@ -77,28 +82,45 @@ def _verify(options: argparse.Namespace) -> int:
             tables.write_json(options.json, {"rows": [row.as_json() for row in every], "passed": passed})
     if options.plot:
         draw_rows(direct, Path(options.plot))
-    if options.prove:
-        _print_proofs(options)
+    proofs = _print_proofs(options) if options.prove else []
+    if options.report:
+        _write_report(options, f"geoflow verify {' '.join(options.targets)}", every, proofs)
     return PASSED if passed else FAILED
 
 
-def _print_proofs(options: argparse.Namespace) -> None:
+def _report() -> Any:
+    from geoflow.app import report
+
+    return report
+
+
+def _write_report(options: argparse.Namespace, title: str, rows: Sequence[Row], proofs: Sequence[Verdict]) -> None:
+    folder = Path(options.report)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = _report().write_rows(folder / "report.html", title, options.command, rows, proofs)
+    print(f"the report is {path}")
+
+
+def _print_proofs(options: argparse.Namespace) -> list[Verdict]:
     """What is proved of the brackets of every map among the targets, in other words than what was measured."""
     from geoflow import catalog
     from geoflow.app.targets import is_file, user_case
     from geoflow.errors import ProofError, shortened
     from geoflow.maps.proofs import prove_commuting
 
-    maps = {**catalog.parametrizations, **catalog.noncommuting}
+    maps: dict[str, Any] = {**catalog.parametrizations, **catalog.noncommuting}
+    proofs: list[Verdict] = []
     for target in options.targets:
         if not (is_file(target) or target in maps):
             continue
         dim = options.dim if target in catalog.parametrizations else None
         case = user_case(target, options.x0) if is_file(target) else maps[target](dim)
         try:
-            print(f"{target}: {shortened(str(prove_commuting(case.parametrization)))}")
+            proofs.append(prove_commuting(case.parametrization))
+            print(f"{target}: {shortened(str(proofs[-1]))}")
         except ProofError as error:
             print(f"{target}: nothing is proved: {error}")
+    return proofs
 
 
 def _verify_targets(options: argparse.Namespace, advance: Advance, rows: tuple[list[Row], list[Row]]) -> None:
@@ -131,12 +153,15 @@ def _verify_targets(options: argparse.Namespace, advance: Advance, rows: tuple[l
 
 def _realize(options: argparse.Namespace) -> int:
     from geoflow.app import tables
+    from geoflow.app.demo import draw_realization, draw_solver
     from geoflow.app.targets import box_of, user_potential
     from geoflow.errors import RealizationError
     from geoflow.realization.construct import realize
     from geoflow.realization.methods import Stage
     from geoflow.theorems.converse import converse_figures, converse_row
 
+    if options.report:
+        _report().require_plotly()
     options.session.announce(options.target, "reading it")
     R = user_potential(options.target, options.d)
     box = None if options.box is None else box_of(options.box, R.dim)
@@ -155,7 +180,8 @@ def _realize(options: argparse.Namespace) -> int:
         advance(options.target, "flows on M")
         row = converse_row(R.name, F, converse_figures(F), refusal)
         if options.plot:
-            _draw_realization(F, Path(options.plot))
+            draw_solver(F, Path(options.plot) / F.method)
+            draw_realization(F, Path(options.plot))
     _print_realization(row, F)
     proof = F.prove() if options.prove else None
     if proof is not None:
@@ -164,7 +190,9 @@ def _realize(options: argparse.Namespace) -> int:
         Path(options.save).parent.mkdir(parents=True, exist_ok=True)
         print(f"saved to {F.save(options.save)}")
     if options.plot:
-        print(f"figures are in {options.plot}/")
+        print(f"pictures are in {options.plot}/")
+    if options.report:
+        _write_report(options, f"geoflow realize {options.target}", [row], [] if proof is None else [proof])
     if options.json:
         tables.write_json(options.json, row.as_json())
     if refusal:
@@ -174,23 +202,13 @@ def _realize(options: argparse.Namespace) -> int:
     return PASSED if row.passed and (proof is None or proof.passed) else FAILED
 
 
-def _draw_realization(F: Realization, folder: Path) -> None:
-    from geoflow.app import plotting
-    from geoflow.theorems.converse import converse_example
-
-    plotting.save(plotting.realized_surface(F), folder / "surface.png")
-    if F.stages:
-        plotting.save(plotting.convergence(F), folder / "convergence.png")
-    plotting.save(plotting.flow_on_realization(F, *converse_example(F)), folder / "flow.png")
-
-
 def _print_realization(row: Row, F: Realization) -> None:
     from geoflow.app.tables import number, print_table
 
     c = F.certificate
     print_table(
         f"Converse theorem: {row.name} on {F.region}, embedded in R^{F.ambient_dim}",
-        ("figure", "value", "wanted"),
+        ("quantity", "value", "wanted"),
         [("method", f"{F.method} ({F.reason})", ""),
          *((key, number(value), f"<= {row.tolerances[key]:.0e}") for key, value in row.figures.items()),
          ("fresh points", str(c.n_points), ""), ("injectivity margin", f"{c.injectivity_margin:.2g}", ">= 1e-3"),
@@ -199,9 +217,13 @@ def _print_realization(row: Row, F: Realization) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # of the processes, and of this one: its matrices are small
     from geoflow.app.demo import run_demo
+    from geoflow.app.rows import default_jobs
 
-    return PASSED if run_demo(Path(options.out), options.session.announce) else FAILED
+    jobs = options.jobs or default_jobs()
+    return PASSED if run_demo(Path(options.out), options.session.announce, jobs) else FAILED
 
 
 def _sweep(options: argparse.Namespace) -> int:

@@ -33,6 +33,16 @@ def load(n_samples: int = 40, seed: int = 0) -> tuple[Array, Array]:
     return Z / np.sqrt(n_samples), y / np.sqrt(n_samples)
 
 
+def names() -> list[str]:
+    """The names of the features: those of the data, their squares and products."""
+    from sklearn.datasets import load_diabetes
+    from sklearn.preprocessing import PolynomialFeatures
+
+    data = load_diabetes()
+    features = PolynomialFeatures(2, include_bias=False).fit(data.data[:1])
+    return [str(name) for name in features.get_feature_names_out(data.feature_names)]
+
+
 def basis_pursuit(Z: Array, y: Array) -> float:
     """min |w|_1 subject to Zw = y, by linear programming."""
     from scipy.optimize import linprog

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from geoflow._html import facts, table
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_count
@@ -89,6 +90,16 @@ class Entry(Portable, Generic[T]):
     dims: tuple[int, ...] = ()
     reason: str = ""
 
+    def _repr_html_(self) -> str:
+        told = {"formula": self.formula, "family": self.family, "domain": self.domain, "known": self.known,
+                "why it does not commute": self.reason, "d": self.dimensions}  # fmt: skip
+        return facts(self.name, [(key, value) for key, value in told.items() if value not in ("", "-")])
+
+    @property
+    def dimensions(self) -> str:
+        """The dimensions d it exists in, in words."""
+        return ", ".join(map(str, self.dims)) or "any"
+
     def __call__(self, d: int | None = None, *more: Any, **options: Any) -> T:
         if more or options:
             got = f"{1 + len(more)} arguments" + (f" and {', '.join(options)}=" if options else "")
@@ -110,6 +121,11 @@ class Registry(Mapping[str, Entry[T]]):
 
     def __repr__(self) -> str:
         return f"Registry({self.kind}, {len(self)} entries: {', '.join([*self.entries][:5])}, ...)"
+
+    def _repr_html_(self) -> str:
+        rows = [(e.name, e.formula, e.reason or e.domain or None, e.dimensions) for e in self.values()]
+        third = "why" if any(e.reason for e in self.values()) else "domain"
+        return table(f"{self.kind}: {len(self)} entries", ("name", "formula", third, "d"), rows)
 
     def add(self, entry: Entry[T]) -> Entry[T]:
         """Add an entry and return it."""

@@ -13,6 +13,7 @@ from geoflow._validate import LARGEST, as_count, as_finite, as_points, describe,
 from geoflow.errors import ArgumentError, GeoflowError, ShapeError, UserCodeError
 from geoflow.flows.losses import Loss, PointwiseLoss
 from geoflow.flows.mirror import convex_to_the_end, require_convex, with_checked_end
+from geoflow.flows.titles import titled
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
@@ -21,6 +22,7 @@ from geoflow.results import Status, Trajectory, require_within
 Noise = Callable[[int], Array]
 
 
+@titled("gradient descent", "map")
 def gradient_descent(
     loss: Loss,
     G: Parametrization,
@@ -62,6 +64,7 @@ def gradient_descent(
     return _iterate(scheme, PointwiseLoss(loss, G.codomain_dim, check), x, step, n_steps, noise)
 
 
+@titled("mirror descent", "potential")
 def mirror_descent(
     loss: Loss,
     R: LegendreFunction,
@@ -83,6 +86,7 @@ def mirror_descent(
     return _iterate(scheme, PointwiseLoss(loss, R.dim, check), mu, step, n_steps, noise)
 
 
+@titled("natural gradient descent", "potential")
 def natural_gradient_descent(
     loss: Loss,
     R: LegendreFunction,

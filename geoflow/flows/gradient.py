@@ -14,6 +14,7 @@ from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import DomainError, NotFiniteError
 from geoflow.flows.compiled import compiled_trajectory, joint_map
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
+from geoflow.flows.titles import titled
 from geoflow.flows.units import sized, sizes_on_leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.differences import entrywise_jacobian
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@titled("gradient flow", "map")
 def gradient_flow(
     loss: Loss,
     G: Parametrization,

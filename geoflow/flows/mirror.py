@@ -20,6 +20,7 @@ from geoflow.errors import (
     UserCodeError,
 )
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
+from geoflow.flows.titles import titled
 from geoflow.flows.units import sized, sizes_of, sizes_of_mu, sizes_on_leaf
 from geoflow.maps.leaf import PATH_TOL
 from geoflow.numerics.differences import entrywise_jacobian
@@ -43,6 +44,7 @@ COORDINATES = ("auto", "w", "mu", "nu")
 AHEAD = np.logspace(-8, -3, 6)[:, None, None]
 
 
+@titled("mirror flow", "potential")
 def mirror_flow(
     loss: Loss,
     R: LegendreFunction | RegularizedLegendreFunction,

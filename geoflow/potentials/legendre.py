@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from geomstats.geometry.manifold import Manifold
 
-from geoflow._pickling import Portable
+from geoflow._showing import Shown
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._usercode import guarded
 from geoflow._validate import all_finite, as_finite, as_options, as_points, describe
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from geoflow.metrics.hessian import HessianMetric
 
 
-class LegendreFunction(Portable):
+class LegendreFunction(Shown):
     """A Legendre function R on an open convex set: strictly convex, with a gradient that blows up at the boundary.
 
     Parameters

@@ -12,7 +12,7 @@ from geoflow.realization.embedding import Embedding
 from geoflow.realization.injectivity import injectivity_margin
 from geoflow.realization.search import FINEST, LARGEST_DIM, covering_radius, descend
 from geoflow.realization.target import Target, affordable
-from geoflow.results import Verdict
+from geoflow.results import Claim, Verdict, at_most
 
 DERIVATIVE_TOL = 1e-5
 INJECTIVITY_TOL = 1e-3
@@ -76,6 +76,23 @@ class Certificate(Verdict):
         if not self.injectivity_margin >= INJECTIVITY_TOL:
             out.append(f"F is an immersion only: far points meet (injectivity margin {self.injectivity_margin:.1e})")
         return out
+
+    @property
+    def claims(self) -> list[Claim]:
+        """The three claims that decide, and what else was measured."""
+        margin = self.injectivity_margin
+        bends = "no bend was seen" if self.reach > 1e290 else f"{self.reach:.3g}"
+        where = f"at {self.n_points} fresh points"
+        return [
+            at_most(f"F is an isometry: dF^T dF is the metric, relative error {where}", self.metric_error, self.tol),
+            at_most("dF is the derivative of F, relative to differences of F", self.derivative_error, DERIVATIVE_TOL),
+            Claim("far points of M do not meet: smallest |F(w) - F(v)| / |w - v|, relative to the smallest stretch",
+                  f"{margin:.2g}", f"at least {INJECTIVITY_TOL:.0e}", bool(margin >= INJECTIVITY_TOL)),
+            Claim("the metric error is largest at", describe(self.witness)),
+            Claim("largest condition number of dF", self.condition),
+            Claim("reach: the nearest point of M is locally unique up to this far off it", bends),
+            *([Claim("looked at", self.searched)] if self.searched else []),
+        ]  # fmt: skip
 
     @property
     def _verdict(self) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from geoflow._pickling import Portable
+from geoflow._html import verdict_table
+from geoflow._showing import Paged
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_points, describe
 from geoflow.errors import DomainError
@@ -22,10 +23,11 @@ from geoflow.realization.nearest import NearestPoint
 from geoflow.realization.proof import Proof, prove
 from geoflow.realization.submanifold import NearestPointKernel, Submanifold
 from geoflow.realization.target import Target
+from geoflow.results import Claim
 from geoflow.spaces.domains import Box
 
 
-class Realization(Portable):
+class Realization(Paged):
     """An isometric embedding F of a metric H on a region: dF^T dF = H, certified at fresh points; see `realize`.
 
     Attributes
@@ -123,6 +125,20 @@ class Realization(Portable):
 
     def __repr__(self) -> str:
         return f"Realization(R^{self.dim} -> R^{self.ambient_dim}, {self.method}, {self.certificate.metric_error:.1e})"
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What F is, and what its certificate claims of it."""
+        own = [
+            Claim(f"F realizes {self.target.name} on {self.region}", f"R^{self.dim} to R^{self.ambient_dim}"),
+            Claim("method", f"{self.method} ({self.reason})"),
+        ]
+        when = [] if self.remeasured else [Claim("measured", "when it was saved, and not again")]
+        return own + when + self.certificate.claims
+
+    def _repr_html_(self) -> str:
+        verdict = "certified" if self.certificate.passed else "NOT certified"
+        return verdict_table(f"Realization: {verdict}", self.claims)
 
     # inside ---------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import autograd.numpy as anp
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
@@ -26,12 +27,8 @@ from geoflow.theorems.direct import TIME, signs, three_losses
 
 def converse_losses(F: Realization, w0: Array, rng: np.random.Generator) -> dict[str, Loss]:
     """A quadratic, a logistic and a time-dependent loss whose mirror flows from w0 stay in the region."""
-    R = F.potential
-    assert R is not None
-    d, H, box = F.dim, R.hessian(w0), F.target.box
-    reach = 0.5 * np.ones(d) if box is None else 0.25 * (box.upper - box.lower)
-    while box is None and not np.all(R.domain.belongs(w0 + 2 * reach * np.concatenate([np.eye(d), -np.eye(d)]))):
-        reach = reach / 2
+    assert F.potential is not None
+    d, H, reach = F.dim, F.potential.hessian(w0), _reach(F, w0)
     target = w0 + reach * rng.uniform(0.5, 1.0, size=d) * signs(rng, d) / np.sqrt(d)
     # forces of a size that moves w about one reach in the time span, whatever the scale of the metric
     force = np.linalg.norm(H @ (target - w0)) / TIME
@@ -39,6 +36,17 @@ def converse_losses(F: Realization, w0: Array, rng: np.random.Generator) -> dict
     half, stiffness = target + (w0 - target) / 2, float(force / np.linalg.norm(target - w0))
     Z, labels = np.sqrt(stiffness) * np.eye(d), signs(rng, 4 * d)
     return three_losses(Z, target, data, labels, lambda t: half + (target - half) * np.sin(3 * t), stiffness)
+
+
+def _reach(F: Realization, w0: Array) -> Array:
+    """How far from w0 flows may go in every coordinate, shape=[d]: a quarter of the sides of a box."""
+    assert F.potential is not None
+    d, box = F.dim, F.target.box
+    reach: Array = 0.5 * np.ones(d) if box is None else 0.25 * (box.upper - box.lower)
+    corners = 2 * np.concatenate([np.eye(d), -np.eye(d)])
+    while box is None and not np.all(F.potential.domain.belongs(w0 + reach * corners)):
+        reach = reach / 2
+    return reach
 
 
 def converse_figures(F: Realization, seed: int = 0, round_trip: bool = True) -> dict[str, float]:
@@ -121,26 +129,34 @@ def _default_box(R: LegendreFunction) -> Box | None:
     return Box(centre - half, centre + half)
 
 
-def converse_demo(advance: Callable[[str, str], None] = lambda subject, what: None) -> list[Row]:
-    """The converse theorem over the catalogue: exact rules where there are, and both solvers on a black box."""
-    rows = []
-    for name, entry in potentials.items():
-        advance(name, "realization")
-        rows.append(verify_potential(name, entry(), largest_round_trip=5))
-    lse = potentials["log_sum_exp"](2)
-    black_box = LegendreFunction(
-        lse.potential, lse.domain, hessian=partial(lse.kernel.derivative, 2), name="log-sum-exp, as a black box"
-    )
-    for method in ("spectral", "twist"):
-        advance("log_sum_exp", f"{method} on a black box")
-        rows.append(verify_potential(f"log_sum_exp, {method}", black_box, Box([-1, -1], [1, 1]), 5, method=method))
-    return rows
+def converse_cases() -> dict[str, Callable[[], Row]]:
+    """What the demo runs, by name: exact rules where there are over the catalogue, and both solvers on a black box."""
+
+    def of_entry(name: str) -> Row:
+        return verify_potential(name, potentials[name](), largest_round_trip=5)
+
+    def of_solver(method: str) -> Row:
+        lse = potentials["log_sum_exp"](2)
+        black_box = LegendreFunction(
+            lse.potential, lse.domain, hessian=partial(lse.kernel.derivative, 2), name="log-sum-exp, as a black box"
+        )
+        return verify_potential(f"log_sum_exp, {method}", black_box, Box([-1, -1], [1, 1]), 5, method=method)
+
+    cases = {name: partial(of_entry, name) for name in potentials}
+    return {**cases, **{f"log_sum_exp, {method}": partial(of_solver, method) for method in ("spectral", "twist")}}
 
 
 def converse_example(F: Realization) -> tuple[Trajectory, Trajectory]:
-    """Gradient flow on M and mirror flow in w of a quadratic loss, for a picture."""
+    """Gradient flow on M and mirror flow in w towards a goal that goes round, for a picture: a path that bends."""
     assert F.potential is not None
-    w0, times = F.region.interior_point(), np.linspace(0, TIME, 41)
-    loss = converse_losses(F, w0, np.random.default_rng(0))["quadratic"]
-    flow = gradient_flow(loss, F.parametrization, F.embedding(w0), times)
-    return flow, mirror_flow(loss, F.potential, w0, times, rtol=1e-11, atol=1e-14)
+    w0, times = F.region.interior_point(), np.linspace(0, TIME, 121)
+    H, reach = F.potential.hessian(w0), _reach(F, w0)
+    ends, weight = np.eye(F.dim)[[0, -1]], 6 * float(np.trace(H)) / F.dim
+
+    def moving_goal(w: Array, t: float) -> Any:
+        turn = 2 * np.pi * t / TIME
+        goal = w0 + 1.2 * reach * (np.sin(turn) * ends[0] + (F.dim > 1) * (1 - np.cos(turn)) / 2 * ends[1])
+        return weight * anp.sum((w - goal) ** 2) / 2
+
+    flow = gradient_flow(moving_goal, F.parametrization, F.embedding(w0), times)
+    return flow, mirror_flow(moving_goal, F.potential, w0, times, rtol=1e-11, atol=1e-14)

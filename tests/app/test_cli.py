@@ -44,7 +44,12 @@ def test_verify_entries_with_json_and_figures(tmp_path, capsys):
     assert content["passed"] and [row["name"] for row in content["rows"]] == ["sine", "parabola"]
     assert content["rows"][0]["d"] == 3 and content["rows"][0]["figures"]["gap"] <= 1e-7
     assert content["rows"][1]["refused"]
-    assert {p.name for p in plots.iterdir()} == {"sine_trajectories.png", "sine_gap.png"}
+    assert {p.name for p in plots.iterdir()} == {
+        "sine_trajectories.png",
+        "sine_trajectories.svg",
+        "sine_gap.png",
+        "sine_gap.svg",
+    }
     assert "refused" in capsys.readouterr().out
 
 
@@ -95,8 +100,8 @@ def test_realize_a_users_potential_to_a_picture(tmp_path, capsys):
     assert main(["realize", target, *options, "--json", str(tmp_path / "F.json")]) == 0
     printed = capsys.readouterr()
     assert "gradient flow on M is mirror flow of R" in printed.out and "error" in printed.err
-    names = sorted(p.name for p in (tmp_path / "pictures").iterdir())
-    assert names == ["convergence.png", "flow.png", "surface.png"]
+    names = sorted(p.name for p in (tmp_path / "pictures").glob("*.png"))
+    assert names == ["flow_on_realization.png", "spectral_convergence.png", "spectral_error.png", "surface.png"]
     assert gf.load_realization(saved).certificate.passed
     assert json.loads((tmp_path / "F.json").read_text())["passed"]
 

@@ -37,3 +37,10 @@ def test_basis_pursuit_on_a_line():
 def test_a_flow_that_fails_is_a_row_that_fails():
     row = diabetes.verify_initialization(1.0, np.ones((2, 3)), np.array([1.0, 2.0]), 1.0)  # w1 + w2 + w3 = 1 and = 2
     assert not row and "Error" in row.error
+
+
+def test_features_have_the_names_of_their_columns():
+    Z, _ = diabetes.load()
+    names = diabetes.names()
+    assert len(names) == len(set(names)) == Z.shape[1] and names[0] == "age" and names[10] == "age^2"
+    assert "bmi bp" in names

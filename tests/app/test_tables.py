@@ -77,3 +77,14 @@ def test_json_makes_its_folder(tmp_path):
     assert [row["passed"] for row in json.loads(target.read_text())["rows"]] == [True, False, False, True]
     with pytest.raises(TypeError):
         tables.write_json(target, {"object": object()})
+
+
+def test_every_column_of_numbers_is_put_in_words(capsys):
+    assert set(tables.DIRECT_WORDS) == set(tables.DIRECT)
+    tables.print_words(tables.DIRECT_WORDS, tables.DASH["direct"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(tables.DIRECT) + 2 and max(map(len, lines)) <= 140
+    assert lines[-2].startswith("  '-': not asked for")
+    tables.print_converse([gf.Row("r", {"metric": 1.0}, results={})])
+    printed = capsys.readouterr().out.replace("\n", " ")
+    assert all(word in printed for column in tables.CONVERSE_WORDS for word in column.split())

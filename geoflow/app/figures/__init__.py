@@ -1,0 +1,1 @@
+"""Pictures, a file a subject; `geoflow.app.plotting` has the public ones."""
