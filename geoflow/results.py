@@ -107,13 +107,22 @@ def require_within(t: ArrayLike, last: float) -> Array:
 
 
 class Status(str, Enum):
-    """How an integration ended."""
+    """How a flow or a descent ended: at its last time, where `until` was met or never was, or early."""
 
     SUCCESS = "success"
+    SMALL_LOSS = "small_loss"
+    SMALL_GRADIENT = "small_gradient"
+    SMALL_CHANGE = "small_change"
+    UNTIL_NOT_MET = "until_not_met"
     LEFT_DOMAIN = "left_domain"
     BLOW_UP = "blow_up"
     OVERFLOW = "overflow"
     FAILURE = "solver_failure"
+
+    @property
+    def early(self) -> bool:
+        """Whether it ended before it was asked to."""
+        return self in (Status.LEFT_DOMAIN, Status.BLOW_UP, Status.OVERFLOW, Status.FAILURE)
 
     def __str__(self) -> str:
         return self.value
@@ -127,6 +136,7 @@ class Trajectory(Portable):
     ----------
     t : array, shape=[n_times]
         The times asked for, up to where the flow got; after an early stop the last entry is the time of the stop.
+        With `until`, up to the first of them at which it is met.
     w : array, shape=[n_times, ..., d]
     x : array, shape=[n_times, ..., D], or None
         Points of the parametrization's space; None for a mirror flow.
@@ -157,19 +167,21 @@ class Trajectory(Portable):
 
     @property
     def success(self) -> bool:
-        return self.status is Status.SUCCESS
+        return not self.status.early and self.status is not Status.UNTIL_NOT_MET
 
     def __call__(self, t: ArrayLike) -> Array:
         """w at the time or times t by dense output; t within [0, self.t[-1]]."""
         return self.sol(t)
 
     def unwrap(self) -> Trajectory:
-        """Return the trajectory, or raise with the reason it stopped early."""
+        """Return the trajectory, or raise with the reason it stopped early, or that it never met `until`."""
         if self.success:
             return self
         got = f"status {self.status.value} at t = {self.t[-1]:.6g}: {self.message}"
-        remedy = "ask for earlier times, or use what the trajectory kept"
-        raise ConvergenceError("flow", got, "an integration to the last time asked for", remedy, trajectory=self)
+        wanted, remedy = "an integration to the last time asked for", "ask for earlier times"
+        if self.status is Status.UNTIL_NOT_MET:
+            wanted, remedy = "a point that meets `until`", "ask for later times or more steps"
+        raise ConvergenceError("flow", got, wanted, f"{remedy}, or use what the trajectory kept", trajectory=self)
 
     def __str__(self) -> str:
         return f"Trajectory({len(self.t)} times to t = {self.t[-1]:.6g}, {self.status.value}: {self.message})"
