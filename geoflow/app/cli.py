@@ -1,20 +1,23 @@
-"""The command line: geoflow demo | verify | realize | sweep | list."""
+"""The command line: geoflow demo | verify | realize | sweep | list | completion."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoflow.app.answers import answered
 from geoflow.app.arguments import parser
-from geoflow.app.session import FAILED, PASSED, Session, run_to_status
+from geoflow.app.session import FAILED, PASSED, Session, run_to_status, say
 
 if TYPE_CHECKING:
     from geoflow.app.tables import Advance
-    from geoflow.catalog.registry import Entry
+    from geoflow.catalog.registry import Case, Entry
     from geoflow.realization.realized import Realization
     from geoflow.results import Row
 
@@ -26,11 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     timeout is over; 130 Ctrl-C.
     """
     try:
-        options = parser(_demo, _verify, _realize, _sweep, _list).parse_args(arguments)
+        options = parser(COMMANDS).parse_args(arguments)
     except SystemExit as end:  # --help, or a call that argparse has answered
         return int(end.code or PASSED)
     options.session = Session(options.timeout)
-    return run_to_status(lambda: options.run(options), options.session, options.traceback)
+    options.command = shlex.join(["geoflow", *(sys.argv[1:] if arguments is None else arguments)])
+    return run_to_status(lambda: answered(options), options.session, options.traceback)
 
 
 # commands: what they need is imported when they run, so that --help answers at once --------------------------------
@@ -53,6 +57,19 @@ def _list(options: argparse.Namespace) -> int:
     ]  # fmt: skip
     for title, columns, rows in tables:
         print_table(title, columns, rows)
+        options.content[title] = [dict(zip(columns, row, strict=True)) for row in rows]
+    return PASSED
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from geoflow import catalog
+    from geoflow._version import __version__
+    from geoflow.app.completion import script
+
+    maps, potentials = [*catalog.parametrizations, *catalog.noncommuting], [*catalog.potentials]
+    names = {"verify": [*maps, *potentials], "realize": potentials, "completion": ["bash", "zsh"]}
+    options.content["script"] = script(options.shell, parser(COMMANDS), names, __version__)
+    print(options.content["script"], end="")
     return PASSED
 
 
@@ -62,10 +79,12 @@ def _verify(options: argparse.Namespace) -> int:
 
     direct: list[Row] = []
     converse: list[Row] = []
+    cases: dict[str, Case] = {}
     error = "stopped"
+    _require_use(options)
     try:
         with tables.progress(options.session.announce) as advance:
-            _verify_targets(options, advance, (direct, converse))
+            _verify_targets(options, advance, (direct, converse), cases)
         error = ""
     finally:  # what was done is shown, however the rest ends
         tables.print_direct(direct)
@@ -73,51 +92,72 @@ def _verify(options: argparse.Namespace) -> int:
         tables.print_laws(direct)
         every = [*direct, *converse]
         passed = all(row.passed for row in every) and not error
-        if options.json:
-            tables.write_json(options.json, {"rows": [row.as_json() for row in every], "passed": passed})
+        options.content["rows"] = [row.as_json() for row in every]
     if options.plot:
         draw_rows(direct, Path(options.plot))
+        drawn = ", ".join(row.name for row in direct if row.results)
+        print(f"figures of {drawn} are in {options.plot}/" if drawn else "no figures: nothing here has flows in x")
     if options.prove:
-        _print_proofs(options)
+        options.content["proofs"] = _print_proofs(cases)
     return PASSED if passed else FAILED
 
 
-def _print_proofs(options: argparse.Namespace) -> None:
+def _print_proofs(cases: dict[str, Case]) -> list[dict[str, Any]]:
     """What is proved of the brackets of every map among the targets, in other words than what was measured."""
-    from geoflow import catalog
-    from geoflow.app.targets import is_file, user_case
     from geoflow.errors import ProofError, shortened
     from geoflow.maps.proofs import prove_commuting
 
-    maps = {**catalog.parametrizations, **catalog.noncommuting}
-    for target in options.targets:
-        if not (is_file(target) or target in maps):
-            continue
-        dim = options.dim if target in catalog.parametrizations else None
-        case = user_case(target, options.x0) if is_file(target) else maps[target](dim)
+    proofs = []
+    for target, case in cases.items():
         try:
-            print(f"{target}: {shortened(str(prove_commuting(case.parametrization)))}")
+            proof = prove_commuting(case.parametrization)
+            print(f"{target}: {shortened(str(proof))}")
+            proofs.append({"name": target, "status": proof.status, "proof": str(proof)})
         except ProofError as error:
             print(f"{target}: nothing is proved: {error}")
+            proofs.append({"name": target, "status": "no proof", "proof": str(error)})
+    return proofs
 
 
-def _verify_targets(options: argparse.Namespace, advance: Advance, rows: tuple[list[Row], list[Row]]) -> None:
-    """Rows of the direct and of the converse theorem, added as they are done."""
+def _require_use(options: argparse.Namespace) -> None:
+    """Refuse an option that no target has a use for, and say so on stderr of those that some have not."""
+    from geoflow import catalog
+    from geoflow.app.targets import is_file
+    from geoflow.errors import ArgumentError
+
+    def has(target: str) -> bool:  # an entry with the dimension asked for
+        fixed = catalog.noncommuting[target].dims if target in catalog.noncommuting else ()
+        return not is_file(target) and (not fixed or options.dim in fixed)
+
+    uses = {
+        "--dim": (options.dim, has, "a catalogue entry with that d: your own map, and a single entry, has its own"),
+        "--x0": (options.x0, is_file, "a map of yours, FILE.py:OBJECT: entries have their own start"),
+        "--prove": (options.prove or None, lambda t: t not in catalog.potentials, "a map: R.prove_legendre(box) is for"
+                    " potentials"),
+    }  # fmt: skip
+    for option, (value, used, wanted) in uses.items():
+        idle = [target for target in options.targets if not used(target)]
+        if value is not None and len(idle) == len(options.targets):
+            raise ArgumentError(option, f"{'' if value is True else value} with {', '.join(idle)}".strip(), wanted)
+        if value is not None and idle:
+            say(f"{option} is not for {', '.join(idle)}")
+
+
+def _verify_targets(
+    options: argparse.Namespace, advance: Advance, rows: tuple[list[Row], list[Row]], cases: dict[str, Case]
+) -> None:
+    """Rows of the direct and of the converse theorem, added as they are done, and the case of every map."""
     from geoflow import catalog
     from geoflow.app.targets import is_file, user_case
-    from geoflow.errors import ArgumentError
     from geoflow.theorems.converse import verify_potential
     from geoflow.theorems.direct import verify_case, verify_refusal
 
     direct, converse = rows
-    files = [target for target in options.targets if is_file(target)]
-    if options.dim is not None and len(files) == len(options.targets):
-        raise ArgumentError("--dim", f"{options.dim}", "a catalogue entry beside it", "your own map has its dimension")
-    if options.x0 is not None and not files:
-        raise ArgumentError("--x0", options.x0, "a map of yours, FILE.py:OBJECT", "entries have their own start")
+    read: dict[str, Any] = {}
     for target in options.targets:
         advance(target, "reading it")
         if target in catalog.noncommuting:
+            cases[target] = catalog.noncommuting[target]()
             direct.append(verify_refusal(catalog.noncommuting[target]))
         elif target in catalog.potentials:
             R = catalog.potentials[target](options.dim)
@@ -125,7 +165,8 @@ def _verify_targets(options: argparse.Namespace, advance: Advance, rows: tuple[l
             converse.append(verify_potential(target, R))
         else:
             own = is_file(target)
-            case = user_case(target, options.x0) if own else catalog.parametrizations[target](options.dim)
+            case = user_case(target, options.x0, read) if own else catalog.parametrizations[target](options.dim)
+            cases[target] = case
             direct.append(verify_case(target, case, advance=partial(advance, target)))
 
 
@@ -158,15 +199,17 @@ def _realize(options: argparse.Namespace) -> int:
             _draw_realization(F, Path(options.plot))
     _print_realization(row, F)
     proof = F.prove() if options.prove else None
+    options.content.update(row.as_json())
     if proof is not None:
         print(proof)
-    if options.save and not refusal:
+        options.content["proof"] = {"passed": proof.passed, "eps": proof.eps, "proof": str(proof)}
+    if options.save and refusal:
+        print("not saved: what misses its tolerance is refused")
+    elif options.save:
         Path(options.save).parent.mkdir(parents=True, exist_ok=True)
         print(f"saved to {F.save(options.save)}")
     if options.plot:
         print(f"figures are in {options.plot}/")
-    if options.json:
-        tables.write_json(options.json, row.as_json())
     if refusal:
         print(f"REFUSED: {refusal}")
     missed = [key for key in row.failures if key in row.figures]
@@ -201,7 +244,10 @@ def _print_realization(row: Row, F: Realization) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from geoflow.app.demo import run_demo
 
-    return PASSED if run_demo(Path(options.out), options.session.announce) else FAILED
+    passed, folder = run_demo(Path(options.out), options.session.announce), Path(options.out)
+    written = max(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)  # by the demo, just now
+    options.content.update(json.loads(written.read_text()))
+    return PASSED if passed else FAILED
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -218,7 +264,14 @@ def _sweep(options: argparse.Namespace) -> int:
     print(f"{len(found.rows)} rows in {folder / 'rows'}, {found.failed} failed")
     for row in [row for row in found.rows if row["error"]][:5]:
         print(f"  {', '.join(f'{name} = {row[name]}' for name in grid)}: {row['error']}")
+    options.content.update(folder=str(folder), rows=len(found.rows), failed=found.failed)
+    options.content["errors"] = [row for row in found.rows if row["error"]]
     return FAILED if found.failed else PASSED
+
+
+COMMANDS = {
+    "demo": _demo, "verify": _verify, "realize": _realize, "sweep": _sweep, "list": _list, "completion": _completion,
+}  # fmt: skip
 
 
 if __name__ == "__main__":
