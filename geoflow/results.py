@@ -12,7 +12,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Evidence
 from geoflow._validate import describe
-from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError
+from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError, in_a_line
 
 
 class Verdict(Portable):
@@ -186,7 +186,8 @@ class Trajectory(Portable):
     def __str__(self) -> str:
         return f"Trajectory({len(self.t)} times to t = {self.t[-1]:.6g}, {self.status.value}: {self.message})"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return in_a_line(str(self))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -246,7 +247,7 @@ class EquivalenceReport(Verdict):
         return f"{verdict}: {self._gaps}, bracket defect {self.commuting.defect:.1e} (tol {self.tol:.0e})"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Row(Verdict):
     """Figures of one subject, what each has to meet, and what was raised: a row of a table, and of a JSON file.
 
@@ -277,6 +278,10 @@ class Row(Verdict):
             if value is not None and key in self.tolerances and not value <= self.tolerances[key]
         ]  # fmt: skip
         return missed + ([self.error] if self.error else []) + ([] if self.figures or self.error else ["no figures"])
+
+    def __str__(self) -> str:
+        verdict = "pass" if self.passed else f"FAIL, {', '.join(self.failures)}"
+        return f"{self.name}: {verdict}, {len(self.figures)} figures"
 
     def as_json(self) -> Evidence:
         """The row as plain numbers and strings."""

@@ -12,7 +12,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_points, describe
-from geoflow.errors import DomainError
+from geoflow.errors import DomainError, in_a_line
 from geoflow.maps.parametrization import Parametrization
 from geoflow.realization.certificate import FRESH_POINTS, Certificate, certify, relative_metric_error
 from geoflow.realization.embedding import Embedding
@@ -122,7 +122,9 @@ class Realization(Portable):
         return f"F: {self.region} -> R^{self.ambient_dim}, {self.method} ({self.reason}); {self.certificate}{when}"
 
     def __repr__(self) -> str:
-        return f"Realization(R^{self.dim} -> R^{self.ambient_dim}, {self.method}, {self.certificate.metric_error:.1e})"
+        return in_a_line(
+            f"Realization(R^{self.dim} -> R^{self.ambient_dim}, {self.method}, {self.certificate.metric_error:.1e})"
+        )
 
     # inside ---------------------------------------------------------------------------------------------------------
 
