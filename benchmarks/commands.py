@@ -140,13 +140,40 @@ CALLS = (
     ("realize quartic --box=-1:1 --dim 1000000000", 2), ("realize quartic --box=-1:1 --method magic", 2),
     ("verify sine --dim", 2), ("verify sine --dims 3", 2), ("verify :G", 2), ("verify .py:G", 2), ("realize sine", 2),
     ("verify sine nowhere.py:G", 2), ("realize FILE:R", 2),
+    # nothing is ignored: options where they mean nothing, near to others, or of another command
+    ("--version", 0), ("completion bash", 0), ("completion fish", 2), ("completion", 2), ("--verbose", 2), ("-v", 2),
+    ("verify parabola --dim 3", 2), ("verify parabola --x0 1", 2), ("verify burg --prove", 2),
+    ("verify burg --x0=1", 2), ("verify FILE:case --x0 1,1", 2), ("verify FILE:G --x0 -1,0.7,0.5,0.3", 0),
+    ("verify FILE:G --x0 1;0.5", 2), ("verify FILE:G --x0", 2), ("verify FILE:G --x0 -1", 2), ("verify --dim 3", 2),
+    ("verify sine --dims=3", 2), ("verify sine --porve", 2), ("verify sine --box -1:1", 2),
+    ("verify sine --save F.npz", 2), ("verify sine --d3", 2), ("verify sine -dim 3", 2),
+    ("verify sine --dim three", 2), ("verify sine dim=3", 2), ("verify Sine", 2), ("verify sine,cube", 2),
+    ("verify FILE:G:H", 2), ("verify FILE::G", 2), ("verify FILE G", 2), ("verfiy sine", 2), ("sine", 2),
+    ("verify sine --json", 2), ("verify sine --json --prove", 2), ("verify sine --plot", 2), ("realize", 2),
+    ("realize burg quartic --box=0.5:1", 2), ("realize burg --box 0.5:1 --dims 2", 2),
+    ("realize quartic --box -1:1 --x0 1,1", 2), ("realize quartic --box 1:-1", 2), ("realize quartic --box -1:-1", 2),
+    ("realize quartic --box -1 1", 2), ("realize quartic --box -1,1", 2), ("realize quartic --box -1,-1,-1:1", 2),
+    ("realize quartic --box", 2), ("realize quartic --box -1:1 --tol -1e-8", 2),
+    ("realize quartic --box -1:1 --tol 1", 2), ("realize quartic --box -1:1 --method", 2),
+    ("realize quartic --box -1:1 --method Spectral", 2), ("realize quartic --box -1:1 --method twist --dim 5", 2),
+    ("realize quartic --box -1:1 --dim 1 --method spectral", 2), ("realize quartic --box -1:1 --save FOLDER", 2),
+    ("realize gaussian_log_partition --d 3 --box=-1,-2:1,-0.5", 2), ("realize FILE:case", 2),
+    ("realize hyperbolic --box -1:1", 2), ("realize quartic --seed 3 --box -1:1", 2), ("sweep", 2),
+    ("sweep nowhere.toml", 2), ("sweep FILE", 2), ("sweep FOLDER", 2), ("sweep FILE --jobs 0", 2),
+    ("sweep FILE --jobs two", 2), ("sweep FILE --seed 1", 2), ("list all", 2), ("list --dim 2", 2), ("list --json", 2),
+    ("list --json FOLDER", 2), ("list --timeout", 2), ("list --timeout -3", 2), ("demo --json FOLDER", 2),
+    ("demo out", 2), ("demo --out", 2), ("help", 2), ("verify sine --help --dim x", 0), ("-- verify sine", 2),
+    ("verify -- sine", 0),
 )  # fmt: skip
+#: one of these is in what a mistake is answered with: what is wanted, what is meant, or where it is said
+REMEDIES = ("wanted", "did you mean", "--help", ", line ", "--traceback")
 GOOD = f"""{HEAD}
 G = gf.Parametrization({MAP}, 4, 2, name="mine")
 bad = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 0] ** 2 + x[..., 1]], -1), 2, 2, name="bad")
 degenerate = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 0]], -1), 2, 2)
 R = gf.LegendreFunction(lambda w: np.sum(np.cosh(w), axis=-1) + np.sum(w, axis=-1) ** 4 / 8, 2)
 x0 = [1.0, 0.7, 0.5, 0.3]
+case = gf.catalog.parametrizations["square"](2)
 """
 
 
@@ -231,7 +258,8 @@ def _number(rng: np.random.Generator, folder: Path) -> list[Line]:
     return [found[k] for k in rng.permutation(len(found))]
 
 
-def _call(rng: np.random.Generator, folder: Path) -> list[Line]:
+def calls(folder: Path) -> list[Line]:
+    """All of `CALLS`."""
     names = {"FILE": str(folder / "maps.py"), "FOLDER": str(folder)}
     found = []
     for call, status in CALLS:
@@ -239,6 +267,11 @@ def _call(rng: np.random.Generator, folder: Path) -> list[Line]:
         for name, path in names.items():
             words = [word.replace(name, path) for word in words]
         found.append(Line(tuple(words), status, "", call))
+    return found
+
+
+def _call(rng: np.random.Generator, folder: Path) -> list[Line]:
+    found = calls(folder)
     return [found[k] for k in rng.permutation(len(found))]
 
 
@@ -268,6 +301,8 @@ def fault(line: Line, status: int | None, printed: str) -> str:
         return f"{len(last)} lines: {' | '.join(last)[:300]}"
     if line.word not in printed:
         return f"no {line.word!r} in: {printed[-300:]}"
+    if line.status == 2 and not any(word in printed for word in REMEDIES):
+        return f"no remedy in: {printed[-300:]}"
     return ""
 
 

@@ -51,7 +51,7 @@ def __getattr__(name: str) -> object:
             if error.name != f"{module}.{attribute}":
                 raise
             value = getattr(importlib.import_module(module), attribute)
-        globals()[name] = value
+        globals()[name] = importlib.import_module("geoflow._signatures").unquoted(value)
         return value
     return importlib.import_module("geoflow._deprecated").get(name)
 

@@ -35,6 +35,8 @@ from geoflow.flows.links import LinkLoss as LinkLoss
 from geoflow.flows.links import implicit_bias as implicit_bias
 from geoflow.flows.losses import LeastSquares as LeastSquares
 from geoflow.flows.losses import LogisticLoss as LogisticLoss
+from geoflow.flows.margins import MaxMargin as MaxMargin
+from geoflow.flows.margins import max_margin as max_margin
 from geoflow.flows.mirror import check_rate_bound as check_rate_bound
 from geoflow.flows.mirror import mirror_flow as mirror_flow
 from geoflow.flows.piecewise import PiecewiseLoss as PiecewiseLoss

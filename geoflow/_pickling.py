@@ -18,7 +18,7 @@ from functools import cached_property
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from geoflow.errors import GeoflowError, NotPicklableError
+from geoflow.errors import GeoflowError, NotPicklableError, in_a_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class Portable:
     def __repr__(self) -> str:
         """Its class, with what it says of itself."""
         told = f"({self})" if type(self).__str__ is not object.__str__ else ""
-        return f"{type(self).__name__}{told}"
+        return in_a_line(f"{type(self).__name__}{told}")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if _asked_by_another():

@@ -164,3 +164,13 @@ def guarded(function: Any, what: str, arguments: str = "") -> Any:
             got, remedy = f"a function of {signature}: {error}", "bind what else it needs by a lambda"
             raise ArgumentError(what, got, f"a function that is called with ({arguments})", remedy) from None
     return Guarded(function, what)
+
+
+def takes_second(function: Any, name: str) -> bool:
+    """Whether a function wants a second positional argument: one without a default, or of this name."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return sum(p.default is p.empty for p in positional) >= 2 or [p.name for p in positional[1:2]] == [name]

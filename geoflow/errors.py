@@ -22,6 +22,11 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: 2 * longest // 3]} ... {text[-longest // 4 :]}"
 
 
+def in_a_line(text: str) -> str:
+    """What an object says of itself, in at most 300 characters."""
+    return shortened(text, 300)
+
+
 class GeoflowError(Exception):
     """Root of every error geoflow raises on purpose.
 

@@ -14,7 +14,7 @@ from geoflow._pickling import Portable
 from geoflow._showing import Paged, Shown
 from geoflow._typing import Array, ArrayLike, Evidence
 from geoflow._validate import describe
-from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError
+from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError, in_a_line
 
 
 class Claim(NamedTuple):
@@ -138,13 +138,22 @@ def require_within(t: ArrayLike, last: float) -> Array:
 
 
 class Status(str, Enum):
-    """How an integration ended."""
+    """How a flow or a descent ended: at its last time, where `until` was met or never was, or early."""
 
     SUCCESS = "success"
+    SMALL_LOSS = "small_loss"
+    SMALL_GRADIENT = "small_gradient"
+    SMALL_CHANGE = "small_change"
+    UNTIL_NOT_MET = "until_not_met"
     LEFT_DOMAIN = "left_domain"
     BLOW_UP = "blow_up"
     OVERFLOW = "overflow"
     FAILURE = "solver_failure"
+
+    @property
+    def early(self) -> bool:
+        """Whether it ended before it was asked to."""
+        return self in (Status.LEFT_DOMAIN, Status.BLOW_UP, Status.OVERFLOW, Status.FAILURE)
 
     def __str__(self) -> str:
         return self.value
@@ -158,6 +167,7 @@ class Trajectory(Shown):
     ----------
     t : array, shape=[n_times]
         The times asked for, up to where the flow got; after an early stop the last entry is the time of the stop.
+        With `until`, up to the first of them at which it is met.
     w : array, shape=[n_times, ..., d]
     x : array, shape=[n_times, ..., D], or None
         Points of the parametrization's space; None for a mirror flow.
@@ -191,24 +201,27 @@ class Trajectory(Shown):
 
     @property
     def success(self) -> bool:
-        return self.status is Status.SUCCESS
+        return not self.status.early and self.status is not Status.UNTIL_NOT_MET
 
     def __call__(self, t: ArrayLike) -> Array:
         """w at the time or times t by dense output; t within [0, self.t[-1]]."""
         return self.sol(t)
 
     def unwrap(self) -> Trajectory:
-        """Return the trajectory, or raise with the reason it stopped early."""
+        """Return the trajectory, or raise with the reason it stopped early, or that it never met `until`."""
         if self.success:
             return self
         got = f"status {self.status.value} at t = {self.t[-1]:.6g}: {self.message}"
-        remedy = "ask for earlier times, or use what the trajectory kept"
-        raise ConvergenceError("flow", got, "an integration to the last time asked for", remedy, trajectory=self)
+        wanted, remedy = "an integration to the last time asked for", "ask for earlier times"
+        if self.status is Status.UNTIL_NOT_MET:
+            wanted, remedy = "a point that meets `until`", "ask for later times or more steps"
+        raise ConvergenceError("flow", got, wanted, f"{remedy}, or use what the trajectory kept", trajectory=self)
 
     def __str__(self) -> str:
         return f"Trajectory({len(self.t)} times to t = {self.t[-1]:.6g}, {self.status.value}: {self.message})"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return in_a_line(str(self))
 
     def _repr_html_(self) -> str:
         of_x = [] if self.x is None else [("x", f"shape {self.x.shape}")]
@@ -294,7 +307,7 @@ class EquivalenceReport(Verdict, Paged):
         return f"{verdict}: {self._gaps}, bracket defect {self.commuting.defect:.1e} (tol {self.tol:.0e})"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Row(Verdict):
     """Figures of one subject, what each has to meet, and what was raised: a row of a table, and of a JSON file.
 
@@ -332,6 +345,10 @@ class Row(Verdict):
         asked = [(key, value, self.tolerances.get(key)) for key, value in self.figures.items() if value is not None]
         found = [Claim(key, value) if tol is None else at_most(key, value, tol) for key, value, tol in asked]
         return found + ([Claim("error", self.error, "none", False)] if self.error else [])
+
+    def __str__(self) -> str:
+        verdict = "pass" if self.passed else f"FAIL, {', '.join(self.failures)}"
+        return f"{self.name}: {verdict}, {len(self.figures)} figures"
 
     def as_json(self) -> Evidence:
         """The row as plain numbers and strings."""

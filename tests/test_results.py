@@ -43,7 +43,9 @@ def test_a_nan_fails():
 
 
 def test_a_status_is_its_word():
-    assert [str(s) for s in gf.Status] == ["success", "left_domain", "blow_up", "overflow", "solver_failure"]
+    ends, early = ["success", "small_loss", "small_gradient", "small_change", "until_not_met"], "left_domain blow_up"
+    assert [str(s) for s in gf.Status if not s.early] == ends
+    assert [str(s) for s in gf.Status if s.early] == [*early.split(), "overflow", "solver_failure"]
     assert gf.Status.SUCCESS == "success" and gf.Status("blow_up") is gf.Status.BLOW_UP
 
 

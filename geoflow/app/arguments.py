@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from geoflow._version import __version__
 from geoflow.errors import shortened
 
 #: a command: the options to an exit status
@@ -16,57 +19,119 @@ Command = Callable[[argparse.Namespace], int]
 #: largest d of the laws, which form d^3 entries a point, and largest D of an embedding
 LARGEST_D, LARGEST_AMBIENT, LONGEST_RUN = 100, 10_000, 10_000_000
 REPORT = "write report.html, a page with interactive pictures that needs no network: pip install geoflow[report]"
-EPILOG = (
-    "exit status: 0 every check passed; 1 a check failed; 2 no answer, because of the call or an exception in your"
-    " file; 124 --timeout is over; 130 Ctrl-C"
-)
+STATUSES = """exit status:
+  0    every check passed
+  1    a check failed
+  2    no answer, because of the call or of an exception in your file
+  124  --timeout is over
+  130  Ctrl-C"""
+EXAMPLES = {
+    "demo": ("geoflow demo", "geoflow demo --out pictures --json figures.json --timeout 600"),
+    "verify": (
+        "geoflow verify hyperbolic sine --dim 5", "geoflow verify maps.py:G --x0 1,0.7,-0.5,0.3 --json figures.json",
+        "geoflow verify matrix_square maps.py:G --prove",
+    ),
+    "realize": (
+        "geoflow realize quartic --box -1:1 --plot pictures",
+        "geoflow realize gaussian_log_partition --box -1,-2:1,-0.5 --method spectral --save F.npz",
+        "geoflow realize mine.py:R --box -1:1 --tol 1e-6 --prove --json F.json",
+    ),
+    "sweep": ("geoflow sweep study.toml", "geoflow sweep study.toml --jobs 2 --json ended.json"),
+    "list": ("geoflow list", "geoflow list --json catalogue.json"),
+    "completion": (
+        "geoflow completion bash > ~/.local/share/bash-completion/completions/geoflow",
+        "geoflow completion zsh > ~/.geoflow-completion.zsh; echo 'source ~/.geoflow-completion.zsh' >> ~/.zshrc",
+    ),
+}  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
+    """A parser that says what is wrong in one line, and takes numbers below zero wherever it takes a value."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options, formatter_class=argparse.RawDescriptionHelpFormatter)
+        # what begins like a number is a value: -1:1 of --box, -1,0.5 of --x0
+        self._negative_number_matcher = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {shortened(message, 400)}; see {self.prog} --help\n")
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, with the option that an unknown one is near to."""
+        options, rest = self.parse_known_args(args, namespace)
+        if rest:
+            name, command = rest[0].partition("=")[0], getattr(options, "name", "")
+            near = get_close_matches(name, self.options_of(command), n=1, cutoff=0.7)
+            others = [other for other, own in self.commands.items() if name in own.options_of()]
+            remedy = f"did you mean {near[0]}" if near else f"geoflow {command} has no such argument"
+            if others:
+                remedy = f"{name} is for {', '.join(others)}"
+            told = shortened(" ".join(rest), 200)
+            self.exit(2, f"{self.prog} {command}: unknown {told}; {remedy}; see geoflow {command} --help\n")
+        return options
 
-def parser(
-    demo: Command, verify: Command, realize: Command, sweep: Command, listing: Command
-) -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    def options_of(self, command: str = "") -> dict[str, tuple[str, ...] | None]:
+        """The options of a command: to None for a flag, to the values it has to choose from, or to no such values."""
+        if command:
+            return self.commands[command].options_of()
+        return {
+            name: None if action.nargs == 0 else tuple(map(str, action.choices or ()))
+            for action in self._actions for name in action.option_strings
+        }  # fmt: skip
+
+    @property
+    def commands(self) -> dict[str, Parser]:
+        """The parsers of all commands."""
+        found: dict[str, Parser] = {}
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                found.update(action.choices)
+        return found
+
+
+def parser(run: Mapping[str, Command]) -> Parser:
+    """The parser of all commands, by the functions that run them."""
     description = "Commuting parametrizations, Legendre functions and mirror flows."
-    whole = Parser(prog="geoflow", description=description, epilog=EPILOG)
-    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    whole = Parser(prog="geoflow", description=description, epilog=STATUSES)
+    whole.add_argument("--version", action="version", version=f"geoflow {__version__}")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND", dest="name")
     common = Parser(add_help=False)
+    common.add_argument("--json", type=_file, metavar="FILE", help="write the answer, with every figure, as JSON")
     common.add_argument("--timeout", type=_timeout, metavar="SECONDS", help="end the run then, with exit status 124")
     common.add_argument("--traceback", action="store_true", help="print the whole traceback of an error too")
 
-    def command(name: str, run: Command, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, parents=[common], help=text, description=text, epilog=EPILOG)
-        added.set_defaults(run=run)
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        examples = "\n".join(["examples:", *(f"  {line}" for line in EXAMPLES[name])])
+        added = commands.add_parser(
+            name, parents=[common], help=text, description=text, epilog=f"{examples}\n\n{STATUSES}"
+        )
+        added.set_defaults(run=run[name])
         return added
 
-    shown = command("demo", demo, "run both theorems over the catalogue, and the bias on real data")
+    shown = command("demo", "run both theorems over the catalogue, and the bias on real data")
     text = "folder of pictures and results.json (default: %(default)s)"
     shown.add_argument("--out", type=_folder, default="geoflow-demo", help=text)
     shown.add_argument("--jobs", type=_jobs, help="processes (default: one for each core, at most 4)")
-    _verify_options(command("verify", verify, "run the laws on catalogue entries or on your own parametrization"))
-    _realize_options(command("realize", realize, "embed a Hessian metric, and run gradient flow on the result"))
-    swept = command("sweep", sweep, "run a function of yours over a grid, row by row, and go on where it was ended")
+    _verify_options(command("verify", "run the laws on catalogue entries or on your own parametrization"))
+    _realize_options(command("realize", "embed a Hessian metric, and run gradient flow on the result"))
+    swept = command("sweep", "run a function of yours over a grid, row by row, and go on where it was ended")
     swept.add_argument(
         "spec", metavar="SPEC.toml", help='function = "FILE.py:NAME", folder, and a table [grid] of lists'
     )
     swept.add_argument("--jobs", type=_jobs, default=-1, help="processes (default: one for each core)")
-    command("list", listing, "list the catalogue")
+    command("list", "list the catalogue")
+    completed = command("completion", "print a script for the shell, by which TAB completes commands and options")
+    completed.add_argument("shell", choices=("bash", "zsh"))
     return whole
 
 
 def _verify_options(verify: argparse.ArgumentParser) -> None:
-    verify.add_argument("targets", nargs="+", metavar="NAME|FILE.py:OBJECT")
+    text = "maps and potentials of the catalogue, or maps of yours"
+    verify.add_argument("targets", nargs="+", metavar="NAME|FILE.py:OBJECT", help=text)
     verify.add_argument("--dim", type=_dimension, help="dimension d of catalogue entries (default: 2)")
     verify.add_argument("--x0", help="start of your own map, comma-separated (default: its module's x0)")
     text = "decide the brackets exactly where the map is rational, and say what is proved"
     verify.add_argument("--prove", action="store_true", help=text)
-    verify.add_argument("--json", type=_file, metavar="FILE", help="write every number")
     verify.add_argument(
         "--plot", type=_folder, metavar="DIR", help="write pictures of trajectories and gaps, PNG and SVG"
     )
@@ -88,7 +153,6 @@ def _realize_options(realize: argparse.ArgumentParser) -> None:
     )
     realize.add_argument("--report", type=_folder, metavar="DIR", help=REPORT)
     realize.add_argument("--save", type=_file, metavar="FILE.npz", help="write the realization")
-    realize.add_argument("--json", type=_file, metavar="FILE", help="write every number")
 
 
 def _jobs(text: str) -> int:

@@ -1,8 +1,9 @@
-"""The command line: geoflow demo | verify | realize | sweep | list."""
+"""The command line: geoflow demo | verify | realize | sweep | list | completion."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -11,12 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from geoflow.app.answers import answered
 from geoflow.app.arguments import parser
-from geoflow.app.session import FAILED, PASSED, Session, run_to_status
+from geoflow.app.session import FAILED, PASSED, Session, run_to_status, say
 
 if TYPE_CHECKING:
     from geoflow.app.tables import Advance
-    from geoflow.catalog.registry import Entry
+    from geoflow.catalog.registry import Case, Entry
     from geoflow.realization.realized import Realization
     from geoflow.results import Row, Verdict
 
@@ -28,12 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     timeout is over; 130 Ctrl-C.
     """
     try:
-        options = parser(_demo, _verify, _realize, _sweep, _list).parse_args(arguments)
+        options = parser(COMMANDS).parse_args(arguments)
     except SystemExit as end:  # --help, or a call that argparse has answered
         return int(end.code or PASSED)
     options.session = Session(options.timeout)
     options.command = shlex.join(["geoflow", *(sys.argv[1:] if arguments is None else arguments)])
-    return run_to_status(lambda: options.run(options), options.session, options.traceback)
+    return run_to_status(lambda: answered(options), options.session, options.traceback)
 
 
 # commands: what they need is imported when they run, so that --help answers at once --------------------------------
@@ -56,6 +58,19 @@ def _list(options: argparse.Namespace) -> int:
     ]  # fmt: skip
     for title, columns, rows in tables:
         print_table(title, columns, rows)
+        options.content[title] = [dict(zip(columns, row, strict=True)) for row in rows]
+    return PASSED
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from geoflow import catalog
+    from geoflow._version import __version__
+    from geoflow.app.completion import script
+
+    maps, potentials = [*catalog.parametrizations, *catalog.noncommuting], [*catalog.potentials]
+    names = {"verify": [*maps, *potentials], "realize": potentials, "completion": ["bash", "zsh"]}
+    options.content["script"] = script(options.shell, parser(COMMANDS), names, __version__)
+    print(options.content["script"], end="")
     return PASSED
 
 
@@ -67,10 +82,12 @@ def _verify(options: argparse.Namespace) -> int:
         _report().require_plotly()
     direct: list[Row] = []
     converse: list[Row] = []
+    cases: dict[str, Case] = {}
     error = "stopped"
+    _require_use(options)
     try:
         with tables.progress(options.session.announce) as advance:
-            _verify_targets(options, advance, (direct, converse))
+            _verify_targets(options, advance, (direct, converse), cases)
         error = ""
     finally:  # what was done is shown, however the rest ends
         tables.print_direct(direct)
@@ -78,11 +95,12 @@ def _verify(options: argparse.Namespace) -> int:
         tables.print_laws(direct)
         every = [*direct, *converse]
         passed = all(row.passed for row in every) and not error
-        if options.json:
-            tables.write_json(options.json, {"rows": [row.as_json() for row in every], "passed": passed})
+        options.content["rows"] = [row.as_json() for row in every]
     if options.plot:
         draw_rows(direct, Path(options.plot))
-    proofs = _print_proofs(options) if options.prove else []
+        drawn = ", ".join(row.name for row in direct if row.results)
+        print(f"pictures of {drawn} are in {options.plot}/" if drawn else "no pictures: nothing here has flows in x")
+    proofs = _print_proofs(options, cases) if options.prove else []
     if options.report:
         _write_report(options, f"geoflow verify {' '.join(options.targets)}", every, proofs)
     return PASSED if passed else FAILED
@@ -101,45 +119,65 @@ def _write_report(options: argparse.Namespace, title: str, rows: Sequence[Row], 
     print(f"the report is {path}")
 
 
-def _print_proofs(options: argparse.Namespace) -> list[Verdict]:
+def _print_proofs(options: argparse.Namespace, cases: dict[str, Case]) -> list[Verdict]:
     """What is proved of the brackets of every map among the targets, in other words than what was measured."""
-    from geoflow import catalog
-    from geoflow.app.targets import is_file, user_case
     from geoflow.errors import ProofError, shortened
     from geoflow.maps.proofs import prove_commuting
 
-    maps: dict[str, Any] = {**catalog.parametrizations, **catalog.noncommuting}
+    told = options.content["proofs"] = []
     proofs: list[Verdict] = []
-    for target in options.targets:
-        if not (is_file(target) or target in maps):
-            continue
-        dim = options.dim if target in catalog.parametrizations else None
-        case = user_case(target, options.x0) if is_file(target) else maps[target](dim)
+    for target, case in cases.items():
         try:
-            proofs.append(prove_commuting(case.parametrization))
-            print(f"{target}: {shortened(str(proofs[-1]))}")
+            proof = prove_commuting(case.parametrization)
         except ProofError as error:
             print(f"{target}: nothing is proved: {error}")
+            told.append({"name": target, "status": "no proof", "proof": str(error)})
+        else:
+            print(f"{target}: {shortened(str(proof))}")
+            told.append({"name": target, "status": proof.status, "proof": str(proof)})
+            proofs.append(proof)
     return proofs
 
 
-def _verify_targets(options: argparse.Namespace, advance: Advance, rows: tuple[list[Row], list[Row]]) -> None:
-    """Rows of the direct and of the converse theorem, added as they are done."""
+def _require_use(options: argparse.Namespace) -> None:
+    """Refuse an option that no target has a use for, and say so on stderr of those that some have not."""
+    from geoflow import catalog
+    from geoflow.app.targets import is_file
+    from geoflow.errors import ArgumentError
+
+    def has(target: str) -> bool:  # an entry with the dimension asked for
+        fixed = catalog.noncommuting[target].dims if target in catalog.noncommuting else ()
+        return not is_file(target) and (not fixed or options.dim in fixed)
+
+    uses = {
+        "--dim": (options.dim, has, "a catalogue entry with that d: your own map, and a single entry, has its own"),
+        "--x0": (options.x0, is_file, "a map of yours, FILE.py:OBJECT: entries have their own start"),
+        "--prove": (options.prove or None, lambda t: t not in catalog.potentials, "a map: R.prove_legendre(box) is for"
+                    " potentials"),
+    }  # fmt: skip
+    for option, (value, used, wanted) in uses.items():
+        idle = [target for target in options.targets if not used(target)]
+        if value is not None and len(idle) == len(options.targets):
+            raise ArgumentError(option, f"{'' if value is True else value} with {', '.join(idle)}".strip(), wanted)
+        if value is not None and idle:
+            say(f"{option} is not for {', '.join(idle)}")
+
+
+def _verify_targets(
+    options: argparse.Namespace, advance: Advance, rows: tuple[list[Row], list[Row]], cases: dict[str, Case]
+) -> None:
+    """Rows of the direct and of the converse theorem, added as they are done, and the case of every map."""
     from geoflow import catalog
     from geoflow.app.targets import is_file, user_case
-    from geoflow.errors import ArgumentError
     from geoflow.theorems.converse import verify_potential
     from geoflow.theorems.direct import verify_case, verify_refusal
 
     direct, converse = rows
-    files = [target for target in options.targets if is_file(target)]
-    if options.dim is not None and len(files) == len(options.targets):
-        raise ArgumentError("--dim", f"{options.dim}", "a catalogue entry beside it", "your own map has its dimension")
-    if options.x0 is not None and not files:
-        raise ArgumentError("--x0", options.x0, "a map of yours, FILE.py:OBJECT", "entries have their own start")
+    read: dict[str, Any] = {}
     for target in options.targets:
         advance(target, "reading it")
         if target in catalog.noncommuting:
+            cases[target] = catalog.noncommuting[target]()
             direct.append(verify_refusal(catalog.noncommuting[target]))
         elif target in catalog.potentials:
             R = catalog.potentials[target](options.dim)
@@ -147,7 +185,8 @@ def _verify_targets(options: argparse.Namespace, advance: Advance, rows: tuple[l
             converse.append(verify_potential(target, R))
         else:
             own = is_file(target)
-            case = user_case(target, options.x0) if own else catalog.parametrizations[target](options.dim)
+            case = user_case(target, options.x0, read) if own else catalog.parametrizations[target](options.dim)
+            cases[target] = case
             direct.append(verify_case(target, case, advance=partial(advance, target)))
 
 
@@ -184,17 +223,19 @@ def _realize(options: argparse.Namespace) -> int:
             draw_realization(F, Path(options.plot))
     _print_realization(row, F)
     proof = F.prove() if options.prove else None
+    options.content.update(row.as_json())
     if proof is not None:
         print(proof)
-    if options.save and not refusal:
+        options.content["proof"] = {"passed": proof.passed, "eps": proof.eps, "proof": str(proof)}
+    if options.save and refusal:
+        print("not saved: what misses its tolerance is refused")
+    elif options.save:
         Path(options.save).parent.mkdir(parents=True, exist_ok=True)
         print(f"saved to {F.save(options.save)}")
     if options.plot:
         print(f"pictures are in {options.plot}/")
     if options.report:
         _write_report(options, f"geoflow realize {options.target}", [row], [] if proof is None else [proof])
-    if options.json:
-        tables.write_json(options.json, row.as_json())
     if refusal:
         print(f"REFUSED: {refusal}")
     missed = [key for key in row.failures if key in row.figures]
@@ -222,8 +263,10 @@ def _demo(options: argparse.Namespace) -> int:
     from geoflow.app.demo import run_demo
     from geoflow.app.rows import default_jobs
 
-    jobs = options.jobs or default_jobs()
-    return PASSED if run_demo(Path(options.out), options.session.announce, jobs) else FAILED
+    folder = Path(options.out)
+    passed = run_demo(folder, options.session.announce, options.jobs or default_jobs())
+    options.content.update(json.loads((folder / "results.json").read_text()))
+    return PASSED if passed else FAILED
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -240,7 +283,14 @@ def _sweep(options: argparse.Namespace) -> int:
     print(f"{len(found.rows)} rows in {folder / 'rows'}, {found.failed} failed")
     for row in [row for row in found.rows if row["error"]][:5]:
         print(f"  {', '.join(f'{name} = {row[name]}' for name in grid)}: {row['error']}")
+    options.content.update(folder=str(folder), rows=len(found.rows), failed=found.failed)
+    options.content["errors"] = [row for row in found.rows if row["error"]]
     return FAILED if found.failed else PASSED
+
+
+COMMANDS = {
+    "demo": _demo, "verify": _verify, "realize": _realize, "sweep": _sweep, "list": _list, "completion": _completion,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,8 @@ Figures = Mapping[str, Any]
 #: rows done, of how many, and the seconds that are left at the pace so far
 Progress = Callable[[int, int, float], None]
 PLAN = "sweep.json"
+#: seconds after which what a writer left beside its file is of one that was killed
+STALE = 60.0
 
 
 @dataclass(frozen=True)
@@ -238,6 +241,8 @@ class _Store:
         text = json.dumps({"seed": seed, "points": points}, sort_keys=True)
         plan = {"seed": seed, "points": len(points), "plan": hashlib.sha256(text.encode()).hexdigest()}
         file = folder / PLAN
+        for place in (folder, self._rows):
+            _clean(place)
         if not file.exists():
             write_whole(file, json.dumps(plan, indent=1).encode())
         elif json.loads(file.read_text()) != plan:
@@ -257,6 +262,14 @@ class _Store:
         file = self._rows / f"{k:08d}.parquet"
         whole = {name: value for name, value in row.items() if value is not None}
         write_whole(file, self._pandas.DataFrame([whole]).to_parquet(index=False))
+
+
+def _clean(folder: Path) -> None:
+    """Remove what writers that were killed left behind; a sweep beside this one may be writing now."""
+    for part in folder.glob(".*.part"):
+        with suppress(OSError):  # another sweep may clean up too
+            if time.time() - part.stat().st_mtime > STALE:
+                part.unlink()
 
 
 def _pandas() -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from geoflow import catalog
 from geoflow._usercode import described_error, described_place, place_of
 from geoflow.catalog.registry import Case
-from geoflow.errors import ArgumentError, UserCodeError, shortened
+from geoflow.errors import ArgumentError, ShapeError, UserCodeError, shortened
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.spaces.domains import Box
@@ -27,10 +27,15 @@ def is_file(target: str) -> bool:
     return ":" in target or "/" in target or target.endswith(".py")
 
 
-def user_case(target: str, x0: str | None) -> Case:
-    """The case of FILE.py:OBJECT, a Parametrization or a Case, started at --x0, the module's x0, or a generic point."""
-    value, module = _object(target)
+def user_case(target: str, x0: str | None, read: dict[str, ModuleType] | None = None) -> Case:
+    """The case of FILE.py:OBJECT, a Parametrization or a Case, started at --x0, the module's x0, or a generic point.
+
+    A file that was `read` is not read again.
+    """
+    value, module = _object(target, {} if read is None else read)
     if _is(value, Case):
+        if x0 is not None:
+            raise ArgumentError("--x0", f"{x0} beside {target}", "a gf.Parametrization: a Case has its own start")
         return _sound(target, value)
     if not _is(value, Parametrization):
         remedy = f"geoflow realize {target}" if _is(value, LegendreFunction) else "wrap the map: gf.Parametrization"
@@ -49,7 +54,7 @@ def user_potential(target: str, d: int | None) -> LegendreFunction:
         return catalog.potentials[target](d)
     if d is not None:
         raise ArgumentError("--d", f"{d}", "a potential of the catalogue", "your own potential has its dimension")
-    value, _ = _object(target)
+    value, _ = _object(target, {})
     if not _is(value, LegendreFunction):
         remedy = f"geoflow verify {target}" if _is(value, Parametrization) else "wrap it: gf.LegendreFunction"
         raise ArgumentError(f"{target}", got=type(value).__name__, wanted="a gf.LegendreFunction", remedy=remedy)
@@ -59,7 +64,7 @@ def user_potential(target: str, d: int | None) -> LegendreFunction:
 
 def user_function(target: str) -> Callable[..., Any]:
     """A function FILE.py:NAME."""
-    value, _ = _object(target)
+    value, _ = _object(target, {})
     if not callable(value):
         raise ArgumentError(f"{target}", got=type(value).__name__, wanted="a function of the keywords of the grid")
     function: Callable[..., Any] = value
@@ -91,18 +96,26 @@ def box_of(text: str, dim: int) -> Box:
     try:
         low, high = ([float(number) for number in side.split(",")] for side in text.split(":"))
         lower, upper = (side * dim if len(side) == 1 else side for side in (low, high))
+        if len(lower) != dim or len(upper) != dim:
+            raise ShapeError(
+                "--box", f"{len(low)} and {len(high)} numbers", f"1 or d = {dim} on either side of the colon"
+            )
+    except ShapeError:
+        raise
     except ValueError:
         wanted = "LOW,..:HIGH,.. with numbers, such as -1,-2:1,-0.5"
-        raise ArgumentError("--box", repr(text), wanted, remedy="write --box=-1:1") from None
+        raise ArgumentError("--box", repr(text), wanted, remedy="write --box -1:1") from None
     return Box(lower, upper)
 
 
-def _object(target: str) -> tuple[Any, ModuleType]:
+def _object(target: str, read: dict[str, ModuleType]) -> tuple[Any, ModuleType]:
     """The object FILE.py:OBJECT names, and its module."""
     path, _, name = target.rpartition(":")
     if not path or not path.endswith(".py"):
         raise ArgumentError(f"target {target!r}", wanted="FILE.py:OBJECT", remedy="name the object, as in maps.py:G")
-    module, missing = _load(path), object()
+    if path not in read:
+        read[path] = _load(path)
+    module, missing = read[path], object()
     value = _attribute(module, name, missing)
     if value is missing:
         public = [n for n in vars(module) if not n.startswith("_")]

@@ -9,7 +9,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_finite, as_points, describe
-from geoflow.errors import ArgumentError, DomainError, ShapeError
+from geoflow.errors import ArgumentError, DomainError, ShapeError, in_a_line
 from geoflow.metrics.dually_flat import DuallyFlatManifold
 from geoflow.metrics.gaps import chernoff_information, jeffreys_divergence
 from geoflow.potentials.legendre import LegendreFunction
@@ -153,7 +153,7 @@ class ExponentialFamily(Portable):
         return x
 
     def __repr__(self) -> str:
-        return f"ExponentialFamily({self.name})"
+        return in_a_line(f"ExponentialFamily({self.name})")
 
     # what a family is, unchecked: NaN where there is none ------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from geoflow._html import facts, table
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_count
-from geoflow.errors import ArgumentError
+from geoflow.errors import ArgumentError, in_a_line
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow
 from geoflow.potentials.legendre import LegendreFunction
@@ -120,7 +120,7 @@ class Registry(Mapping[str, Entry[T]]):
         self.entries: dict[str, Entry[T]] = {}
 
     def __repr__(self) -> str:
-        return f"Registry({self.kind}, {len(self)} entries: {', '.join([*self.entries][:5])}, ...)"
+        return in_a_line(f"Registry({self.kind}, {len(self)} entries: {', '.join([*self.entries][:5])}, ...)")
 
     def _repr_html_(self) -> str:
         rows = [(e.name, e.formula, e.reason or e.domain or None, e.dimensions) for e in self.values()]

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Bilinear, Map
-from geoflow._usercode import guarded
-from geoflow._validate import LARGEST, as_count, as_finite, as_points, describe, require_type
-from geoflow.errors import ArgumentError, GeoflowError, ShapeError, UserCodeError
-from geoflow.flows.losses import Loss, PointwiseLoss
+from geoflow._typing import Array, ArrayLike, Map
+from geoflow._validate import as_finite, as_points, describe, require_type
+from geoflow.errors import ArgumentError, GeoflowError, UserCodeError
+from geoflow.flows.losses import Loss
 from geoflow.flows.mirror import convex_to_the_end, require_convex, with_checked_end
+from geoflow.flows.plans import DescentOptions, Noise, Plan, Step, as_steps
 from geoflow.flows.titles import titled
+from geoflow.flows.until import figures, first_met, reached
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.results import Status, Trajectory, require_within
 
-Noise = Callable[[int], Array]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @titled("gradient descent", "map")
@@ -27,15 +30,16 @@ def gradient_descent(
     loss: Loss,
     G: Parametrization,
     x0: ArrayLike,
-    step: float,
+    step: Step,
     n_steps: int,
     noise: Noise | None = None,
     check: bool = True,
+    **options: Unpack[DescentOptions],
 ) -> Trajectory:
-    """x_{k+1} = x_k - step dG^T (grad L(G(x_k)) + xi_k), in the ambient coordinates, projected back to a curved M.
+    """x_{k+1} = x_k - h_k dG^T (grad L(G(x_k)) + xi_k), in the ambient coordinates, projected back to a curved M.
 
-    First order in the step: its w is within O(step) of gradient flow at the time t = k step. Leaving the domain does
-    not raise: it stops with a status.
+    First order in the step: its w is within O(h) of gradient flow at the time t_k = h_0 + ... + h_{k-1}. Leaving the
+    domain does not raise: it stops with a status.
 
     Parameters
     ----------
@@ -43,25 +47,41 @@ def gradient_descent(
         As for `gradient_flow`.
     G : Parametrization
     x0 : array-like, shape=[D]
-    step : float
-        Positive.
+    step : float, array-like of shape=[n_steps], or callable
+        h_k, positive: one number, one for every step, or k to h_k.
     n_steps : int
     noise : callable, optional
-        k to xi_k, shape=[d]: stochastic gradient descent.
+        (k, w_k), or k alone, to xi_k, shape=[d] or a number for every coordinate: stochastic gradient descent.
     check : bool
         The gradient of the loss is compared with differences of its values; False believes it.
+    batch : int, optional
+        Rows of Z a step, of a loss that has rows: `LeastSquares`, `LogisticLoss` and `LinkLoss`. The gradient is that
+        of the rows, in the size of the loss: its mean over batches is grad L. All rows are passed, in a new order, and
+        again; the last batch of a pass has what is left.
+    rng : int or numpy Generator, optional
+        What orders the rows; 0 by default, so that the same call gives the same descent.
+    until : dict, optional
+        Bounds on "loss", "gradient" and "change", as {"loss": 1e-8}: of L(w_k), |grad L(w_k)|, all rows of it, and
+        |w_k - w_{k-1}| / |w_k|. The descent stops where the first is met, with its status; where none is after n_steps,
+        the status is "until_not_met".
+
+    Raises
+    ------
+    ArgumentError, ShapeError, NotFiniteError
+        For steps that are not positive or not n_steps, a batch larger than the loss or of a loss without rows, noise
+        of another shape, and other bad input.
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x = G.flatten(G.require_points(x0, "x0"))
 
-    def advance(x: Array, force: Array) -> Array:
+    def advance(x: Array, force: Array, step: float) -> Array:
         y = x + step * G.kernel.pullback(x, force)
         if not G.is_euclidean:
             y = G.flatten(np.asarray(G.space.projection(G.unflatten(y)), dtype=float))
         return y
 
     scheme = _Scheme("gradient descent", G.kernel.value, advance, G.unflatten)
-    return _iterate(scheme, PointwiseLoss(loss, G.codomain_dim, check), x, step, n_steps, noise)
+    return _iterate(scheme, Plan.of(loss, G.codomain_dim, noise, check, options), x, step, n_steps)
 
 
 @titled("mirror descent", "potential")
@@ -69,21 +89,21 @@ def mirror_descent(
     loss: Loss,
     R: LegendreFunction,
     w0: ArrayLike,
-    step: float,
+    step: Step,
     n_steps: int,
     noise: Noise | None = None,
     check: bool = True,
+    **options: Unpack[DescentOptions],
 ) -> Trajectory:
-    """grad R(w_{k+1}) = grad R(w_k) - step (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
+    """grad R(w_{k+1}) = grad R(w_k) - h_k (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
     require_type(R, LegendreFunction, "R")
-    w = as_points(w0, R.dim, "w0")
+    w, plan = as_points(w0, R.dim, "w0"), Plan.of(loss, R.dim, noise, check, options)
     mu = R.gradient(w)
     if isinstance(R, InducedLegendreFunction) and w.ndim == 1:
         points = R.flowing_points(mu[None], w[None])
-        scheme = _Scheme("mirror descent", lambda m: points.move(m[None])[0], lambda m, force: m + step * force, mu0=mu)
-        return with_checked_end(R, _iterate(scheme, PointwiseLoss(loss, R.dim, check), mu, step, n_steps, noise))
-    scheme = _Scheme("mirror descent", R.inverse_gradient, lambda m, force: m + step * force, mu0=mu)
-    return _iterate(scheme, PointwiseLoss(loss, R.dim, check), mu, step, n_steps, noise)
+        scheme = _Scheme("mirror descent", lambda m: points.move(m[None])[0], _straight, mu0=mu)
+        return with_checked_end(R, _iterate(scheme, plan, mu, step, n_steps))
+    return _iterate(_Scheme("mirror descent", R.inverse_gradient, _straight, mu0=mu), plan, mu, step, n_steps)
 
 
 @titled("natural gradient descent", "potential")
@@ -91,27 +111,32 @@ def natural_gradient_descent(
     loss: Loss,
     R: LegendreFunction,
     w0: ArrayLike,
-    step: float,
+    step: Step,
     n_steps: int,
     noise: Noise | None = None,
     check: bool = True,
+    **options: Unpack[DescentOptions],
 ) -> Trajectory:
-    """w_{k+1} = w_k - step H(w_k)^{-1} (grad L(w_k) + xi_k); parameters as for `gradient_descent`.
+    """w_{k+1} = w_k - h_k H(w_k)^{-1} (grad L(w_k) + xi_k); parameters as for `gradient_descent`.
 
     `NotLegendreError` where H is not positive definite at w0; on the way that is a status.
     """
     require_type(R, LegendreFunction, "R")
-    w = R.domain.require(w0, "w0")
+    w, plan = R.domain.require(w0, "w0"), Plan.of(loss, R.dim, noise, check, options)
     require_convex(R, w)
     velocity = R.kernel.velocity_along()
     # a lift that does not arrive is the test of membership
     require: Map = np.asarray if isinstance(R, InducedLegendreFunction) else R.domain.require
 
-    def advance(w: Array, force: Array) -> Array:
+    def advance(w: Array, force: Array, step: float) -> Array:
         return w + step * velocity(w[None], force[None])[0]
 
     scheme = _Scheme("natural gradient descent", require, advance)
-    return convex_to_the_end(R, _iterate(scheme, PointwiseLoss(loss, R.dim, check), w, step, n_steps, noise))
+    return convex_to_the_end(R, _iterate(scheme, plan, w, step, n_steps))
+
+
+def _straight(mu: Array, force: Array, step: float) -> Array:
+    return mu + step * force
 
 
 @dataclass(frozen=True)
@@ -121,31 +146,33 @@ class _Scheme:
 
     name: str
     w_of: Map
-    advance: Bilinear
+    advance: Callable[[Array, Array, float], Array]
     point_of: Map | None = None
     mu0: Array | float = 0.0
 
 
-def _iterate(
-    scheme: _Scheme, loss: PointwiseLoss, state: Array, step: float, n_steps: int, noise: Noise | None
-) -> Trajectory:
-    if isinstance(step, bool) or not isinstance(step, (int, float, np.floating)) or not 0 < step < np.inf:
-        raise ArgumentError("step", got=repr(step), wanted="a positive number")
-    as_count(n_steps, "n_steps", most=LARGEST // max(1, state.size))
+def _iterate(scheme: _Scheme, plan: Plan, state: Array, step: Step, n_steps: int) -> Trajectory:
+    steps, t = as_steps(step, n_steps, state.size)
     if state.ndim != 1:
         raise ArgumentError("starting point", got=f"shape {state.shape}", wanted="one point")
-    draw = guarded(noise, "the noise", "k")
-    states, forces = [state], [np.zeros(loss.dim)]
+    states, forces = [state], [np.zeros(plan.loss.dim)]
     w = [np.asarray(scheme.w_of(state), dtype=float)]
-    loss.require_scalar(w[0], 0.0)
-    status, message = Status.SUCCESS, f"{n_steps} steps"
-    for k in range(n_steps):
-        force = -loss.gradient(w[-1][None], k * step)[0]
-        if draw is not None:
-            force = force - _of_shape(draw(k), force.shape)
+    plan.loss.require_scalar(w[0], 0.0)
+    status, message = Status.SUCCESS, f"{len(steps)} steps"
+    for k in range(len(t)):
+        if plan.until:
+            found = figures(plan.until, plan.loss, w[k][None], w[k - 1][None] if k else None, t[k])
+            which = int(first_met(plan.until, found)[0])
+            if which < len(plan.until) or k == len(steps):
+                status, message = reached(plan.until, which, found)
+                message = f"{k} steps: {message}"
+                break
+        if k == len(steps):
+            break
+        force = plan.force(k, w[k], t[k])
         try:
             with np.errstate(all="ignore"):
-                state = np.asarray(scheme.advance(states[-1], force), dtype=float)
+                state = np.asarray(scheme.advance(states[-1], force, steps[k]), dtype=float)
                 point = np.asarray(scheme.w_of(state), dtype=float)
             if not (np.isfinite(state).all() and np.isfinite(point).all()):
                 raise ArgumentError("step", got="NaN or infinity", wanted="a shorter step")
@@ -155,27 +182,19 @@ def _iterate(
             status, message = Status.LEFT_DOMAIN, f"step {k + 1} leaves the domain: {error.what}, got {error.got}"
             break
         states.append(state)
-        forces.append(step * force)
+        forces.append(steps[k] * force)
         w.append(point)
-    t = step * np.arange(len(w))
-    path = np.stack(w)
+    t, path = t[: len(w)], np.stack(w)
 
     def sol(s: ArrayLike) -> Array:
         s = require_within(s, t[-1])
         return np.stack([np.interp(s, t, path[:, i]) for i in range(path.shape[1])], axis=-1)
 
-    values = np.array([loss.value(p[None], float(s))[0] for p, s in zip(path, t, strict=True)])
+    values = np.array([plan.loss.value(p[None], float(s))[0] for p, s in zip(path, t, strict=True)])
     x = None if scheme.point_of is None else scheme.point_of(np.stack(states))
     mu = scheme.mu0 + np.cumsum(forces, axis=0)
-    return Trajectory(t, path, x, mu, values, status, message, sol, n_steps, scheme.name)
-
-
-def _of_shape(xi: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """The noise of a step: one number, or one for every coordinate of w."""
-    value = as_finite(xi, "value of the noise")
-    if value.shape not in {(), shape}:
-        raise ShapeError("value of the noise", f"shape {value.shape}", f"shape {shape}, a number a coordinate of w")
-    return value
+    name, ended = scheme.name + plan.words, np.array(status.value)
+    return Trajectory(t, path, x, mu, values, status, message, sol, len(w) - 1, name, ended)
 
 
 def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> float:

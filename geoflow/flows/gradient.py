@@ -16,10 +16,11 @@ from geoflow.flows.compiled import compiled_trajectory, joint_map
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.flows.titles import titled
 from geoflow.flows.units import sized, sizes_on_leaf
+from geoflow.flows.until import Until, as_until, stopped
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics.differences import entrywise_jacobian
 from geoflow.numerics.integrate import Solver, SolverOptions
-from geoflow.numerics.runs import Problem
+from geoflow.numerics.runs import Problem, Solution
 from geoflow.results import Status, Trajectory
 from geoflow.spaces.probes import DRIFT, drift, has_sides, remembers
 
@@ -36,6 +37,7 @@ def gradient_flow(
     *,
     regularizer: Map | None = None,
     schedule: Schedule | None = None,
+    until: Until | None = None,
     **solver: Unpack[SolverOptions],
 ) -> Trajectory:
     """Integrate gradient flow on M, x' = -dG(x)^T grad L_t(G(x)), from x(0) = x0.
@@ -54,6 +56,8 @@ def gradient_flow(
         x to h(x), scalar; |x|^2 / 2 is weight decay.
     schedule : callable or float, optional
         t to alpha(t), the strength of the regularizer; 1 by default.
+    until : dict, optional
+        Bounds of `geoflow.flows.until.Until`, as {"loss": 1e-8}, on "loss", "gradient" and "change".
     check : bool
         The gradient of the loss is compared with differences of its values near the start; False believes it.
     rtol, atol, method : optional
@@ -66,6 +70,7 @@ def gradient_flow(
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
     x0, times, integrator = G.require_points(x0, "x0"), as_times(t), as_options(Solver, solver, "gradient_flow")
+    bounds = as_until(until)
     w0, x0 = G(x0).reshape(-1, G.codomain_dim), G.flatten(x0)
     pointwise = PointwiseLoss(loss, G.codomain_dim, integrator.check)
     pointwise.require_scalar(w0[0], 0.0)
@@ -78,14 +83,18 @@ def gradient_flow(
     if flow is None:
         drive = pointwise.drive(w0[0], alpha if callable(schedule) else None)
         problem = replace(plain, drive=drive, remembers=remembers(G.space))
+        flow = _by_steps(integrator.integrate(problem, times), G, pointwise, start.shape)
+    return stopped(_of_batch(_watched(flow, G, integrator.rtol), G, batch, note), pointwise, bounds)
 
-        def states(y: Array) -> Array:
-            return y.reshape(*y.shape[:-1], *start.shape)
 
-        solution = integrator.integrate(problem, times)
-        x, mu = states(solution.y)[..., : G.dim], states(solution.y)[..., G.dim :]
-        flow = trajectory_of(solution, pointwise, lambda y: G.kernel.value(states(y)[..., : G.dim]), mu, x)
-    return _of_batch(_watched(flow, G, integrator.rtol), G, batch, note)
+def _by_steps(solution: Solution, G: Parametrization, loss: PointwiseLoss, shape: tuple[int, ...]) -> Trajectory:
+    """The trajectory of flat states (x, mu), which have this shape."""
+
+    def states(y: Array) -> Array:
+        return y.reshape(*y.shape[:-1], *shape)
+
+    x, mu = states(solution.y)[..., : G.dim], states(solution.y)[..., G.dim :]
+    return trajectory_of(solution, loss, lambda y: G.kernel.value(states(y)[..., : G.dim]), mu, x)
 
 
 def _watched(flow: Trajectory, G: Parametrization, rtol: float) -> Trajectory:

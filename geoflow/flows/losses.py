@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import Any, Protocol
 
@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import expit
 
 from geoflow._pickling import Portable
-from geoflow._typing import Array, ArrayLike, Map
-from geoflow._usercode import guarded
+from geoflow._typing import Array, ArrayLike, Index, Map
+from geoflow._usercode import guarded, takes_second
 from geoflow._validate import as_finite, as_points, describe, require_flag
 from geoflow.errors import ArgumentError, NotFiniteError, ShapeError
 from geoflow.numerics import autodiff
@@ -33,7 +33,12 @@ class Loss(Protocol):
 
 
 class LinearModelLoss(Portable):
-    """L(w) = l(Zw): a loss that sees w through n linear measurements; Z of shape=[n, d], y of shape=[n]."""
+    """L(w) = l(Zw): a loss that sees w through n linear measurements; Z of shape=[n, d], y of shape=[n].
+
+    It is a sum over the rows of Z, or a mean over them where the class `averages`.
+    """
+
+    averages = False
 
     def __init__(self, Z: ArrayLike, y: ArrayLike):
         self.Z, self.y = as_finite(Z, "Z"), as_finite(y, "y").copy()
@@ -68,6 +73,12 @@ class LinearModelLoss(Portable):
         """grad L(w) = Z^T grad l(Zw), shape=[..., d]."""
         return self.link_gradient(self._apply(w)) @ self.Z
 
+    def on_rows(self, rows: Index) -> LinearModelLoss:
+        """The loss of some rows alone, by their indices, shape=[k]."""
+        part = copy(self)
+        part.Z, part.y = self.Z[rows], self.y[rows]
+        return part
+
     def _apply(self, w: ArrayLike) -> Array:
         return (autodiff.as_float(w) if autodiff.is_traced(w) else as_points(w, self.dim, "w")) @ self.Z.T
 
@@ -87,6 +98,8 @@ class LeastSquares(LinearModelLoss):
 
 class LogisticLoss(LinearModelLoss):
     """L(w) = mean_k log(1 + exp(-y_k <z_k, w>)), labels y_k in {-1, +1}."""
+
+    averages = True
 
     def __init__(self, Z: ArrayLike, y: ArrayLike):
         super().__init__(Z, y)
@@ -116,7 +129,7 @@ class PointwiseLoss(Portable):
         require_flag(check)
         self._believed = not check or type(loss) in (LeastSquares, LogisticLoss)
         linear = isinstance(loss, LinearModelLoss) and type(loss).gradient is LinearModelLoss.gradient
-        self.loss, self.dim, self.time_dependent = loss, dim, not linear and _takes_time(loss)
+        self.loss, self.dim, self.time_dependent = loss, dim, not linear and takes_second(loss, "t")
         own: Callable[..., ArrayLike] | None = getattr(loss, "gradient", None)
         self._value = _Batchwise(self.at)
         #: (w, t) to the gradient, where the loss has one of its own
@@ -252,18 +265,8 @@ def _treats_points_alone(function: Callable[[Array, float], Any], w: Array, t: f
 
 def _at_time(own: Callable[..., ArrayLike]) -> Callable[[Array, float], ArrayLike]:
     """A gradient of w, or of w and t, as one of both."""
-    takes_time, own = _takes_time(own), guarded(own, "gradient of the loss")
+    takes_time, own = takes_second(own, "t"), guarded(own, "gradient of the loss")
     return own if takes_time else lambda w, t: own(w)
-
-
-def _takes_time(function: Callable[..., Any]) -> bool:
-    """Whether a second positional argument is required."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return sum(p.default is p.empty for p in positional) >= 2 or [p.name for p in positional[1:2]] == ["t"]
 
 
 Schedule = Callable[[float], float] | float

@@ -22,6 +22,7 @@ from geoflow.errors import (
 from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss, Schedule, as_schedule, trajectory_of
 from geoflow.flows.titles import titled
 from geoflow.flows.units import sized, sizes_of, sizes_of_mu, sizes_on_leaf
+from geoflow.flows.until import Until, as_until, stopped
 from geoflow.maps.leaf import PATH_TOL
 from geoflow.numerics.differences import entrywise_jacobian
 from geoflow.numerics.integrate import Solver, SolverOptions
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 #: the error of w, beside itself, that the motion of a point along a leaf may have: mu is compared no finer
 ROUNDED = 1e-12
+Potential = LegendreFunction | RegularizedLegendreFunction
 COORDINATES = ("auto", "w", "mu", "nu")
 #: how far beyond the end of a flow its Hessian is looked at, in lengths of the last way
 AHEAD = np.logspace(-8, -3, 6)[:, None, None]
@@ -47,12 +49,13 @@ AHEAD = np.logspace(-8, -3, 6)[:, None, None]
 @titled("mirror flow", "potential")
 def mirror_flow(
     loss: Loss,
-    R: LegendreFunction | RegularizedLegendreFunction,
+    R: Potential,
     w0: ArrayLike,
     t: ArrayLike,
     *,
     coordinates: str = "auto",
     schedule: Schedule | None = None,
+    until: Until | None = None,
     **solver: Unpack[SolverOptions],
 ) -> Trajectory:
     """Integrate mirror flow d/dt grad R(w) = -grad L_t(w) from w(0) = w0; the result's `mu` is grad R(w).
@@ -73,6 +76,8 @@ def mirror_flow(
         where grad Q is known in closed form; else "w".
     schedule : callable or float, optional
         t to alpha(t) for a family R_a; 1 by default.
+    until : dict, optional
+        As for `gradient_flow`.
     rtol, atol, method : optional
         As for `geoflow.numerics.integrate.Solver`; tolerances are those of the integrated coordinates.
 
@@ -83,7 +88,7 @@ def mirror_flow(
     NotLegendreError
         Where the Hessian of R is not positive definite at the start; on the way that is a status.
     """
-    times, integrator = as_times(t), as_options(Solver, solver, "mirror_flow")
+    times, integrator, bounds = as_times(t), as_options(Solver, solver, "mirror_flow"), as_until(until)
     regularized = isinstance(R, RegularizedLegendreFunction)
     if not regularized:
         require_type(R, LegendreFunction, "R")
@@ -95,9 +100,14 @@ def mirror_flow(
     pointwise.require_scalar(w0.reshape(-1, R.dim)[0], 0.0)
     drive = pointwise.drive(w0.reshape(-1, R.dim)[0], alpha if callable(schedule) else None)
     run = _Run(pointwise, times, integrator, mu0, drive)
+    return stopped(_integrated(R, run, w0, coordinates, alpha), pointwise, bounds)
+
+
+def _integrated(R: Potential, run: _Run, w0: Array, coordinates: str, alpha: Callable[[float], float]) -> Trajectory:
+    """The flow to its last time in the coordinates asked for, or the best ones."""
     if isinstance(R, RegularizedLegendreFunction):
         return run.regularized(R, alpha)
-    chosen = _best_coordinates(R, pointwise, len(run.flat)) if coordinates == "auto" else coordinates
+    chosen = _best_coordinates(R, run.loss, len(run.flat)) if coordinates == "auto" else coordinates
     require_convex(R, w0)
     if chosen == "w":
         found = _at_the_edge(R, convex_to_the_end(R, run.primal(R, w0)))
@@ -129,12 +139,12 @@ def require_convex(R: LegendreFunction, w: Array) -> None:
 
 def convex_to_the_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
     """The trajectory, a failure from where the Hessian that it inverts is not positive definite."""
-    if not _inverts(R) or found.status not in (Status.SUCCESS, Status.LEFT_DOMAIN, Status.FAILURE):
+    if not _inverts(R) or found.status in (Status.BLOW_UP, Status.OVERFLOW):
         return found
     path, ends = found.w.reshape(len(found.t), -1, R.dim), False
     with np.errstate(all="ignore"):
         bad = _indefinite(R, path).any(axis=1)
-        if not bad.any() and not found.success and len(path) > 1:  # it may have ended where the Hessian is singular
+        if not bad.any() and found.status.early and len(path) > 1:  # it may have ended where the Hessian is singular
             last = np.isfinite(path).all(axis=2).sum(axis=0) - 1
             end, before = (np.take_along_axis(path, k[None, :, None], 0) for k in (last, np.maximum(last - 1, 0)))
             ends = bool(_indefinite(R, end + AHEAD * (end - before)).any())
@@ -192,7 +202,7 @@ def _with_values(R: LegendreFunction, found: Trajectory) -> Trajectory:
 
 def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
     """The trajectory, its end compared with grad R at its w: where moves do not compose, mu does not give w."""
-    if found.success:
+    if not found.status.early:
         try:
             mu = R.gradient(found.w[-1])
         except UserCodeError:

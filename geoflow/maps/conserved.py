@@ -15,7 +15,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index
 from geoflow._validate import as_points
-from geoflow.errors import ArgumentError
+from geoflow.errors import ArgumentError, in_a_line
 from geoflow.maps.exact import ModularRank
 from geoflow.maps.momentum import MomentumLaw, survives
 from geoflow.maps.rational import (
@@ -104,7 +104,7 @@ class ConservationLaw(Portable):
         return text
 
     def __repr__(self) -> str:
-        return f"ConservationLaw({self}, {'exact' if self.exact else 'numerical'})"
+        return in_a_line(f"ConservationLaw({self}, {'exact' if self.exact else 'numerical'})")
 
     @cached_property
     def _values(self) -> Array:

@@ -12,7 +12,7 @@ from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Trilinear
 from geoflow._usercode import guarded
 from geoflow._validate import all_finite, as_count, as_finite, as_options, as_points, describe
-from geoflow.errors import ArgumentError, NotFiniteError, NotOnManifoldError, NotRegularError, ShapeError
+from geoflow.errors import ArgumentError, NotFiniteError, NotOnManifoldError, NotRegularError, ShapeError, in_a_line
 from geoflow.maps.brackets import gradient_brackets, require_finite
 from geoflow.maps.combined import AffineKernel
 from geoflow.maps.commuting import commuting_check, regular_check
@@ -355,7 +355,7 @@ class Parametrization(Portable):
         points = " x ".join(map(str, self.point_shape))
         space = f"R^{points}" if self.is_euclidean else f"{type(self.space).__name__.lstrip('_')} in R^{points}"
         unused = f", ignores {', '.join(f'x_{j + 1}' for j in self.ignored[:5])}" if self.ignored else ""
-        return f"Parametrization({self.name}: {space} -> R^{self.codomain_dim}{unused})"
+        return in_a_line(f"Parametrization({self.name}: {space} -> R^{self.codomain_dim}{unused})")
 
     # inside ---------------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ ROUNDED = 1e-12
 POINTS, TRIES = 6, 200
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CommutingProof(Verdict):
     """What is proved of the brackets [grad G_i, grad G_j] of a map on R^D; truthy where all are proved to vanish.
 

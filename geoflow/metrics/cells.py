@@ -7,7 +7,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow._validate import as_finite, as_points, describe, require_type
-from geoflow.errors import ArgumentError, ConvergenceError, DomainError, ShapeError
+from geoflow.errors import ArgumentError, ConvergenceError, DomainError, ShapeError, in_a_line
 from geoflow.metrics.gaps import SIDES, as_side, divergence_from
 from geoflow.numerics.batches import in_slices
 from geoflow.numerics.roots import decreasing_zeros
@@ -85,7 +85,9 @@ class BregmanBall(Portable):
             return np.where(inside, np.log(self.radius) - np.log(D), -np.inf)
 
     def __repr__(self) -> str:
-        return f"BregmanBall({self.R.name}, center {describe(self.center)}, radius {self.radius:g}, {self.side})"
+        return in_a_line(
+            f"BregmanBall({self.R.name}, center {describe(self.center)}, radius {self.radius:g}, {self.side})"
+        )
 
 
 class Bisector(Portable):
@@ -150,7 +152,7 @@ class Bisector(Portable):
             return np.log(first) - np.log(second)
 
     def __repr__(self) -> str:
-        return f"Bisector({self.R.name}, {describe(self.a)} and {describe(self.b)}, {self.side})"
+        return in_a_line(f"Bisector({self.R.name}, {describe(self.a)} and {describe(self.b)}, {self.side})")
 
 
 def bisector(R: LegendreFunction, a: ArrayLike, b: ArrayLike, side: str = "right") -> Bisector:
@@ -231,7 +233,7 @@ class VoronoiCells(Portable):
         return A, np.array([wall.offset for wall in walls], dtype=float)
 
     def __repr__(self) -> str:
-        return f"VoronoiCells({self.R.name}, {len(self.sites)} sites, {self.side})"
+        return in_a_line(f"VoronoiCells({self.R.name}, {len(self.sites)} sites, {self.side})")
 
 
 def _one_point(R: LegendreFunction, point: ArrayLike, what: str) -> Array:

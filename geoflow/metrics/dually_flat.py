@@ -8,7 +8,7 @@ from geomstats.geometry.connection import Connection
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
 from geoflow._validate import as_finite, as_points, require_type
-from geoflow.errors import ArgumentError, DomainError
+from geoflow.errors import ArgumentError, DomainError, in_a_line
 from geoflow.metrics.hessian import metric_of
 from geoflow.potentials.convexity import require_definite
 from geoflow.potentials.legendre import LegendreFunction
@@ -162,7 +162,7 @@ class DuallyFlatManifold(Portable):
         return DualTranslations(self)
 
     def __repr__(self) -> str:
-        return f"DuallyFlatManifold({self.potential.name} on {self.potential.domain})"
+        return in_a_line(f"DuallyFlatManifold({self.potential.name} on {self.potential.domain})")
 
 
 class DualTranslations:

@@ -48,7 +48,7 @@ class CoupledError(Exception):
     """What was read does not decouple."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FoundCoordinates(Portable):
     """What `find_structure` read off a map: G(x) = sum_k lines_k h(rates_k <axes_k, x> + shifts_k) + offset.
 

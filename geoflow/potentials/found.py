@@ -33,7 +33,7 @@ ENTRIES = 2**20
 STEPS = np.geomspace(1e-9, 1e9, 55)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FoundStructure(Portable):
     """What `find_structure` read off a potential; true where all of it was read and agrees.
 

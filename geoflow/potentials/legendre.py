@@ -13,7 +13,7 @@ from geoflow._showing import Shown
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._usercode import guarded
 from geoflow._validate import all_finite, as_finite, as_options, as_points, describe
-from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError
+from geoflow.errors import ArgumentError, DomainError, NotFiniteError, NotLegendreError, ShapeError, in_a_line
 from geoflow.numerics import autodiff
 from geoflow.numerics.choice import EngineChoice, EngineOption
 from geoflow.numerics.engine import written_in_jax
@@ -325,7 +325,7 @@ class LegendreFunction(Shown):
         return metric_of(self)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name} on {self.domain})"
+        return in_a_line(f"{type(self).__name__}({self.name} on {self.domain})")
 
     # inside ---------------------------------------------------------------------------------------------------------
 

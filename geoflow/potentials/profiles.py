@@ -15,7 +15,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow._validate import describe, require_flag
-from geoflow.errors import ArgumentError, NotLegendreError
+from geoflow.errors import ArgumentError, NotLegendreError, in_a_line
 from geoflow.numerics import autodiff
 from geoflow.numerics.chebyshev import Antiderivative
 from geoflow.numerics.culprits import blame
@@ -169,7 +169,7 @@ class Profile(Portable):
         return self
 
     def __repr__(self) -> str:
-        return f"Profile({self.name} on ({self.domain[0]:g}, {self.domain[1]:g}))"
+        return in_a_line(f"Profile({self.name} on ({self.domain[0]:g}, {self.domain[1]:g}))")
 
 
 #: a profile, its name, or a function r(s)

@@ -23,7 +23,7 @@ LARGEST_DIM = 8
 PROVED, REFUTED, UNDECIDED = "proved", "refuted", "undecided"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LegendreProof(Verdict):
     """What is proved of the convexity of R on a box; truthy where it is proved strictly convex there.
 

@@ -11,7 +11,7 @@ from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Map
 from geoflow._usercode import guarded
 from geoflow._validate import as_finite
-from geoflow.errors import ArgumentError, NotCommutingError, ShapeError
+from geoflow.errors import ArgumentError, NotCommutingError, ShapeError, in_a_line
 from geoflow.maps.lifts import joint_motion
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow, points_of_leaf
@@ -125,4 +125,4 @@ class RegularizedLegendreFunction(Portable):
         return joint_flow(self.joint, self.x0, np.concatenate(parts, axis=-1))
 
     def __repr__(self) -> str:
-        return f"RegularizedLegendreFunction({self.parametrization.name}, h)"
+        return in_a_line(f"RegularizedLegendreFunction({self.parametrization.name}, h)")

@@ -8,6 +8,7 @@ import numpy as np
 
 from geoflow._typing import Array, Index
 from geoflow._validate import describe
+from geoflow.errors import in_a_line
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.injectivity import injectivity_margin
 from geoflow.realization.search import FINEST, LARGEST_DIM, covering_radius, descend
@@ -101,7 +102,7 @@ class Certificate(Verdict):
         return f"{verdict}: {error} on {self.n_points} fresh points"
 
     def __repr__(self) -> str:
-        return f"Certificate({self._verdict})"
+        return in_a_line(f"Certificate({self._verdict})")
 
     def __str__(self) -> str:
         return (

@@ -34,7 +34,7 @@ MOST_POINTS, MOST_NODES, RATIO = {1: 1000, 2: 40_000, 3: 50_000}, 200_000, {1: 4
 WHITE, WHITE_DEGREES = 0.05, (2, 4, 6, 8, 10, 12, 16, 20, 26)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Proof(Verdict):
     """What is proved of an embedding F of H = hess R on a box, for every point of it; truthy where eps < 1.
 

@@ -13,7 +13,7 @@ from geoflow._html import verdict_table
 from geoflow._showing import Paged
 from geoflow._typing import Array, ArrayLike, Mask
 from geoflow._validate import as_points, describe
-from geoflow.errors import DomainError
+from geoflow.errors import DomainError, in_a_line
 from geoflow.maps.parametrization import Parametrization
 from geoflow.realization.certificate import FRESH_POINTS, Certificate, certify, relative_metric_error
 from geoflow.realization.embedding import Embedding
@@ -124,7 +124,9 @@ class Realization(Paged):
         return f"F: {self.region} -> R^{self.ambient_dim}, {self.method} ({self.reason}); {self.certificate}{when}"
 
     def __repr__(self) -> str:
-        return f"Realization(R^{self.dim} -> R^{self.ambient_dim}, {self.method}, {self.certificate.metric_error:.1e})"
+        return in_a_line(
+            f"Realization(R^{self.dim} -> R^{self.ambient_dim}, {self.method}, {self.certificate.metric_error:.1e})"
+        )
 
     @property
     def claims(self) -> list[Claim]:

@@ -14,7 +14,7 @@ from geomstats.geometry.euclidean import Euclidean
 
 from geoflow._pickling import Portable
 from geoflow._validate import as_count, as_points, describe
-from geoflow.errors import ArgumentError, DomainError
+from geoflow.errors import ArgumentError, DomainError, in_a_line
 from geoflow.numerics import autodiff
 
 
@@ -245,7 +245,7 @@ class ImplicitDomain(ConvexDomain):
         return self._interior
 
     def __repr__(self) -> str:
-        return self._name
+        return in_a_line(self._name)
 
 
 def as_domain(domain: Any) -> Any:

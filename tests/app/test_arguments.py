@@ -2,11 +2,11 @@
 
 import pytest
 
-from geoflow.app.arguments import parser
+from geoflow.app.arguments import EXAMPLES, parser
 
 
 def parse(*arguments):
-    return parser(*(lambda options: 0 for _ in range(5))).parse_args(arguments)
+    return parser({name: lambda options: 0 for name in EXAMPLES}).parse_args(arguments)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "101", "1000000000", "9" * 5000, "nan", "1.5", "", "two", "1e3"])
@@ -49,3 +49,54 @@ def test_help_says_the_exit_statuses(capsys):
             parse(*call)
         assert ended.value.code == 0
         assert "124" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["-1:1", "-.5:1", "-1,-2:1,-0.5", "-inf:inf", "-1e-3:1", "0:1"])
+def test_a_box_comes_after_a_space_as_after_a_sign(value):
+    for call in (["--box", value], [f"--box={value}"], ["--bo", value]):
+        assert parse("realize", "quartic", *call).box == value
+        assert parse("realize", *call, "quartic").target == "quartic"
+
+
+def test_a_start_may_begin_below_zero_too(capsys):
+    assert parse("verify", "a.py:G", "--x0", "-1,0.5", "--dim", "3").x0 == "-1,0.5"
+    with pytest.raises(SystemExit):
+        parse("realize", "burg", "--tol", "-1e-3")
+    assert "between 0 and 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        ("verify sine --dims 3", "did you mean --dim"), ("verify sine --porve", "did you mean --prove"),
+        ("realize burg --bax -1:1", "did you mean --box"), ("list --dim 3", "--dim is for verify, realize"),
+        ("realize burg --x0 1", "--x0 is for verify"), ("verify sine --d=2 --save F", "--save is for realize"),
+        ("sweep a.toml --seed 3", "unknown --seed"), ("demo pictures", "no such argument"),
+    ],
+)  # fmt: skip
+def test_an_unknown_option_is_named_with_a_near_one(call, words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        parse(*call.split())
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and words in told and told.count("\n") == 1 and "--help" in told
+
+
+def test_the_version(capsys):
+    import geoflow
+
+    with pytest.raises(SystemExit) as ended:
+        parse("--version")
+    assert ended.value.code == 0 and capsys.readouterr().out == f"geoflow {geoflow.__version__}\n"
+
+
+@pytest.mark.parametrize("name", list(EXAMPLES))
+def test_every_command_has_json_examples_that_parse_and_statuses_in_its_help(name, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        parse(name, "--help")
+    told = capsys.readouterr().out
+    assert "--json FILE" in told and "examples:" in told and "exit status:" in told and "  124  --timeout" in told
+    for line in EXAMPLES[name]:
+        assert line in told
+        words = line.split(" > ")[0].split()
+        assert words[:2] == ["geoflow", name] and parse(*words[1:]).name == name

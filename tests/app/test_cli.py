@@ -18,6 +18,8 @@ bad = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 0] ** 2 + x[..., 
 degenerate = gf.Parametrization(lambda x: np.stack([x[..., 0], x[..., 0]], -1), 2, 2)
 x0 = [1.0, 0.7, 0.5, 0.3]
 number = 3
+case = gf.catalog.parametrizations["square"](2)
+R = gf.LegendreFunction(lambda w: np.sum(np.cosh(w), axis=-1), 2)
 """
 
 
@@ -136,6 +138,17 @@ def test_command_lines_of_every_kind_end_in_one_line_and_their_status(tmp_path):
         assert commands.fault(line, status, printed.getvalue()) == "", line
 
 
+def test_every_call_with_a_mistake_is_answered_in_one_line_with_a_remedy(tmp_path):
+    """All of them but those that run a solver first: more than 60."""
+    (tmp_path / "maps.py").write_text(commands.GOOD)
+    calls = [line for line in commands.calls(tmp_path) if line.status == 2 and line.kind != "realize FILE:R"]
+    assert len(calls) > 60
+    for line in calls:
+        with contextlib.redirect_stderr(io.StringIO()) as printed, contextlib.redirect_stdout(io.StringIO()):
+            status = main(list(line.arguments))
+        assert commands.fault(line, status, printed.getvalue()) == "", line
+
+
 @pytest.mark.parametrize(
     "statement", ["1 / 0", "raise KeyboardInterrupt", "raise SystemExit(0)", "np.linalg.inv(0 * np.eye(2))"]
 )
@@ -157,8 +170,9 @@ def test_the_judge_of_command_lines_sees_faults():
     assert "no answer" in commands.fault(line, None, "")
     assert "traceback" in commands.fault(line, 2, "Traceback (most recent call last)")
     assert "exit status 0" in commands.fault(line, 0, "")
+    assert "no remedy" in commands.fault(line, 2, "a word")
     assert "2 lines" in commands.fault(line, 2, "a word\nb") and "no 'word'" in commands.fault(line, 2, "a")
-    assert commands.fault(line, 2, "... sine\ngeoflow: word") == ""
+    assert commands.fault(line, 2, "... sine\ngeoflow: word; wanted another") == ""
 
 
 def test_outputs_that_cannot_be_written_are_refused_before_the_run(tmp_path, capsys):
@@ -176,9 +190,25 @@ def test_outputs_that_cannot_be_written_are_refused_before_the_run(tmp_path, cap
 def test_options_that_mean_nothing_are_refused(module, capsys):
     for arguments in (
         ["verify", f"{module}:G", "--dim", "2"], ["verify", "sine", "--x0", "1"], ["realize", f"{module}:R", "--d=2"],
+        ["verify", "parabola", "--dim", "3"], ["verify", "parabola", "matrix_square", "--dim", "7"],
+        ["verify", f"{module}:case", "--x0", "1,1"], ["verify", "burg", "--prove"], ["verify", "burg", "--x0", "1"],
     ):  # fmt: skip
         assert main(arguments) == 2
         assert "--" in capsys.readouterr().err
+
+
+def test_options_that_some_targets_have_no_use_for_are_told_of(module, capsys):
+    assert main(["verify", "sine", f"{module}:G", "parabola", "--dim", "3", "--x0", "1,1,1,1"]) == 0
+    told = capsys.readouterr().err
+    assert f"--dim is not for {module}:G, parabola" in told and "--x0 is not for sine, parabola" in told
+    assert main(["verify", "burg", "square", "--prove"]) == 0
+    captured = capsys.readouterr()
+    assert "--prove is not for burg" in captured.err and "square: commuting proved" in captured.out
+
+
+def test_a_plot_of_nothing_says_so(tmp_path, capsys):
+    assert main(["verify", "parabola", "--plot", str(tmp_path / "none")]) == 0
+    assert "no pictures: nothing here has flows in x" in capsys.readouterr().out
 
 
 def test_what_is_proved_is_printed_in_other_words_than_what_is_measured(capsys):

@@ -68,6 +68,19 @@ def test_a_finished_row_is_never_computed_again(tmp_path):
         gf.sweep(counted, {"a": [1, 2]}, tmp_path, jobs=1)
 
 
+def test_what_killed_writers_left_is_removed_and_what_one_writes_now_is_not(tmp_path):
+    gf.sweep(noisy, GRID, tmp_path, jobs=1)
+    stale, fresh = tmp_path / "rows" / ".00000001.0a0b.part", tmp_path / "rows" / ".00000002.0c0d.part"
+    for part in (stale, fresh, tmp_path / ".sweep.0e0f.part"):
+        part.write_bytes(b"half a row")
+    for part in (stale, tmp_path / ".sweep.0e0f.part"):
+        os.utime(part, (time.time() - 3600, time.time() - 3600))
+    gf.sweep(noisy, GRID, tmp_path, jobs=1)
+    assert [p.name for p in tmp_path.rglob("*.part")] == [fresh.name] and len(
+        list(tmp_path.glob("rows/*.parquet"))
+    ) == 6
+
+
 SLOW = """
 import time, numpy as np, geoflow as gf
 def slow(a, seed):

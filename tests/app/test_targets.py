@@ -30,6 +30,14 @@ def test_a_map_starts_where_it_is_told_or_where_its_module_says(file):
     assert user_case(f"{file}:case", None).parametrization.name == "sine"
 
 
+def test_a_file_that_was_read_is_not_read_again_and_a_case_has_its_own_start(file):
+    read = {}
+    first, second = (user_case(f"{file}:G", None, read) for _ in range(2))
+    assert list(read) == [file] and first.parametrization is second.parametrization
+    with pytest.raises(gf.ArgumentError, match="own start"):
+        user_case(f"{file}:case", "1,1,1")
+
+
 def test_a_map_without_a_start_gets_one(tmp_path):
     path = tmp_path / "no_start.py"
     path.write_text(MODULE.replace("x0 = ", "start = "))
@@ -54,6 +62,9 @@ def test_a_box_in_words():
     for bad in ("1", "a:b", "1:2:3", ""):
         with pytest.raises(gf.ArgumentError, match="--box"):
             box_of(bad, 2)
+    for many in ("-1,-1,-1:1", "-1:1,1,1", "-1,-1,-1:1,1,1"):
+        with pytest.raises(gf.ShapeError, match="1 or d = 2"):
+            box_of(many, 2)
     with pytest.raises(gf.ArgumentError, match="lower < upper"):
         box_of("2:1", 2)
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from geoflow._typing import ArrayLike
-from geoflow.errors import ArgumentError
+from geoflow.errors import ArgumentError, in_a_line
 from geoflow.theorems.laws import cases
 
 Defect = tuple[float, float]
@@ -40,7 +40,7 @@ class Law:
         return (self.function.__doc__ or "").splitlines()[0]
 
     def __repr__(self) -> str:
-        return f"Law({self.name}, of a {self.domain}, to {self.tol:.0e}: {self.statement})"
+        return in_a_line(f"Law({self.name}, of a {self.domain}, to {self.tol:.0e}: {self.statement})")
 
     def relative(self, *arguments: Any) -> float:
         """defect / scale."""
