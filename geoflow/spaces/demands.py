@@ -188,7 +188,7 @@ def _is_orthogonal(M: Asked) -> Found:
 
 
 def _slope_is_given(M: Asked) -> Found:
-    if not isinstance(M.space, LevelSet) or type(M.space).tangent_submersion.__module__.startswith("geomstats."):
+    if not isinstance(M.space, LevelSet) or str(type(M.space).tangent_submersion.__module__).startswith("geomstats."):
         return None  # not given; geomstats' own may be of another submersion, as the Grassmannian's is
     v = np.asarray(M.space.embedding_space.to_tangent(M.shaped(M.v), M.shaped(M.x)), dtype=float).reshape(M.v.shape)
     v = M.size * v / np.linalg.norm(v, axis=1, keepdims=True)
