@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import sys
+import warnings
 from inspect import isroutine
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,8 @@ import matplotlib  # noqa: E402
 import geoflow  # noqa: E402  chooses the backend of geomstats before the gallery does
 
 matplotlib.use("agg")
+# numpydoc reads the signature of a raw docstring before `formulas_are_text` has seen it
+warnings.filterwarnings("ignore", message="Unknown section Reference")
 
 project, author = "geoflow", "the geoflow developers"
 project_copyright = "the geoflow developers, MIT license"
