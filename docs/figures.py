@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MultipleLocator
 
 import geoflow as gf
 
@@ -62,6 +63,8 @@ def realized_surface() -> plt.Figure:
     axis.plot(*flow.x[0], "ko", markersize=4, zorder=5)
     axis.set_box_aspect(np.ptp(surface.reshape(-1, 3), axis=0))
     axis.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="$x_3$")
+    for direction in (axis.xaxis, axis.yaxis, axis.zaxis):
+        direction.set_major_locator(MultipleLocator(0.5))
     axis.view_init(25, 35)
     axis.set_title(r"$R(w) = \log(1 + e^{w_1} + e^{w_2})$: hess $R$ is part of a sphere", fontsize=10)
     axis.legend(fontsize=8, loc="upper left")
