@@ -9,7 +9,10 @@ export OMP_NUM_THREADS = 1
 export MKL_NUM_THREADS = 1
 export MPLBACKEND = Agg
 
-.PHONY: install demo test lint bench-env bench bench-smoke accuracy clean
+# the site's tools live in an environment of their own too
+DOCS := .venv-docs/bin
+
+.PHONY: install demo test lint docs docs-env figures bench-env bench bench-smoke accuracy clean
 
 install: $(BIN)/.installed
 
@@ -28,6 +31,23 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs-env: $(DOCS)/.installed
+
+$(DOCS)/.installed: setup.cfg pyproject.toml
+	test -x $(DOCS)/python || $(PYTHON) -m venv .venv-docs
+	$(DOCS)/python -m pip install --quiet --editable ".[test,sweep,proof,docs]"
+	touch $@
+
+# runs every block and every page of the gallery, and checks every internal link: docs/_build/html/index.html
+docs: docs-env
+	$(DOCS)/python -m pytest -q tests/test_docs.py tests/test_site.py
+	$(DOCS)/python -m sphinx -W --keep-going -n -q docs docs/_build/html
+	$(DOCS)/python docs/check_site.py docs/_build/html
+
+# the two figures of the README
+figures: docs-env
+	$(DOCS)/python docs/figures.py
 
 bench-env: $(BENCH)/.installed
 
@@ -48,4 +68,4 @@ accuracy: install
 	$(BIN)/python -m benchmarks.realization_cost
 
 clean:
-	rm -rf .venv .venv-bench build *.egg-info geoflow-demo
+	rm -rf .venv .venv-bench .venv-docs build *.egg-info geoflow-demo docs/_build docs/auto_gallery docs/api

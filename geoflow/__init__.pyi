@@ -92,6 +92,8 @@ from geoflow.results import Row as Row
 from geoflow.results import Status as Status
 from geoflow.results import Trajectory as Trajectory
 from geoflow.spaces import domains as domains
+from geoflow.spaces.interface import ManifoldReport as ManifoldReport
+from geoflow.spaces.interface import check_manifold as check_manifold
 from geoflow.theorems import laws as laws
 from geoflow.theorems.equivalence import verify_equivalence as verify_equivalence
 from geoflow.theorems.obstruction import hessian_fit as hessian_fit

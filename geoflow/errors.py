@@ -6,6 +6,8 @@ import pickle
 import re
 from typing import Any
 
+from geoflow._help import entry
+
 #: characters of one sentence of a message, beyond which its middle is left out
 LONGEST = 1200
 _NUMBER, _BETWEEN = r"[-+]?(?:(?<![\d.])\d+(?:\.\d*)?(?:e[-+]?\d+)?|nan|inf)", r"[\s,\[\]()]+"
@@ -47,6 +49,12 @@ class GeoflowError(Exception):
             setattr(self, name, value)
         parts = [what, got and f"got {got}", wanted and f"wanted {wanted}", remedy]
         super().__init__("; ".join(shortened(part) for part in parts if part))
+        self.__notes__ = [f"see {self.help}"]  # what add_note does from Python 3.11 on; Python 3.10 shows none
+
+    @property
+    def help(self) -> str:
+        """Page and anchor of the entry of the FAQ about such errors, which a traceback shows as a note."""
+        return entry(type(self), str(self.args[0]))
 
 
 class ArgumentError(GeoflowError, ValueError):

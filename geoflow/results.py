@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from geoflow._frames import frame_of
 from geoflow._html import facts, verdict_table
 from geoflow._pickling import Portable
 from geoflow._showing import Paged, Shown
 from geoflow._typing import Array, ArrayLike, Evidence
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, CheckError, ConvergenceError, GeoflowError, in_a_line
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class Claim(NamedTuple):
@@ -206,6 +210,10 @@ class Trajectory(Shown):
     def __call__(self, t: ArrayLike) -> Array:
         """w at the time or times t by dense output; t within [0, self.t[-1]]."""
         return self.sol(t)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas table, one row a time and entry of the batch: t, loss, w_1, ..., mu_1, ..., x_1, ...."""
+        return frame_of(self)
 
     def unwrap(self) -> Trajectory:
         """Return the trajectory, or raise with the reason it stopped early, or that it never met `until`."""

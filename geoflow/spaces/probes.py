@@ -95,10 +95,10 @@ def _probe(space: Any, x: Array) -> None:
     size = float(np.abs(v).max())
     if (gap := float(np.abs(P(Pv) - Pv).max() / size)) > TOL:
         refuse("a map that changes what it has projected", "an idempotent projection", gap)
-    if (gap := _normal_part(space, x, Pv, v)) > TOL:
+    if (gap := normal_part(space, x, Pv, v)) > TOL:
         refuse("vectors that are not tangent: the constraint changes along them", "tangent vectors", gap)
     if D <= LARGEST:
-        tangent = _tangent_space(space, x[:1])
+        tangent = tangent_space(space, x[:1])
         if tangent is not None:
             t = rng.standard_normal((3, tangent.shape[0])) @ tangent
             if (gap := float(np.abs(P(t, np.repeat(x[:1], 3, axis=0)) - t).max() / np.abs(t).max())) > TOL:
@@ -113,20 +113,23 @@ def _probe(space: Any, x: Array) -> None:
             refuse("an oblique projection", "the orthogonal one, self-adjoint in the metric that M inherits", gap)
 
 
-def _constraint(space: Any) -> Map:
+def constraint_of(space: Any) -> Map:
     def constraint(y: Array) -> Array:
         return np.asarray(space.submersion(y.reshape(-1, *space.shape)), dtype=float).reshape(len(y), -1)
 
     return constraint
 
 
-def _normal_part(space: Any, x: Array, Pv: Array, v: Array) -> float:
+def normal_part(space: Any, x: Array, Pv: Array, v: Array) -> float:
     """How far the constraint, or the projection to M, moves along what is called tangent; relative."""
     if isinstance(space, LevelSet):
-        f = _constraint(space)
+        f = constraint_of(space)
         found, free = slopes(f, x, Pv), slopes(f, x, v)
-        scale = np.abs(free.value).max() + 1e-300
-        return float(np.maximum(np.abs(found.value) - 10 * found.error, 0.0).max() / scale)
+        scale = np.nanmax(np.abs(free.value)) + 1e-300
+        # differences that are 0 to rounding at all but the widest step have no value: what is left of them is a bound
+        value = np.where(np.isnan(found.value), np.fmin.reduce(np.abs(found.raw), axis=0), found.value)
+        error = np.where(np.isnan(found.value), 0.0, found.error)
+        return float(np.maximum(np.abs(value) - 10 * error, 0.0).max() / scale)
 
     def projected(y: Array) -> Array:
         return np.asarray(space.projection(y.reshape(-1, *space.shape)), dtype=float).reshape(y.shape)
@@ -139,12 +142,12 @@ def _normal_part(space: Any, x: Array, Pv: Array, v: Array) -> float:
     return float(np.nan_to_num(off, posinf=0.0).max() / np.abs(v).max())
 
 
-def _tangent_space(space: Any, x: Array) -> Array | None:
+def tangent_space(space: Any, x: Array) -> Array | None:
     """An orthonormal basis of the tangent space at one point, shape=[dim, D], from the constraint; None without one."""
     if not isinstance(space, LevelSet):
         return None
     D = x.shape[1]
-    found = slopes(_constraint(space), np.repeat(x, D, axis=0), np.eye(D))
+    found = slopes(constraint_of(space), np.repeat(x, D, axis=0), np.eye(D))
     if not np.isfinite(found.value).all():
         return None
     _, s, rows = np.linalg.svd(found.value.T, full_matrices=True)
@@ -172,7 +175,7 @@ def drift(space: Manifold, x: Array) -> Array:
     size = _sizes(x)
     with quiet():
         if isinstance(space, LevelSet):
-            f = _constraint(space)
+            f = constraint_of(space)
             value = np.abs(f(x)).max(axis=1)
             v = np.random.default_rng(8).standard_normal(x.shape)
             h = 1e-6 * size[:, None]
