@@ -11,6 +11,7 @@ cos(pi N / 2m)^-d.
 References
 ----------
 Trefethen, Approximation Theory and Approximation Practice, chapter 8.
+Rivlin, Chebyshev Polynomials, section 2.4.
 Ehlich, Zeller, Schwankung von Polynomen zwischen Gitterpunkten, Math. Z. 86, 1964.
 """
 
@@ -23,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from geoflow.numerics.balls import upper
+from geoflow.numerics.chebyshev import derivative_matrix
+from geoflow.numerics.rounded import Rounded
 
 #: cells that cover a polyellipse, and how often a side is halved
 MOST_CELLS, HALVINGS = {1: 4000, 2: 4000, 3: 30_000}, 4
@@ -129,15 +131,27 @@ def nodes(flint: Any, m: int) -> list[Any]:
     return [(flint.arb(2 * j + 1) / (2 * m)).cos_pi() for j in range(m)]
 
 
-def values_matrix(flint: Any, points: Sequence[Any], degree: int) -> Any:
+def values_at(flint: Any, points: Sequence[Any], degree: int) -> Rounded:
     """T_k at points, by rows."""
-    return flint.arb_mat([[t.chebyshev_t(k) for k in range(degree + 1)] for t in points])
+    return Rounded.of_balls([[t.chebyshev_t(k) for k in range(degree + 1)] for t in points])
 
 
-def slopes_matrix(flint: Any, points: Sequence[Any], degree: int) -> Any:
+def slopes_at(flint: Any, points: Sequence[Any], degree: int) -> Rounded:
     """T_k' = k U_(k-1) at points, by rows."""
     zero = flint.arb(0)
-    return flint.arb_mat([[zero, *(k * t.chebyshev_u(k - 1) for k in range(1, degree + 1))] for t in points])
+    rows = [[zero, *(k * t.chebyshev_u(k - 1) for k in range(1, degree + 1))] for t in points]
+    return Rounded.of_balls(rows)
+
+
+def bends_of(slopes: Rounded, degree: int) -> Rounded:
+    """T_k'' at points from T_k', by rows: T_k' is a sum of T_j, and T_k'' that of T_j'."""
+    return slopes.along(Rounded(derivative_matrix(degree).T), 1)
+
+
+def values_at_nodes(flint: Any, m: int, degree: int) -> Rounded:
+    """T_k at the m Chebyshev points, by rows: cos(k pi (2j + 1) / 2m), of which there are 4m."""
+    angles = Rounded.of_balls([(flint.arb(i) / (2 * m)).cos_pi() for i in range(4 * m)])
+    return angles[np.outer(2 * np.arange(m) + 1, np.arange(degree + 1)) % (4 * m)]
 
 
 def transform(flint: Any, n: int) -> Any:
@@ -148,29 +162,26 @@ def transform(flint: Any, n: int) -> Any:
     ])  # fmt: skip
 
 
-def along_axes(flint: Any, tensor: Any, matrices: Sequence[Any]) -> Any:
-    """A tensor, an array of balls of shape=[n_1, ..., n_d], multiplied along every axis by a matrix."""
-    for axis, matrix in enumerate(matrices):
-        moved = np.moveaxis(tensor, axis, 0)
-        flat = moved.reshape(len(moved), -1)
-        found = matrix * flint.arb_mat(flat.tolist())
-        table = np.empty((found.nrows(), found.ncols()), dtype=object)
-        table.flat[:] = found.entries()
-        tensor = np.moveaxis(table.reshape(found.nrows(), *moved.shape[1:]), 0, axis)
-    return tensor
+def interpolant(flint: Any, values: Rounded, d: int) -> tuple[Rounded, float]:
+    """Coefficients of the polynomials through values at (n + 1)^d Chebyshev points, shape=[n+1, ..., K], without their
+    errors, and a bound of what those change anywhere on the box: the largest times the power of Lebesgue's constant.
+    """
+    n, found = values.shape[0] - 1, values.value
+    if not np.isfinite(found).all():
+        return values, inf
+    matrix = transform(flint, n)
+    table: Any = np.empty(found.shape, dtype=object)
+    table.flat[:] = [flint.arb(v) for v in found.ravel().tolist()]
+    for axis in range(d):
+        moved = np.moveaxis(table, axis, 0)
+        product = matrix * flint.arb_mat(moved.reshape(n + 1, -1).tolist())
+        flat = np.empty(moved.size, dtype=object)
+        flat[:] = product.entries()
+        table = np.moveaxis(flat.reshape(moved.shape), 0, axis)
+    lebesgue = 2 / np.pi * np.log(n + 1) + 1
+    return Rounded.of_balls(table), float(values.error.max() * lebesgue**d * (1 + 1e-12))
 
 
 def between_nodes(N: int, m: int, d: int) -> float:
     """cos(pi N / 2m)^-d, rounded up: how far a polynomial of degree N may rise over its values at m points an axis."""
     return float(np.cos(np.pi * N / (2 * m)) ** -d * (1 + 1e-12)) if m > N else inf
-
-
-def largest_norm(matrices: Any, d: int) -> float:
-    """A bound of the spectral norms of symmetric matrices of balls, given by their entries as arrays of one shape.
-
-    |B|^2 = |B^2| is at most the Frobenius norm of B^2, beyond it by d^(1/4) at most.
-    """
-    square = [[sum(matrices[i][k] * matrices[k][j] for k in range(d)) for j in range(d)] for i in range(d)]
-    total = sum(square[i][j] * square[i][j] for i in range(d) for j in range(d))
-    largest = max(upper(entry) for entry in np.ravel(total))
-    return float(largest**0.25 * (1 + 1e-12))
