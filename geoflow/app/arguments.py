@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(
-    demo: Command, verify: Command, realize: Command, sweep: Command, listing: Command
+    demo: Command, verify: Command, realize: Command, check: Command, sweep: Command, listing: Command
 ) -> argparse.ArgumentParser:
     """The parser of all commands."""
     description = "Commuting parametrizations, Legendre functions and mirror flows."
@@ -49,6 +49,8 @@ def parser(
     shown.add_argument("--out", type=_folder, default="geoflow-demo", help=text)
     _verify_options(command("verify", verify, "run the laws on catalogue entries or on your own parametrization"))
     _realize_options(command("realize", realize, "embed a Hessian metric, and run gradient flow on the result"))
+    checked = command("check", check, "compute again what is proved of a saved realization, without its solver")
+    checked.add_argument("file", metavar="FILE.npz", help="written by realize --prove --save, or by F.prove(); F.save")
     swept = command("sweep", sweep, "run a function of yours over a grid, row by row, and go on where it was ended")
     swept.add_argument(
         "spec", metavar="SPEC.toml", help='function = "FILE.py:NAME", folder, and a table [grid] of lists'

@@ -1,4 +1,4 @@
-"""The command line: geoflow demo | verify | realize | sweep | list."""
+"""The command line: geoflow demo | verify | realize | check | sweep | list."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     timeout is over; 130 Ctrl-C.
     """
     try:
-        options = parser(_demo, _verify, _realize, _sweep, _list).parse_args(arguments)
+        options = parser(_demo, _verify, _realize, _check, _sweep, _list).parse_args(arguments)
     except SystemExit as end:  # --help, or a call that argparse has answered
         return int(end.code or PASSED)
     options.session = Session(options.timeout)
@@ -172,6 +172,14 @@ def _realize(options: argparse.Namespace) -> int:
     missed = [key for key in row.failures if key in row.figures]
     print("FAIL: " + ", ".join(missed) if missed else "gradient flow on M is mirror flow of R")
     return PASSED if row.passed and (proof is None or proof.passed) else FAILED
+
+
+def _check(options: argparse.Namespace) -> int:
+    from geoflow.realization.files import check_proof
+
+    proof = check_proof(options.file)
+    print(proof)
+    return PASSED if proof.passed else FAILED
 
 
 def _draw_realization(F: Realization, folder: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from geoflow._typing import Array
-from geoflow.numerics.balls import Scalar, load, upper
+from geoflow.numerics.balls import Scalar, load
 
 #: twice the unit roundoff, what bounds are enlarged by, and what underflow may lose
 UNIT, GROWN, TINY = 2.0**-52, 1 + 1e-11, 1e-290
@@ -44,9 +44,12 @@ class Rounded:
     def of_balls(cls, balls: Any) -> Rounded:
         """An array, or nested lists, of real balls."""
         balls = np.asarray(balls, dtype=object)
-        value = np.array([float(b.mid()) if b.is_finite() else np.nan for b in balls.ravel()])
-        error = np.array([upper(b - v) if v == v else np.inf for b, v in zip(balls.ravel(), value, strict=True)])
-        return cls(np.nan_to_num(value).reshape(balls.shape), error.reshape(balls.shape))
+        value = np.array([float(b) for b in balls.ravel()])  # the midpoint, to within 2^-52 of itself
+        radius = np.array([float(b.rad()) for b in balls.ravel()])
+        fine = np.isfinite(value) & np.isfinite(radius)
+        value = np.where(fine, value, 0.0)
+        error = np.where(fine, np.nextafter(radius, np.inf) * GROWN + UNIT * np.abs(value), np.inf)
+        return cls(value.reshape(balls.shape), error.reshape(balls.shape))
 
     @property
     def shape(self) -> tuple[int, ...]:

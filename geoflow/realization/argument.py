@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import ceil, inf
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from geoflow._typing import Array
 from geoflow.numerics import bernstein, rounded
 from geoflow.numerics.balls import Jet, Scalar, UndecidedError, hessian_of, precision, upper
-from geoflow.numerics.chebyshev import pairs
+from geoflow.numerics.chebyshev import BoxMap, pairs
 from geoflow.numerics.enclosures import Evaluation
 from geoflow.numerics.records import Record
 from geoflow.numerics.rounded import Floats, Rounded, Rows, tensor
@@ -60,7 +60,7 @@ class Plan:
 
 
 class Bounds(NamedTuple):
-    """(1 - eps) H <= dF^T dF <= (1 + eps) H, least <= H <= largest, |F(w) - F(v)| >= injectivity |w - v|; or why not."""
+    """(1 - eps) H <= dF^T dF <= (1 + eps) H, least <= H <= largest, |F(w) - F(v)| >= injectivity |w - v|."""
 
     eps: float
     least: float = 0.0
@@ -135,7 +135,7 @@ class Fields:
 
 
 def bounds(plan: Plan, box: Box, embedding: Embedding | None) -> Bounds:
-    """The bounds that a plan gives for the embedding of a solver, or for an exact one, of which the plan has the rule."""
+    """The bounds that a plan gives for the embedding of a solver, or for an exact one, whose rule is in the plan."""
     d, n, m = box.dim, int(plan.degree), int(plan.nodes)
     k = plan.white.shape[0] - 1
     if not (1 <= n <= 10_000 and m >= 1 and m**d <= MOST_NODES and plan.white.shape == (*[k + 1] * d, d * d)):
@@ -232,16 +232,17 @@ class Polynomials:
         if not isinstance(embedding, (SpectralMap, TwistMap)):
             raise TypeError(f"{type(embedding).__name__} is no polynomial")
         self.fields, self.map, self.d = fields, embedding, fields.d
+        self.series: BoxMap
         if isinstance(embedding, SpectralMap):
             self.series, p = embedding.basis, embedding.basis.degree
-            table = np.zeros((*[p + 1] * self.d, len(embedding.coefficients)))
-            table[tuple(embedding.basis.index.T)] = embedding.coefficients.T
-            #: the degree an axis of dF^T dF
-            self.degree = 2 * p - 2
+            coefficients: Array = np.zeros((*[p + 1] * self.d, len(embedding.coefficients)))
+            coefficients[tuple(embedding.basis.index.T)] = embedding.coefficients.T
         else:
-            self.series, p, table = embedding.amplitudes, embedding.amplitudes.degree, embedding.amplitudes.coefficients
-            self.degree = 2 * p
-        self.p, self.coefficients = p, Rounded(table)
+            self.series, p = embedding.amplitudes, embedding.amplitudes.degree
+            coefficients = embedding.amplitudes.coefficients
+        #: the degree an axis of dF^T dF
+        self.degree = 2 * p - 2 if isinstance(embedding, SpectralMap) else 2 * p
+        self.p, self.coefficients = p, Rounded(coefficients)
 
     def tables(self, u: Any, order: int = 1) -> Tables:
         """Chebyshev polynomials at the numbers u of [-1, 1] on every axis, and their derivatives in w."""
@@ -293,7 +294,7 @@ class Polynomials:
 
     def bend(self) -> float:
         """A bound on the box of the norms of the second derivatives of F."""
-        m = max(2, int(ceil(2.5 * 2 * self.p)))
+        m = max(2, 5 * self.p)
         tables = self.tables(bernstein.nodes(self.fields.flint, m), 2)
         worst = 0.0
         for part in slabs(m, self.d):

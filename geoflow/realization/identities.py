@@ -1,8 +1,8 @@
 """The metric of an exact embedding by the identity of its rule, run on balls, and kept as text.
 
-A ridge F_k = int sqrt(r_k'') adds r_k'' a_k a_k^T; 2 sqrt(p) on the sphere has the covariance of the a_k; the hyperbolic
-plane has du^2 + cosh(u)^2 dv^2; changes of coordinates, multiples and stacks do what they do. That these maps have
-these metrics is what is taken from the identity; that the metrics are hess R is enclosed.
+A ridge F_k = int sqrt(r_k'') adds r_k'' a_k a_k^T; 2 sqrt(p) on the sphere has the covariance of the a_k; the
+hyperbolic plane has du^2 + cosh(u)^2 dv^2; changes of coordinates, multiples and stacks do what they do. That the maps
+have these metrics is the identity; that the metrics are hess R is enclosed.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ class Moved(Rule):
     """dc^T g(c) dc for a change of coordinates: affine, a gradient, or a function."""
 
     def __init__(self, chart: dict[str, Any], part: Rule):
-        self.part, self.matrix, self.offsets = part, chart.get("matrix"), chart.get("offsets")
+        self.part, self.matrix, self.offsets = part, chart.get("matrix"), chart.get("offsets", [])
         self.gradient = "gradient" in chart
         self.record = None if self.matrix is not None else record_of(chart["gradient" if self.gradient else "function"])
         self.name = f"{part.name} in {'dual' if self.gradient else 'other'} coordinates"
@@ -284,7 +284,7 @@ class Moved(Rule):
         assert self.record is not None
         if scalar not in self._functions:
             self._functions[scalar] = Evaluation(self.record, scalar.constant)
-        jets = self._functions[scalar](Jet.variables(scalar, list(w))).ravel()
+        jets: list[Any] = list(self._functions[scalar](Jet.variables(scalar, list(w))).ravel())
         if self.gradient:
             return list(jets[0].first), hessian_of(jets[0], len(w))
         return [jet.value for jet in jets], [jet.first or [scalar.kind(0)] * len(w) for jet in jets]
