@@ -17,6 +17,7 @@ Ehlich, Zeller, Schwankung von Polynomen zwischen Gitterpunkten, Math. Z. 86, 19
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -28,7 +29,9 @@ from geoflow.numerics.chebyshev import derivative_matrix
 from geoflow.numerics.rounded import Rounded
 
 #: cells that cover a polyellipse, and how often a side is halved
-MOST_CELLS, HALVINGS = {1: 4000, 2: 4000, 3: 30_000}, 4
+MOST_CELLS, HALVINGS = {1: 4000, 2: 6000, 3: 30_000}, 6
+#: times the largest value at the corners of the box, above which a cell is halved though it has a bound
+TIMES = 1e3
 RADII = (6.0, 4.0, 3.0, 2.4, 2.0, 1.7, 1.45, 1.3, 1.2, 1.12)
 FIRST = 2.0
 #: f on a complex cell: an upper bound of its values, infinite where it is not shown to be analytic
@@ -37,11 +40,15 @@ Bound = Callable[[Sequence[Any]], float]
 
 @dataclass(frozen=True)
 class Analytic:
-    """|f| <= M on the polyellipse of radius rho about [-1, 1]^d, where f is analytic."""
+    """|f| <= M on the polyellipse of radius rho about [-1, 1]^d, where f is analytic.
+
+    `fine` where cells were halved for the sake of M: see `sup_on_polyellipse`.
+    """
 
     rho: float
     size: float
     dim: int
+    fine: bool = False
 
     def tail(self, n: int) -> float:
         """A bound of the sum of the Chebyshev coefficients beyond degree n an axis."""
@@ -62,7 +69,12 @@ def analytic(f: Bound, flint: Any, d: int, tol: float) -> Analytic | None:
 
     def tried(rho: float) -> Analytic | None:
         size = sup_on_polyellipse(f, flint, d, rho)
-        return None if size == inf else Analytic(rho, size, d)
+        if size <= _loose(f, flint, d):
+            return Analytic(rho, size, d)
+        finer = sup_on_polyellipse(f, flint, d, rho, fine=True)
+        if min(size, finer) == inf:
+            return None
+        return Analytic(rho, min(size, finer), d, finer < size)
 
     first = RADII.index(FIRST)
     best = tried(FIRST)
@@ -76,14 +88,16 @@ def analytic(f: Bound, flint: Any, d: int, tol: float) -> Analytic | None:
     return best
 
 
-def sup_on_polyellipse(f: Bound, flint: Any, d: int, rho: float) -> float:
+def sup_on_polyellipse(f: Bound, flint: Any, d: int, rho: float, fine: bool = False) -> float:
     """A bound of |f| on the filled polyellipse, by complex cells that cover it; infinite where one resists.
 
-    f is real on the reals, so that half of the first ellipse is enough.
+    f is real on the reals, so that half of the first ellipse is enough. Cells are halved until f is analytic on them,
+    and, `fine`, until it is not much larger than at the corners of the box.
     """
     a, b = (rho + 1 / rho) / 2 * (1 + 1e-12), (rho - 1 / rho) / 2 * (1 + 1e-12)
     first = np.array([[-a, a]] * d + [[-b, b]] * d)
     first[d, 0] = 0.0
+    enough = _loose(f, flint, d) if fine else np.finfo(float).max
     waiting, largest, cells = [(first, np.zeros(2 * d, dtype=int))], 0.0, 0
     while waiting:
         sides, halved = waiting.pop()
@@ -91,18 +105,16 @@ def sup_on_polyellipse(f: Bound, flint: Any, d: int, rho: float) -> float:
             continue
         cells += 1
         size = f([flint.acb(_interval(flint, sides[i]), _interval(flint, sides[d + i])) for i in range(d)])
-        if size < inf and halved.min() >= 1:
+        if size <= enough and halved.min() >= 1:
             largest = max(largest, size)
             continue
         free = np.where(halved < HALVINGS, sides[:, 1] - sides[:, 0], -1.0)
         axis = int(np.argmax(free))
-        if free[axis] <= 0:
-            if size < inf:
-                largest = max(largest, size)
-                continue
-            return inf
-        if cells > MOST_CELLS[d]:
-            return inf
+        if free[axis] <= 0 or cells > MOST_CELLS[d]:
+            if size == inf:
+                return inf
+            largest = max(largest, size)
+            continue
         middle = sides[axis].mean()
         for end in (0, 1):
             part, count = sides.copy(), halved.copy()
@@ -110,6 +122,11 @@ def sup_on_polyellipse(f: Bound, flint: Any, d: int, rho: float) -> float:
             count[axis] += 1
             waiting.append((part, count))
     return largest
+
+
+def _loose(f: Bound, flint: Any, d: int) -> float:
+    """A multiple of the largest value at the corners of the box."""
+    return TIMES * max(f([flint.acb(c) for c in corner]) for corner in itertools.product((-1, 1), repeat=d))
 
 
 def _outside(sides: Any, a: float, b: float) -> bool:

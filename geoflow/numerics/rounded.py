@@ -128,7 +128,8 @@ class Rounded:
     def through(self, name: str) -> Rounded:
         """A function of balls, entry by entry."""
         arb = load().arb
-        flat = zip(self.value.ravel().tolist(), self.error.ravel().tolist(), strict=True)
+        errors = np.nan_to_num(self.error, nan=np.inf, posinf=np.inf)
+        flat = zip(self.value.ravel().tolist(), errors.ravel().tolist(), strict=True)
         found = [getattr(arb(v, e), name)() for v, e in flat]
         table = np.empty(len(found), dtype=object)
         table[:] = found

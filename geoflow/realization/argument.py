@@ -6,7 +6,7 @@ polynomials, bounded on the box by their values at enough nodes; P q P^T is near
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any, NamedTuple
@@ -15,12 +15,11 @@ import numpy as np
 
 from geoflow._typing import Array
 from geoflow.numerics import bernstein, rounded
-from geoflow.numerics.balls import Jet, Scalar, UndecidedError, hessian_of, precision, upper
+from geoflow.numerics.balls import precision, upper
 from geoflow.numerics.chebyshev import BoxMap, pairs
-from geoflow.numerics.enclosures import Evaluation
-from geoflow.numerics.records import Record
-from geoflow.numerics.rounded import Floats, Rounded, Rows, tensor
+from geoflow.numerics.rounded import Rounded, Rows, tensor
 from geoflow.numerics.stored import record_of
+from geoflow.potentials.interpolants import SAFE, AtNodes, Fields, near_identity, slabs, symmetric, whitened
 from geoflow.potentials.proofs import definite
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.identities import Rule
@@ -29,10 +28,8 @@ from geoflow.realization.spectral import SpectralMap
 from geoflow.realization.twist import TwistMap
 from geoflow.spaces.domains import Box
 
-#: nodes that are looked at together, and all of them
-SLAB, MOST_NODES = 60_000, 20_000_000
-#: enlarges sums and quotients of a few positive floats, by a thousand times their rounding
-SAFE = 1 + 1e-12
+#: nodes in all, beyond which a plan is not looked at
+MOST_NODES = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +40,8 @@ class Plan:
     ----------
     record, rule : str
         The function R, and of an exact F the rule it comes from, as text; "" of a solver's.
-    rho : float
-        The polyellipse on which H is analytic.
+    rho, fine : float, bool
+        The polyellipse on which H is analytic, and how that is shown.
     degree, nodes : int
         Of the interpolant of H, and of the points, an axis.
     white : array, shape=[k+1, ..., k+1, d d]
@@ -54,6 +51,7 @@ class Plan:
     record: str
     rule: str
     rho: float
+    fine: bool
     degree: int
     nodes: int
     white: Array
@@ -69,156 +67,65 @@ class Bounds(NamedTuple):
     argument: str = ""
 
 
-def on_balls(recorded: Record, scalars: tuple[Scalar, Scalar], box: list[Any]) -> dict[Scalar, Evaluation]:
-    """A recorded function on real balls, and continued to complex ones: a comparison that the whole box decides holds
-    of the function that is continued."""
-    real, complex_ = scalars
-    on_reals = Evaluation(recorded, real.constant)
-    try:
-        decided = on_reals.comparisons(Jet.variables(real, box))
-    except UndecidedError:
-        decided = {}
-    return {real: on_reals, complex_: Evaluation(recorded, complex_.constant, decided)}
-
-
-class Fields:
-    """H on [-1, 1]^d, the box by an affine map, and near it; of an exact F the metric of its rule less H."""
-
-    def __init__(self, flint: Any, box: Box, plan_record: str, rule: str):
-        self.flint, self.d = flint, box.dim
-        ends = [[flint.arb(float(c)) for c in side] for side in (box.lower, box.upper)]
-        self.middle = [(a + b) / 2 for a, b in zip(*ends, strict=True)]
-        self.half = [(b - a) / 2 for a, b in zip(*ends, strict=True)]
-        self.real, self.complex = (Scalar(flint, is_complex) for is_complex in (False, True))
-        self.floats = Floats(flint)
-        w = [flint.arb(float(a)).union(flint.arb(float(b))) for a, b in zip(box.lower, box.upper, strict=True)]
-        recorded = record_of(plan_record)
-        self._function = on_balls(recorded, (self.real, self.complex), w)
-        self._function[self.floats] = Evaluation(recorded, self.floats.constant)
-        self.rule = Rule.of_text(flint, rule) if rule else None
-
-    def point(self, u: Any) -> list[Any]:
-        return [c + h * t for c, h, t in zip(self.middle, self.half, u, strict=True)]
-
-    def at(self, scalar: Scalar, w: Any) -> list[Any] | None:
-        """H_ij and, of an exact F, g_ij - H_ij, i <= j, at a point or on a cell; None where a comparison is open."""
-        try:
-            jet: Any = self._function[scalar](Jet.variables(scalar, w)).item()
-            H = hessian_of(jet, self.d)
-            found = [H[i][j] for i, j in pairs(self.d)]
-            if self.rule is not None:
-                g = self.rule.metric(scalar, w)
-                found += [g[i][j] - H[i][j] for i, j in pairs(self.d)]
-        except UndecidedError:
-            return None
-        return found
-
-    def bound(self, u: Any) -> float:
-        """On a cell of C^d, infinite where they are not shown to be analytic."""
-        found = self.at(self.complex, self.point(u))
-        return inf if found is None else max(upper(h) for h in found)
-
-    def interpolant(self, n: int) -> tuple[Rounded, float] | None:
-        """Chebyshev coefficients of their interpolants, the entries last, and how far off those are for rounding."""
-        u, shape = bernstein.nodes(self.flint, n + 1), [n + 1] * self.d
-        axes = [Rounded.of_balls([c + h * x for x in u]) for c, h in zip(self.middle, self.half, strict=True)]
-        places = np.indices(shape).reshape(self.d, -1)
-        found = self.at(self.floats, [axis[place] for axis, place in zip(axes, places, strict=True)])
-        if found is None:  # a comparison that comes out one way at some nodes and another at others
-            points = [self.at(self.real, self.point([u[i] for i in place])) for place in places.T]
-            if any(point is None for point in points):
-                return None
-            values = Rounded.of_balls(points)
-        else:
-            values = rounded.stacked(found, places.shape[1])
-        return bernstein.interpolant(self.flint, values.reshaped((*shape, -1)), self.d)
-
-
 def bounds(plan: Plan, box: Box, embedding: Embedding | None) -> Bounds:
     """The bounds that a plan gives for the embedding of a solver, or for an exact one, whose rule is in the plan."""
-    d, n, m = box.dim, int(plan.degree), int(plan.nodes)
-    k = plan.white.shape[0] - 1
+    d, n, m, k = box.dim, int(plan.degree), int(plan.nodes), len(plan.white) - 1
     if not (1 <= n <= 10_000 and m >= 1 and m**d <= MOST_NODES and plan.white.shape == (*[k + 1] * d, d * d)):
         return Bounds(inf, argument=f"a plan of degree {n}, {m} nodes and P of shape {plan.white.shape}")
     if not (1 < plan.rho < inf and np.isfinite(plan.white).all()):
         return Bounds(inf, argument=f"a plan of radius {plan.rho} and size {np.abs(plan.white).max()}")
     with precision() as flint:
-        fields = Fields(flint, box, plan.record, plan.rule)
-        size = bernstein.sup_on_polyellipse(fields.bound, flint, d, plan.rho)
+        fields = fields_of(flint, plan, box)
+        size = bernstein.sup_on_polyellipse(fields.bound, flint, d, plan.rho, plan.fine)
         if size == inf:
             return Bounds(inf, argument=f"the Hessian is not shown to be analytic with radius {plan.rho:g}")
-        tail = 2 * bernstein.Analytic(plan.rho, size, d).tail(n)
         found = fields.interpolant(n)
         if found is None:
             return Bounds(inf, argument="a comparison in the potential is not decided at a node")
-        q, off = found
-        tail += off
+        q, lost = found
         solved = None if plan.rule else Polynomials(fields, embedding)
         degree = max(n, 0 if solved is None else solved.degree) + 2 * k
         if m <= degree:
             return Bounds(inf, argument=f"{m} nodes an axis for degree {degree}")
-        gap, unit, square, largest = _at_nodes(flint, (d, k, m), (q, Rounded(plan.white)), solved)
-        rise = bernstein.between_nodes
-        P2 = square * rise(2 * k, m, d) * SAFE
-        rest = d * tail * P2  # what H - q may add to either norm
-        delta = (unit * rise(n + 2 * k, m, d) + rest) * SAFE
-        if not delta < 1:
-            return Bounds(inf, argument=f"P H P^T is not shown to be near I: {delta:.1e}")
-        eps = (gap * rise(degree, m, d) + rest) * SAFE / ((1 - delta) / SAFE)
-        least, most = (1 - delta) / P2 / SAFE, (largest * rise(n, m, d) + d * tail) * SAFE
+        off = 2 * bernstein.Analytic(plan.rho, size, d).tail(n) + lost
+        gap, unit, square, largest = _at_nodes(AtNodes(flint, q, plan.white, m), solved, m)
+        near, rise = near_identity(unit, square, off, (d, k, n, m)), bernstein.between_nodes
+        if not near.delta < 1:
+            return Bounds(inf, argument=f"P H P^T is not shown to be near I: {near.delta:.1e}")
+        # what H - q, and of an exact F the other interpolant, may add to the error
+        eps = (gap * rise(degree, m, d) + d * off * near.squared) * SAFE / ((1 - near.delta) / SAFE)
+        most = (largest * rise(n, m, d) + d * off) * SAFE
         if solved is None:
-            assert fields.rule is not None
-            apart = fields.rule.injectivity(fields.real, [(flint.arb(a), flint.arb(b)) for a, b in _sides(box)])
-            text = f"by the identity of the rule, {fields.rule}; its difference from hess R enclosed: "
+            assert isinstance(fields.other, Rule)
+            sides = [(flint.arb(float(a)), flint.arb(float(b))) for a, b in zip(box.lower, box.upper, strict=True)]
+            apart = fields.other.injectivity(fields.real, sides)
+            text = f"by the identity of the rule, {fields.other}; its difference from hess R enclosed: "
         else:
-            apart, text = solved.injectivity(eps, least, most), ""
-    text += f"interpolant of degree {n}, radius {plan.rho:g}, off by {tail:.1e}; {m} nodes an axis for degree {degree}"
-    return Bounds(eps, least, most, apart, f"{text}, factor {rise(degree, m, d):.2f}")
+            apart, text = solved.injectivity(eps, near.least), ""
+    text += f"interpolant of degree {n}, radius {plan.rho:g}, off by {off:.1e}; {m} nodes an axis for degree {degree}"
+    return Bounds(eps, near.least, most, apart, f"{text}, factor {rise(degree, m, d):.2f}")
 
 
-def _sides(box: Box) -> list[tuple[float, float]]:
-    return [(float(a), float(b)) for a, b in zip(box.lower, box.upper, strict=True)]
+def fields_of(flint: Any, plan: Plan, box: Box) -> Fields:
+    """The Hessian of the record of a plan, and of an exact F how far the metric of its rule is from it."""
+    return Fields(flint, box, record_of(plan.record), Rule.of_text(flint, plan.rule) if plan.rule else None)
 
 
-def slabs(m: int, d: int) -> Iterator[slice]:
-    """Parts of the first axis of m^d nodes."""
-    step = max(1, SLAB // m ** (d - 1))
-    return (slice(j, min(j + step, m)) for j in range(0, m, step))
-
-
-def _at_nodes(
-    flint: Any, sizes: tuple[int, int, int], series: tuple[Rounded, Rounded], solved: Polynomials | None
-) -> tuple[float, float, float, float]:
+def _at_nodes(nodes: AtNodes, solved: Polynomials | None, m: int) -> tuple[float, float, float, float]:
     """Largest |P (g - q) P^T|, |P q P^T - I|, |P|^2 and |q| over the nodes."""
-    (d, k, m), (q, P) = sizes, series
-    n = q.shape[0] - 1
-    at_q, at_p = (bernstein.values_at_nodes(flint, m, degree) for degree in (n, k))
-    tables = None if solved is None else solved.tables(bernstein.nodes(flint, m))
+    d = nodes.d
+    tables = None if solved is None else solved.tables(bernstein.nodes(solved.fields.flint, m))
     worst = [0.0] * 4
     for part in slabs(m, d):
-        values = tensor(q, [at_q[part], *[at_q] * (d - 1)])
-        p = tensor(P, [at_p[part], *[at_p] * (d - 1)])
-        rows = [[p[..., i * d + j] for j in range(d)] for i in range(d)]
+        P, values = nodes(part)
         H = symmetric(values, d)
         if solved is None or tables is None:
-            over = symmetric(values[..., d * (d + 1) // 2 :], d)
+            over = symmetric(values[..., len(pairs(d)) :], d)
         else:
             over = rounded.difference(solved.metric(tables, part), H)
-        found = (
-            rounded.largest_norm(rounded.congruence(rows, over)),
-            rounded.largest_norm(rounded.difference(rounded.congruence(rows, H), rounded.identity(d))),
-            rounded.largest(rounded.squares(rows)),
-            rounded.largest_norm(H),
-        )
+        found = rounded.largest_norm(rounded.congruence(P, over)), *whitened(P, H), rounded.largest_norm(H)
         worst = [max(a, b) for a, b in zip(worst, found, strict=True)]
     return worst[0], worst[1], worst[2], worst[3]
-
-
-def symmetric(entries: Rounded, d: int) -> Rows:
-    rows: Rows = [[entries[..., 0]] * d for _ in range(d)]
-    for e, (i, j) in enumerate(pairs(d)):
-        rows[i][j] = rows[j][i] = entries[..., e]
-    return rows
 
 
 #: T_k, T_k' and T_k'' at the points of every axis
@@ -280,7 +187,7 @@ class Polynomials:
                 entries[i, j] = turned + products(i, j) * small + flat
         return [[entries[min(i, j), max(i, j)] for j in range(d)] for i in range(d)]
 
-    def injectivity(self, eps: float, least: float, largest: float) -> float:
+    def injectivity(self, eps: float, least: float) -> float:
         """c with |F(w) - F(v)| >= c |w - v|: by the front part of a twist; else near points by the second derivatives,
         and far ones cell by cell."""
         F, d, arb = self.map, self.d, self.fields.flint.arb

@@ -195,7 +195,7 @@ def _proof(data: Mapping[str, Array], box: Box | None, measured: float) -> Proof
     white, rho = data[STATED + "white"], _scalar(data, STATED + "rho", "f")
     if white.dtype.kind != "f" or white.ndim != box.dim + 1:
         raise ValueError(f"a matrix polynomial of type {white.dtype} and shape {white.shape}")
-    plan = Plan(record, rule, rho, degree, nodes, white)
+    plan = Plan(record, rule, rho, _scalar(data, STATED + "fine", "b"), degree, nodes, white)
     return Proof(**stated, measured=measured, box=box, argument=argument, plan=plan, checked=False)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from geoflow._typing import Array, Map
 from geoflow.errors import ProofError
 from geoflow.numerics.balls import Jet, Scalar, hessian_of, lower
-from geoflow.numerics.enclosures import Evaluation, recorded_or_error
+from geoflow.numerics.enclosures import COMPARED, Evaluation, recorded_or_error
 from geoflow.numerics.stored import record_of, text_of
 from geoflow.potentials.profiles import Profile
 from geoflow.potentials.proofs import definite
@@ -57,13 +57,24 @@ def _data(embedding: Embedding, points: Array) -> dict[str, Any]:
 def _(embedding: RidgeMap, points: Array) -> dict[str, Any]:
     F = embedding
     s = points @ F.directions.T + F.offsets
-    known: dict[Profile, str] = {}
+    known: dict[Profile, list[Any]] = {}
     for k, profile in enumerate(F.profiles):
         if profile not in known:
-            known[profile] = _recorded(profile, s[:, k, None], f"profile {profile.name}")
+            known[profile] = _curvature(profile, s[:, k, None])
     texts = list(known.values())
     which = [list(known).index(p) for p in F.profiles]
     return {"ridges": F.directions.tolist(), "offsets": F.offsets.tolist(), "profiles": texts, "which": which}
+
+
+def _curvature(profile: Profile, s: Array) -> list[Any]:
+    """r'' in closed form, or r; and which of them it is, by the derivatives that are left to take."""
+    try:
+        closed = recorded_or_error(partial(profile.derivative, 2), s, f"r'' of profile {profile.name}")
+    except ProofError:  # differentiated automatically
+        closed = None
+    if closed is not None and not any(step.primitive in COMPARED for step in closed.steps):
+        return [text_of(closed), 0]
+    return [_recorded(profile, s, f"profile {profile.name}"), 2]
 
 
 @_data.register
@@ -178,7 +189,8 @@ class Ridges(Rule):
 
     def __init__(self, data: dict[str, Any]):
         self.rows, self.offsets, self.which = data["ridges"], data["offsets"], data["which"]
-        self.records = [record_of(text) for text in data["profiles"]]
+        self.records = [record_of(text) for text, _ in data["profiles"]]
+        self.orders = [order for _, order in data["profiles"]]
         self.name = f"ridge sum of {len(self.rows)}"
         self._functions: dict[Scalar, list[Evaluation]] = {}
 
@@ -186,7 +198,14 @@ class Ridges(Rule):
         """r_k''(s)."""
         if scalar not in self._functions:
             self._functions[scalar] = [Evaluation(r, scalar.constant) for r in self.records]
-        jet: Any = self._functions[scalar][self.which[k]](Jet.variables(scalar, [s])).item()
+        which = self.which[k]
+        f = self._functions[scalar][which]
+        if self.orders[which] == 0:
+            x: Any = np.empty(1, dtype=object)
+            x[0] = Jet(scalar, s)
+            closed: Any = f(x).item()
+            return closed.value
+        jet: Any = f(Jet.variables(scalar, [s])).item()
         return scalar.kind(0) if jet.first is None else hessian_of(jet, 1)[0][0]
 
     def metric(self, scalar: Scalar, w: Sequence[Any]) -> Matrix:

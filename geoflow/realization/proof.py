@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from math import inf
@@ -16,14 +15,13 @@ import numpy as np
 from geoflow._typing import Array
 from geoflow._validate import as_finite
 from geoflow.errors import ArgumentError, ProofError, RealizationError
-from geoflow.numerics import bernstein
 from geoflow.numerics.balls import Jet, hessian_of, precision
-from geoflow.numerics.chebyshev import TensorGrid, TensorSeries
 from geoflow.numerics.enclosures import Evaluation, recorded_or_error
 from geoflow.numerics.rounded import Floats, Rounded
 from geoflow.numerics.stored import record_of, text_of
+from geoflow.potentials.interpolants import outline
 from geoflow.potentials.proofs import sample
-from geoflow.realization.argument import Bounds, Fields, Plan, Polynomials, bounds
+from geoflow.realization.argument import Bounds, Plan, Polynomials, bounds, fields_of
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.identities import text_of_rule
 from geoflow.realization.spectral import SpectralMap
@@ -33,9 +31,6 @@ from geoflow.spaces.domains import Box
 
 #: share of the sampled error that the interpolation of H may add; errors below which it is not followed, and of exact F
 SHARE, FLOOR, EXACT = 0.03, 1e-13, 3e-11
-#: points at which H is evaluated; points an axis at which polynomials are, times their degree; by dimension
-MOST_POINTS, RATIO = {1: 1000, 2: 40_000, 3: 200_000}, {1: 4.0, 2: 3.0, 3: 2.5}
-WHITE, WHITE_DEGREES = 0.05, (2, 4, 6, 8, 10, 12, 16, 20, 26)
 #: digits to which what is proved is stated, and how much looser than it is: rounding differs between machines
 DIGITS, LOOSER = 3, 1.01
 
@@ -139,13 +134,14 @@ def prove(F: Any) -> Proof:
     if not (solved or F.exact):
         raise ProofError("proof of a realization", f"method {F.method!r}", "method 'spectral', 'twist' or 'exact'")
     record = text_of(recorded_or_error(R.potential, sample(box), R.name))
-    rule = "" if solved else text_of_rule(F.map, sample(box))
+    plan = Plan(record, "" if solved else text_of_rule(F.map, sample(box)), 0.0, False, 0, 0, np.zeros(0))
     with precision() as flint:
-        fields = Fields(flint, box, record, rule)
-        plan = _plan(fields, R, box, measured, Polynomials(fields, F.map).degree if solved else 0)
-    if isinstance(plan, str):
-        return Proof(inf, measured, 0.0, inf, 0.0, box, plan)
-    plan = replace(plan, record=record, rule=rule)
+        fields = fields_of(flint, plan, box)
+        found = outline(fields, SHARE * max(measured, FLOOR if solved else EXACT))
+        if isinstance(found, str):
+            return Proof(inf, measured, 0.0, inf, 0.0, box, found)
+        m = found.nodes(Polynomials(fields, F.map).degree if solved else 0)
+    plan = replace(plan, rho=found.rho, fine=found.fine, degree=found.degree, nodes=m, white=found.white)
     return _stated(bounds(plan, box, F.map if solved else None), measured, box, plan)
 
 
@@ -203,50 +199,3 @@ def _stated(found: Bounds, measured: float, box: Box, plan: Plan) -> Proof:
 def rounded_to(x: float, rounding: str) -> float:
     """A number to three digits, up or down, but for the rounding of a float."""
     return float(Context(prec=DIGITS, rounding=rounding).create_decimal(Decimal(x))) if 0 < x < inf else float(x)
-
-
-# the plan -----------------------------------------------------------------------------------------------------------
-
-
-def _plan(fields: Fields, R: Any, box: Box, measured: float, degree: int) -> Plan | str:
-    """Degrees, a radius and a whitening that are likely to prove an error near the measured one; or why there are none.
-
-    `degree` is that of dF^T dF.
-    """
-    white = _whitening(R, box)
-    if white is None:
-        return "the Hessian cannot be whitened by a polynomial"
-    d, (P, k) = box.dim, white
-    size = float(np.abs(P).sum(axis=tuple(range(d))).max()) * d
-    tol = SHARE * max(measured, FLOOR if fields.rule is None else EXACT) / (2 * d * size**2)
-    found = bernstein.analytic(fields.bound, fields.flint, d, tol)
-    if found is None:
-        return "the Hessian is not shown to be analytic near the box"
-    n = min(found.degree(tol), int(MOST_POINTS[d] ** (1 / d)) - 1)
-    if not 2 * d * found.tail(n) * size**2 < 0.1:
-        needed = found.degree(tol)
-        return f"degree {needed} an axis is needed, radius {found.rho:g}: H varies too fast, by a bump perhaps"
-    return Plan("", "", found.rho, n, int(np.ceil(RATIO[d] * (max(n, degree) + 2 * k))), P)
-
-
-def _whitening(R: Any, box: Box) -> tuple[Array, int] | None:
-    """Coefficients of a polynomial P near L^{-1}, shape=[k+1, ..., d d], of the least degree near enough."""
-    d = box.dim
-    w = np.random.default_rng(3).uniform(box.lower, box.upper, (500, d))
-    w = np.concatenate([w, np.array(list(itertools.product(*np.stack([box.lower, box.upper], 1))))])
-    best: tuple[float, Array, int] = (0.9, np.zeros(0), 0)
-    for k in WHITE_DEGREES:
-        grid = TensorGrid(box.lower, box.upper, k)
-        try:
-            L = np.linalg.inv(np.linalg.cholesky(R.kernel.derivative(2, grid.points)))
-        except np.linalg.LinAlgError:
-            return None
-        coefficients = grid.coefficients(L.reshape(len(L), -1))
-        P = TensorSeries(grid.lower, grid.upper, coefficients).derivatives(w, 0)[0].reshape(-1, d, d)
-        off = P @ R.kernel.derivative(2, w) @ np.swapaxes(P, 1, 2) - np.eye(d)
-        error = float(np.abs(off).sum(axis=2).max())
-        if error < best[0]:
-            best = error, coefficients, k
-        if error < WHITE:
-            break
-    return (best[1], best[2]) if best[2] else None
