@@ -108,16 +108,17 @@ def known(name: str, seed: int) -> Known:
         return Known(P["negative_entropy"](2), lambda w: mp.diag([1 / c for c in w]), [0.1, 0.1], [2.0, 2.0])
     if name == "soft maximum":
         return soft_maximum(seed)
-    return log_sum_exp(
-        *{
-            "log-sum-exp": (2, 2.0),
-            "log-sum-exp, half": (2, 0.5),
-            "log-sum-exp, d = 1": (1, 2.0),
-            "log-sum-exp, d = 3": (3, 1.0),
-        }[name]
-    )
+    d, half = LOG_SUM_EXP[name]
+    return log_sum_exp(d, half)
 
 
+#: dimension, and half the side of the box
+LOG_SUM_EXP = {
+    "log-sum-exp": (2, 2.0),
+    "log-sum-exp, half": (2, 0.5),
+    "log-sum-exp, d = 1": (1, 2.0),
+    "log-sum-exp, d = 3": (3, 1.0),
+}
 FOUR = ("Gaussian", "log-sum-exp", "quartic", "soft maximum")
 CASES = [
     *((name, method) for name in FOUR for method in ("spectral", "twist")),

@@ -69,11 +69,9 @@ def analytic(f: Bound, flint: Any, d: int, tol: float) -> Analytic | None:
 
     def tried(rho: float) -> Analytic | None:
         size = sup_on_polyellipse(f, flint, d, rho)
-        if size <= _loose(f, flint, d):
-            return Analytic(rho, size, d)
-        finer = sup_on_polyellipse(f, flint, d, rho, fine=True)
-        if min(size, finer) == inf:
+        if size == inf:
             return None
+        finer = inf if size <= _loose(f, flint, d) else sup_on_polyellipse(f, flint, d, rho, fine=True)
         return Analytic(rho, min(size, finer), d, finer < size)
 
     first = RADII.index(FIRST)
