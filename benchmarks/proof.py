@@ -29,6 +29,7 @@ import mpmath as mp
 import numpy as np
 
 import geoflow as gf
+from geoflow.numerics.balls import load
 from geoflow.realization.archive import read_arrays, write_arrays
 from geoflow.realization.files import check_proof
 from geoflow.realization.realized import Realization
@@ -147,8 +148,9 @@ class TrueError:
         else:
             table = self.box.coefficients
         with mp.workdps(DIGITS + 50):
-            self.table = np.empty(table.shape, dtype=object)
-            self.table.flat[:] = [fixed(float(c)) for c in table.ravel()]
+            whole = [fixed(float(c)) for c in table.ravel()]
+        self.flint, n = load(), self.box.degree + 1
+        self.table = self.flint.fmpz_mat(n, len(whole) // n, whole)
 
     def _series(self, w: list[Any]) -> list[list[Any]]:
         """The functions, and their derivatives along every axis, as mpmath numbers."""
@@ -161,16 +163,15 @@ class TrueError:
                 T.append(2 * t * T[-1] - T[-2])
                 U.append(2 * t * U[-1] - U[-2])
             slopes = [mp.mpf(0), *(k * U[k - 1] * scale for k in range(1, p + 1))]
-            both = np.empty((2, p + 1), dtype=object)
-            both[0], both[1] = [fixed(c) for c in T[: p + 1]], [fixed(c) for c in slopes]
-            bases.append(both)
-        orders = [(0,) * self.d, *(tuple(int(i == j) for j in range(self.d)) for i in range(self.d))]
-        found = []
-        for order in orders:
-            part = self.table
-            for i in range(self.d):
-                part = np.tensordot(bases[i][order[i]], part, axes=(0, 0)) >> BITS
-            found.append([mp.ldexp(mp.mpf(int(c)), -BITS) for c in part])
+            bases.append([[fixed(c) for c in T[: p + 1]], [fixed(c) for c in slopes]])
+        mat, n, found = self.flint.fmpz_mat, self.box.degree + 1, []
+        first = (mat(bases[0]) * self.table).table()
+        for order in [(0,) * self.d, *(tuple(int(i == j) for j in range(self.d)) for i in range(self.d))]:
+            part = [int(c) >> BITS for c in first[order[0]]]
+            for i in range(1, self.d):
+                product = mat([bases[i][order[i]]]) * mat(n, len(part) // n, part)
+                part = [int(c) >> BITS for c in product.entries()]
+            found.append([mp.ldexp(mp.mpf(c), -BITS) for c in part])
         return found
 
     def _gram(self, w: list[Any]) -> Any:
