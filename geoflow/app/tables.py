@@ -13,6 +13,7 @@ from geoflow.results import Row
 
 DIRECT = ("bracket", "gap", "lift gap", "dual gap", "grad R", "lift inverts", "path independence")
 CONVERSE = ("metric", "gap", "distance", "bracket", "round trip")
+CONVERSE_HEADS = ("gap", "distance to M", "bracket", "round trip")
 Advance = Callable[[str, str], None]
 
 
@@ -47,21 +48,30 @@ def print_direct(rows: Sequence[Row]) -> None:
     refused = [r for r in rows if r.details.get("expected") == "refusal"]
     if accepted:
         cells = [
-            (r.name, str(r.details["d"]), r.details["source"], *(number(r.figures.get(k)) for k in DIRECT), verdict(r))
+            (
+                r.name,
+                str(r.details["d"]),
+                r.details["source"],
+                r.details.get("brackets", "measured"),
+                *(number(r.figures.get(k)) for k in DIRECT),
+                verdict(r),
+            )
             for r in accepted
         ]
         print_table(
             "Direct theorem: gradient flow through G is mirror flow of R (relative defects, worst of three losses)",
-            ("G", "d", "R", *DIRECT, "verdict"), cells,
+            ("G", "d", "R", "commuting", *DIRECT, "verdict"), cells,
         )  # fmt: skip
     _print_errors(accepted)
     if refused:
         cells = [
-            (r.name, str(r.details["d"]), number(r.figures.get("bracket")), r.details.get("seen", r.error),
-             "refused" if r.passed else "FAIL")
+            (r.name, str(r.details["d"]), r.details.get("brackets", "measured"), number(r.figures.get("bracket")),
+             r.details.get("seen", r.error), "refused" if r.passed else "FAIL")
             for r in refused
         ]  # fmt: skip
-        print_table("Not commuting: has to be refused", ("G", "d", "bracket", "what was seen", "verdict"), cells)
+        print_table(
+            "Not commuting: has to be refused", ("G", "d", "commuting", "bracket", "what was seen", "verdict"), cells
+        )
 
 
 def print_laws(rows: Sequence[Row]) -> None:
@@ -77,11 +87,12 @@ def print_converse(rows: Sequence[Row]) -> None:
     for row in rows:
         F = row.results.get("realization")
         where = ("-", "-", "-") if F is None else (str(F.dim), str(F.ambient_dim), F.method)
-        cells.append((row.name, *where, *(number(row.figures.get(k)) for k in CONVERSE), verdict(row)))
+        first, *rest = (number(row.figures.get(k)) for k in CONVERSE)
+        cells.append((row.name, *where, first, number(row.details.get("proved")), *rest, verdict(row)))
     if cells:
         print_table(
             "Converse theorem: mirror flow of R is gradient flow on M = F(K) in R^D (relative defects, three losses)",
-            ("R", "d", "D", "method", "metric error", "gap", "distance to M", "bracket", "round trip", "verdict"),
+            ("R", "d", "D", "method", "metric error", "proved", *CONVERSE_HEADS, "verdict"),
             cells,
         )  # fmt: skip
     _print_errors(rows)

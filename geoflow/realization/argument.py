@@ -23,7 +23,7 @@ from geoflow.potentials.interpolants import SAFE, AtNodes, Fields, near_identity
 from geoflow.potentials.proofs import definite
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.identities import Rule
-from geoflow.realization.separation import separation
+from geoflow.realization.separation import injective
 from geoflow.realization.spectral import SpectralMap
 from geoflow.realization.twist import TwistMap
 from geoflow.spaces.domains import Box
@@ -197,7 +197,7 @@ class Polynomials:
             return float(np.sqrt(max(0.0, definite(S))) * (1 - 1e-12))
         if not eps < 1:
             return 0.0
-        return separation(self, float(np.sqrt((1 - eps) * least) * (1 - 1e-12)))
+        return injective(self, float(np.sqrt((1 - eps) * least) * (1 - 1e-12)))
 
     def bend(self) -> float:
         """A bound on the box of the norms of the second derivatives of F."""

@@ -28,7 +28,7 @@ class Map(Protocol):
     def half_sides(self, count: int) -> Array: ...
 
 
-def separation(F: Map, stretch: float) -> float:
+def injective(F: Map, stretch: float) -> float:
     """c > 0 with |F(w) - F(v)| >= c |w - v| on the box, for |dF h| >= stretch |h| there; 0 where it is not shown."""
     bend = F.bend()
     if not (stretch > 0 and bend < np.inf):

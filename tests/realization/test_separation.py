@@ -5,7 +5,7 @@ import pytest
 
 import geoflow as gf
 from geoflow.numerics.rounded import Rounded
-from geoflow.realization.separation import separation
+from geoflow.realization.separation import injective
 
 
 class Arc:
@@ -39,18 +39,18 @@ class Arc:
 @pytest.mark.parametrize("half", [0.5, 1.5, 2.5, 3.0])
 def test_an_arc_that_does_not_close_is_injective(half, d):
     true = abs(np.sin(half)) / half  # of the ends
-    found = separation(Arc(half, d), 1.0)
+    found = injective(Arc(half, d), 1.0)
     assert 0 < found <= true and found >= min(0.19, 0.5 * true)
 
 
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("half", [np.pi, 3.2, 5.0, 10.0])
 def test_an_arc_that_meets_itself_is_not(half, d):
-    assert separation(Arc(half, d), 1.0) == 0.0
+    assert injective(Arc(half, d), 1.0) == 0.0
 
 
 def test_nothing_is_shown_without_an_immersion():
-    assert separation(Arc(0.5), 0.0) == 0.0
+    assert injective(Arc(0.5), 0.0) == 0.0
 
 
 @pytest.mark.parametrize(("name", "lower", "upper"), [
