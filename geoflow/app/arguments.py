@@ -36,6 +36,7 @@ EXAMPLES = {
         "geoflow realize gaussian_log_partition --box -1,-2:1,-0.5 --method spectral --save F.npz",
         "geoflow realize mine.py:R --box -1:1 --tol 1e-6 --prove --json F.json",
     ),
+    "check": ("geoflow check F.npz", "geoflow check F.npz --json proof.json"),
     "sweep": ("geoflow sweep study.toml", "geoflow sweep study.toml --jobs 2 --json ended.json"),
     "list": ("geoflow list", "geoflow list --json catalogue.json"),
     "completion": (
@@ -114,6 +115,8 @@ def parser(run: Mapping[str, Command]) -> Parser:
     shown.add_argument("--jobs", type=_jobs, help="processes (default: one for each core, at most 4)")
     _verify_options(command("verify", "run the laws on catalogue entries or on your own parametrization"))
     _realize_options(command("realize", "embed a Hessian metric, and run gradient flow on the result"))
+    checked = command("check", "compute again what is proved of a saved realization, without its solver")
+    checked.add_argument("file", metavar="FILE.npz", help="written by realize --prove --save, or by F.prove(); F.save")
     swept = command("sweep", "run a function of yours over a grid, row by row, and go on where it was ended")
     swept.add_argument(
         "spec", metavar="SPEC.toml", help='function = "FILE.py:NAME", folder, and a table [grid] of lists'

@@ -6,7 +6,7 @@ numpy applies them to arrays of objects. Floats in the record are the binary num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, reduce
 from itertools import permutations
 from typing import Any
@@ -44,20 +44,35 @@ ARITHMETIC = {
     anp.einsum, OWN["concatenate_args"], JOINED, WHERE,
 }  # fmt: skip
 
+COMPARED = {anp.greater, anp.less, anp.greater_equal, anp.less_equal}
+
 
 class Evaluation:
     """A recorded map of one point, shape=[D], as a function of arrays of elements of that shape.
 
-    `like` makes an element of a number. Raises `OperationError` that names a primitive which elements do not have.
+    `like` makes an element of a number; comparisons are those of `decided`, by step, where it has them. Raises
+    `OperationError` that names a primitive which elements do not have.
     """
 
-    def __init__(self, recorded: Record, like: Callable[[Any], Any]):
+    def __init__(self, recorded: Record, like: Callable[[Any], Any], decided: Mapping[int, Any] | None = None):
+        self._decided = decided or {}
         self._output, self._steps = recorded.output, [(step, _rule(step.primitive)) for step in recorded.steps[1:]]
         self._args = [_arguments(step, like) for step, _ in self._steps]
 
     def __call__(self, x: Array) -> Array:
+        return np.asarray(self._values(x)[self._output], dtype=object)
+
+    def comparisons(self, x: Array) -> dict[int, Any]:
+        """How every comparison in the record comes out, by step."""
+        values = self._values(x)
+        return {k: values[k] for k, (step, _) in enumerate(self._steps, 1) if step.primitive in COMPARED}
+
+    def _values(self, x: Array) -> list[Any]:
         values: list[Any] = [x]
         for (step, rule), constants in zip(self._steps, self._args, strict=True):
+            if len(values) in self._decided:
+                values.append(self._decided[len(values)])
+                continue
             args = list(constants)
             for position, parent in zip(step.argnums, step.parents, strict=True):
                 args[position] = values[parent]
@@ -67,7 +82,7 @@ class Evaluation:
                 if isinstance(error, GeoflowError):
                     raise
                 raise _missing(step.name, f"{error}") from error
-        return np.asarray(values[self._output], dtype=object)
+        return values
 
 
 def _arguments(step: Step, like: Callable[[Any], Any]) -> list[Any]:
@@ -153,6 +168,11 @@ def _others() -> dict[Any, Callable[..., Any]]:
         autodiff.largest: _some_number,
         anp.linalg.slogdet: lambda A: (1, np.log(_each(determinant, A, 0))),
     }
+
+
+def known_primitives() -> list[Any]:
+    """All primitives that there is a rule for."""
+    return [*PLAIN, *_others()]
 
 
 def _some_number(z: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Strict convexity on a box, proved: Hessians on cells in ball arithmetic, halved until each is positive definite."""
+"""Strict convexity on a box, proved: Hessians on cells in ball arithmetic, halved until each is positive definite.
+
+Where that takes too many cells the interpolant of the Hessian decides, `interpolants.least_eigenvalue`.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,15 @@ from geoflow.errors import ArgumentError, DomainError, NotLegendreError
 from geoflow.numerics.balls import Jet, Scalar, UndecidedError, hessian_of, lower, precision, upper
 from geoflow.numerics.enclosures import Evaluation, recorded_or_error
 from geoflow.numerics.records import Record
+from geoflow.potentials.interpolants import least_eigenvalue
 from geoflow.results import Verdict
 from geoflow.spaces.domains import Box, ConvexDomain
 
 MAX_CELLS = 10_000
 #: dimension up to which a box is cut into cells
 LARGEST_DIM = 8
+#: dimension up to which a Hessian is interpolated where cells do not decide
+LARGEST_GRID = 2
 PROVED, REFUTED, UNDECIDED = "proved", "refuted", "undecided"
 
 
@@ -36,7 +42,7 @@ class LegendreProof(Verdict):
     least_eigenvalue : float
         A proved lower bound of the eigenvalues of hess R on the box; NaN where there is none.
     cells : int
-        Cells that were looked at.
+        Cells that were looked at; where they were too many, the interpolant of the Hessian proved it.
     box : Box
     point, direction, lower, upper : array, shape=[d], or None
     """
@@ -78,7 +84,12 @@ def prove_legendre(potential: Any, domain: ConvexDomain, box: Box, max_cells: in
     max_cells = as_count(max_cells, "max_cells")
     recorded = recorded_or_error(potential, sample(box), name)
     with precision() as flint:
-        return _by_cells(_Hessians(recorded, flint), box, max_cells)
+        found = _by_cells(_Hessians(recorded, flint), box, max_cells)
+        if found.status == UNDECIDED and box.dim <= LARGEST_GRID:
+            least = least_eigenvalue(flint, box, recorded)
+            if least > 0:
+                return LegendreProof(PROVED, box, least, found.cells)
+        return found
 
 
 def _bounded(box: Box, domain: ConvexDomain, name: str) -> Box:

@@ -170,6 +170,7 @@ def load_realization(
     else:
         got = f"an exact realization ({saved.reason}) without the Legendre function it realizes"
         raise ArgumentError(f"file {file}", got, "its potential", "gf.load_realization(file, potential=R)")
+    F.proof = saved.proof
     _require_what_was_measured(F, saved, f"file {file}")
     return _accept(F)
 

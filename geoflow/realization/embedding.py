@@ -14,6 +14,8 @@ from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import Profile
 
 Jet = tuple[Array, Array, Array]
+#: a change of coordinates with its 2-jet
+Chart = Callable[[Array], Jet]
 
 
 class Embedding(Portable):
@@ -149,7 +151,7 @@ class Multiple(Embedding):
 class Composite(Embedding):
     """w to F(c(w)) for a change of coordinates c with a 2-jet of its own."""
 
-    def __init__(self, outer: Embedding, chart: Callable[[Array], Jet], dim: int):
+    def __init__(self, outer: Embedding, chart: Chart, dim: int):
         self.outer, self.chart, self.dim, self.ambient_dim = outer, chart, dim, outer.ambient_dim
 
     def jet(self, w: Array) -> Jet:
@@ -159,30 +161,50 @@ class Composite(Embedding):
         return value, first @ dc, bend + np.einsum("nDa,naij->nDij", first, ddc)
 
 
-def affine_chart(A: Array, b: Array) -> Callable[[Array], Jet]:
+class AffineChart(Portable):
     """w to A w + b."""
 
-    def chart(w: Array) -> Jet:
-        n, (m, d) = len(w), A.shape
-        return w @ A.T + b, np.broadcast_to(A, (n, m, d)), np.zeros((n, m, d, d))
+    def __init__(self, A: Array, b: Array):
+        self.A, self.b = A, b
 
-    return chart
+    def __call__(self, w: Array) -> Jet:
+        n, (m, d) = len(w), self.A.shape
+        return w @ self.A.T + self.b, np.broadcast_to(self.A, (n, m, d)), np.zeros((n, m, d, d))
 
 
-def block_chart(block: slice, d: int) -> Callable[[Array], Jet]:
+def block_chart(block: slice, d: int) -> AffineChart:
     """w to the coordinates of a block."""
-    return affine_chart(np.eye(d)[block], np.zeros(block.stop - block.start))
+    return AffineChart(np.eye(d)[block], np.zeros(block.stop - block.start))
 
 
-def dual_chart(R: LegendreFunction) -> Callable[[Array], Jet]:
-    """mu to w = grad Q(mu), with hess Q and its derivative; NaN where mu is not in the range of grad R.
+class DualChart(Portable):
+    """mu to w = grad Q(mu), Q the conjugate of R, with hess Q and its derivative; NaN off the range of grad R.
 
     Where Q has no closed form, Newton's method starts from the last answer, moved along its tangent.
     """
-    last: list[Array] = []
 
-    def solve(mu: Array) -> Array:
-        start = None
+    def __init__(self, R: LegendreFunction):
+        self.R = R
+        self._last: list[Array] = []
+
+    def __call__(self, mu: Array) -> Jet:
+        R = self.R
+        if R.has_closed_conjugate:
+            Q = R.conjugate
+            return Q.kernel.derivative(1, mu), Q.kernel.derivative(2, mu), Q.kernel.derivative(3, mu)
+        w = self._solve(mu)
+        fine = np.isfinite(w).all(axis=1)
+        C, T = (np.full((len(mu), *(R.dim,) * k), np.nan) for k in (2, 3))
+        if fine.any():
+            C[fine] = np.linalg.inv(R.kernel.derivative(2, w[fine]))
+            third = R.kernel.derivative(3, w[fine])
+            T[fine] = -np.einsum("nai,nbj,nck,nijk->nabc", C[fine], C[fine], C[fine], third, optimize=True)
+        if fine.all():
+            self._last[:] = [mu.copy(), w, C]
+        return w, C, T
+
+    def _solve(self, mu: Array) -> Array:
+        R, last, start = self.R, self._last, None
         if last and last[0].shape == mu.shape:
             trial = last[1] + np.einsum("nij,nj->ni", last[2], mu - last[0])
             start = trial if np.all(R.domain.belongs(trial)) else None
@@ -191,34 +213,18 @@ def dual_chart(R: LegendreFunction) -> Callable[[Array], Jet]:
             found = R.newton.solve(mu, sure=False)
         return np.where(found.converged[:, None], found.w, np.nan)
 
-    def chart(mu: Array) -> Jet:
-        if R.has_closed_conjugate:
-            Q = R.conjugate
-            return Q.kernel.derivative(1, mu), Q.kernel.derivative(2, mu), Q.kernel.derivative(3, mu)
-        w = solve(mu)
-        fine = np.isfinite(w).all(axis=1)
-        C, T = (np.full((len(mu), *(R.dim,) * k), np.nan) for k in (2, 3))
-        if fine.any():
-            C[fine] = np.linalg.inv(R.kernel.derivative(2, w[fine]))
-            third = R.kernel.derivative(3, w[fine])
-            T[fine] = -np.einsum("nai,nbj,nck,nijk->nabc", C[fine], C[fine], C[fine], third, optimize=True)
-        if fine.all():
-            last[:] = [mu.copy(), w, C]
-        return w, C, T
 
-    return chart
-
-
-def smooth_chart(
-    function: Map, derivatives: Callable[[Array], tuple[Array, Array]] | None = None
-) -> Callable[[Array], Jet]:
+class SmoothChart(Portable):
     """A change of coordinates in autograd.numpy; its two derivatives in closed form where they are given."""
-    first, second = autodiff.jacobian(function), autodiff.hessian(function)
 
-    def chart(w: Array) -> Jet:
+    def __init__(self, function: Map, derivatives: Callable[[Array], tuple[Array, Array]] | None = None):
+        self.function, self._derivatives = function, derivatives
+        self._first, self._second = autodiff.jacobian(function), autodiff.hessian(function)
+
+    def __call__(self, w: Array) -> Jet:
         with np.errstate(all="ignore"):
-            slope, bend = (first(w), second(w)) if derivatives is None else derivatives(w)
-            value, slope, bend = (np.asarray(part, dtype=float) for part in (function(w), slope, bend))
+            slope, bend = (
+                (self._first(w), self._second(w)) if self._derivatives is None else self._derivatives(w)
+            )  # fmt: skip
+            value, slope, bend = (np.asarray(part, dtype=float) for part in (self.function(w), slope, bend))
         return value, slope, bend
-
-    return chart

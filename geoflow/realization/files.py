@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, astuple, dataclass, fields
+from dataclasses import MISSING, astuple, dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,23 @@ import geoflow.realization.spectral
 import geoflow.realization.twist  # noqa: F401  (imported, they register the methods that a file may name)
 from geoflow._pickling import Portable
 from geoflow._typing import Array
-from geoflow.errors import ArgumentError, FileError
+from geoflow.errors import ArgumentError, FileError, ProofError
 from geoflow.realization.archive import REMEDY, read_arrays, write_arrays
+from geoflow.realization.argument import Plan
 from geoflow.realization.certificate import Certificate
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.methods import METHODS, Stage
+from geoflow.realization.proof import Proof, check, metric_gap
 from geoflow.spaces.domains import Box
 
 PROBES, PROBE_NUMBERS = 200, 2**20
 LARGEST_DIM = 4096
+#: relative difference of the metric in a file from the Hessian of the record in it, by rounding
+SAME_METRIC = 1e-7
 FORMAT = 2
-MEASURED = "certificate_"
+MEASURED, STATED = "certificate_", "proof_"
+#: what a file keeps of a proof: numbers that it states, and its plan
+STATES = ("eps", "least_eigenvalue", "largest_eigenvalue", "injectivity")
 
 
 class StoredMetric(Portable):
@@ -55,6 +61,7 @@ class Saved:
     certificate: Certificate  # as it was measured when F was saved
     probe: Array  # points, shape=[n, d]
     probe_metric: Array  # the metric that was asked for there, shape=[n, d, d]
+    proof: Proof | None = None  # as the file states it, not checked
 
 
 def write(F: Any, file: str | PathLike[str]) -> Path:
@@ -77,6 +84,7 @@ def write(F: Any, file: str | PathLike[str]) -> Path:
         "probe": probe,
         "probe_metric": values,
         **{MEASURED + k: v for k, v in vars(certificate).items() if np.asarray(v).dtype.kind in "fiubU"},
+        **_proof_arrays(F.proof),
         **(METHODS[F.method].arrays_of(F.map) if F.method in METHODS else {}),
     }
     return write_arrays(file, data, read)
@@ -90,6 +98,37 @@ def read(file: str | PathLike[str]) -> Saved:
     except Exception as error:  # of a method that someone else registered, too
         got = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
         raise FileError(f"file {file}", got, "a saved realization", REMEDY) from error
+
+
+def check_proof(file: str | PathLike[str]) -> Proof:
+    """Compute again what a saved realization states that is proved of it, without its solver and its potential.
+
+    The proof comes back as it was stated; one of nothing, with the reason, where that is not what is proved. It is of
+    the function whose record is in the file, and its Hessian is compared with the stored metric too.
+
+    Raises
+    ------
+    FileError
+        When the file is not a whole saved realization, or has no proof.
+    ProofError
+        Without python-flint: pip install geoflow[proof].
+    """
+    saved = read(file)
+    if saved.proof is None or saved.proof.plan is None:
+        remedy = "prove it, F.prove(), before F.save(file)"
+        raise FileError(f"file {file}", "a realization without a proof", "one that was proved and then saved", remedy)
+    try:
+        found = check(saved.proof, saved.embedding)
+        gap = metric_gap(saved.proof.plan.record, saved.probe, saved.probe_metric) if found else 0.0
+    except ProofError:
+        raise
+    except Exception as error:
+        got = f"{type(error).__name__}: {error}"
+        raise FileError(f"file {file}", got, "a proof that can be checked", REMEDY) from error
+    if not gap <= SAME_METRIC:
+        got = f"its record has another Hessian than the metric in the file, by {gap:.1e} of it"
+        return replace(found, eps=np.inf, argument=got)
+    return found
 
 
 # inside -------------------------------------------------------------------------------------------------------------
@@ -121,6 +160,7 @@ def _saved(data: Mapping[str, Array]) -> Saved:
     embedding = None if method == "exact" else METHODS[method].from_arrays(lower, upper, data)
     if embedding is not None and embedding.dim != d:
         raise ValueError(f"an embedding of R^{embedding.dim} on a box of R^{d}")
+    certificate = _certificate(data, tol)
     return Saved(
         method=method,
         reason=reason,
@@ -128,10 +168,35 @@ def _saved(data: Mapping[str, Array]) -> Saved:
         box=box,
         embedding=embedding,
         stages=[Stage(float(row[0]), int(row[1]), *map(float, row[2:])) for row in stages],
-        certificate=_certificate(data, tol),
+        certificate=certificate,
         probe=probe,
         probe_metric=values,
+        proof=_proof(data, box, float(certificate.metric_error)),
     )
+
+
+def _proof_arrays(proof: Proof | None) -> dict[str, Any]:
+    """A proof of something, with its plan."""
+    if proof is None or proof.plan is None or not proof.passed:
+        return {}
+    kept = {STATED + name: getattr(proof, name) for name in (*STATES, "argument")}
+    return {**kept, **{STATED + field.name: getattr(proof.plan, field.name) for field in fields(Plan)}}
+
+
+def _proof(data: Mapping[str, Array], box: Box | None, measured: float) -> Proof | None:
+    """What a file states that is proved; it is checked by `proof.check`, not here."""
+    if STATED + "record" not in data:
+        return None
+    if box is None or not box.bounded:
+        raise ValueError("a proof without a bounded box")
+    stated = {name: _scalar(data, STATED + name, "f") for name in STATES}
+    record, rule, argument = (_scalar(data, STATED + name, "U") for name in ("record", "rule", "argument"))
+    degree, nodes = (_scalar(data, STATED + name, "iu") for name in ("degree", "nodes"))
+    white, rho = data[STATED + "white"], _scalar(data, STATED + "rho", "f")
+    if white.dtype.kind != "f" or white.ndim != box.dim + 1:
+        raise ValueError(f"a matrix polynomial of type {white.dtype} and shape {white.shape}")
+    plan = Plan(record, rule, rho, _scalar(data, STATED + "fine", "b"), degree, nodes, white)
+    return Proof(**stated, measured=measured, box=box, argument=argument, plan=plan, checked=False)
 
 
 def _certificate(data: Mapping[str, Array], tol: float) -> Certificate:

@@ -1,13 +1,12 @@
 """A bound on the metric error of a realization at every point of its box, proved in ball arithmetic.
 
-With q the Chebyshev interpolant of H and P a polynomial near L^{-1}, H = L L^T, the entries of P (dF^T dF - q) P^T are
-polynomials, bounded on the box by their values at enough nodes; P q P^T is near I, by the same bound.
+`prove` looks for a plan, degrees, a radius and a matrix polynomial; `argument.bounds` computes what it gives.
 """
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from math import inf
 from typing import Any
 
@@ -16,22 +15,24 @@ import numpy as np
 from geoflow._typing import Array
 from geoflow._validate import as_finite
 from geoflow.errors import ArgumentError, ProofError, RealizationError
-from geoflow.numerics import bernstein
-from geoflow.numerics.balls import Jet, Scalar, UndecidedError, hessian_of, lower, precision, upper
-from geoflow.numerics.chebyshev import TensorGrid, TensorSeries
+from geoflow.numerics.balls import Jet, hessian_of, precision
 from geoflow.numerics.enclosures import Evaluation, recorded_or_error
-from geoflow.numerics.records import Record
-from geoflow.potentials.proofs import definite, sample
+from geoflow.numerics.rounded import Floats, Rounded
+from geoflow.numerics.stored import record_of, text_of
+from geoflow.potentials.interpolants import outline
+from geoflow.potentials.proofs import sample
+from geoflow.realization.argument import Bounds, Plan, Polynomials, bounds, fields_of
+from geoflow.realization.embedding import Embedding
+from geoflow.realization.identities import text_of_rule
 from geoflow.realization.spectral import SpectralMap
 from geoflow.realization.twist import TwistMap
 from geoflow.results import Verdict
 from geoflow.spaces.domains import Box
 
-#: share of the sampled error that the interpolation of H may add, and an error below which it is not followed
-SHARE, FLOOR = 0.03, 1e-13
-#: points at which H, and polynomials, are evaluated; times the degree, the points an axis, by dimension
-MOST_POINTS, MOST_NODES, RATIO = {1: 1000, 2: 40_000, 3: 50_000}, 200_000, {1: 4.0, 2: 1.55, 3: 1.7}
-WHITE, WHITE_DEGREES = 0.05, (2, 4, 6, 8, 10, 12, 16, 20, 26)
+#: share of the sampled error that the interpolation of H may add; errors below which it is not followed, and of exact F
+SHARE, FLOOR, EXACT = 0.03, 1e-13, 3e-11
+#: digits to which what is proved is stated, and how much looser than it is: rounding differs between machines
+DIGITS, LOOSER = 3, 1.01
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,6 +52,10 @@ class Proof(Verdict):
     box : Box
     argument : str
         In words, how it was proved, or why it was not.
+    plan : Plan, or None
+        What is needed to compute the bounds again, as `check` does: it is saved with the realization.
+    checked : bool
+        Whether the bounds were computed here, and not read from a file.
     """
 
     eps: float
@@ -60,6 +65,8 @@ class Proof(Verdict):
     injectivity: float
     box: Box
     argument: str
+    plan: Plan | None = field(default=None, repr=False)
+    checked: bool = True
 
     @property
     def failures(self) -> list[str]:
@@ -103,8 +110,9 @@ class Proof(Verdict):
         if not self.passed:
             return f"nothing is proved on {self.box}: {self.argument}"
         injective = f"injective with margin {self.injectivity:.2g}" if self.injectivity > 0 else "injective: not proved"
+        when = "proved" if self.checked else "proved when it was saved, and not checked again,"
         return (
-            f"proved on all of {self.box}: relative metric error at most {self.eps:.2e} "
+            f"{when} on all of {self.box}: relative metric error at most {self.eps:.2e} "
             f"(measured {self.measured:.1e}), "
             f"eigenvalues of H in [{self.least_eigenvalue:.3g}, {self.largest_eigenvalue:.3g}], {injective}; "
             f"{self.argument}"
@@ -114,238 +122,80 @@ class Proof(Verdict):
 def prove(F: Any) -> Proof:
     """A bound of the metric error of a `Realization`, whose module imports this one, on its whole box."""
     R, box = F.potential, F.target.box
-    if R is None:
-        raise ProofError("proof of a realization", "one without its potential", "F of a Legendre function R")
     if box is None or box.dim > 3:
         raise ProofError("proof of a realization", f"the region {F.region}", "a bounded box of dimension 1, 2 or 3")
-    if not isinstance(F.map, (SpectralMap, TwistMap)):
-        got, remedy = f"method {F.method!r}", "an exact F is an identity of its rule: F.reason"
-        raise ProofError("proof of a realization", got, "method 'spectral' or 'twist'", remedy)
-    recorded = recorded_or_error(R.potential, sample(box), R.name)
     measured = float(F.certificate.metric_error)
+    if R is None:
+        if F.proof is None or F.proof.plan is None:
+            got, remedy = "one without its potential", "gf.load_realization(file, potential=R)"
+            raise ProofError("proof of a realization", got, "F of a Legendre function R", remedy)
+        return check(F.proof, F.map)
+    solved = isinstance(F.map, (SpectralMap, TwistMap))
+    if not (solved or F.exact):
+        raise ProofError("proof of a realization", f"method {F.method!r}", "method 'spectral', 'twist' or 'exact'")
+    record = text_of(recorded_or_error(R.potential, sample(box), R.name))
+    plan = Plan(record, "" if solved else text_of_rule(F.map, sample(box)), 0.0, False, 0, 0, np.zeros(0))
     with precision() as flint:
-        return _Argument(flint, F, box, recorded, measured).proof()
+        fields = fields_of(flint, plan, box)
+        found = outline(fields, SHARE * max(measured, FLOOR if solved else EXACT))
+        if isinstance(found, str):
+            return Proof(inf, measured, 0.0, inf, 0.0, box, found)
+        m = found.nodes(Polynomials(fields, F.map).degree if solved else 0)
+    plan = replace(plan, rho=found.rho, fine=found.fine, degree=found.degree, nodes=m, white=found.white)
+    return _stated(bounds(plan, box, F.map if solved else None), measured, box, plan)
 
 
-class _Argument:
-    """The steps of one proof."""
+def check(proof: Proof, embedding: Embedding | None) -> Proof:
+    """Compute again what a proof states of an embedding, without its solver; a proof of nothing where it states more.
 
-    def __init__(self, flint: Any, F: Any, box: Box, recorded: Record, measured: float):
-        self.flint, self.map, self.box, self.measured = flint, F.map, box, measured
-        self.d, self.F = box.dim, F
-        ends = [[flint.arb(float(c)) for c in side] for side in (box.lower, box.upper)]
-        self.middle = [(a + b) / 2 for a, b in zip(*ends, strict=True)]
-        self.half = [(b - a) / 2 for a, b in zip(*ends, strict=True)]
-        self.real, self.complex = (Scalar(flint, is_complex) for is_complex in (False, True))
-        self.function = {s: Evaluation(recorded, s.constant) for s in (self.real, self.complex)}
-
-    def proof(self) -> Proof:
-        white = self._whitening()
-        if white is None:
-            return self._nothing("the Hessian cannot be whitened by a polynomial")
-        P, k = white
-        size = float(np.abs(P).sum(axis=tuple(range(self.d))).max()) * self.d
-        tol = SHARE * max(self.measured, FLOOR) / (2 * self.d * size**2)
-        found = bernstein.analytic(self._bound_of_hessian, self.flint, self.d, tol)
-        if found is None:
-            return self._nothing("the Hessian is not shown to be analytic near the box")
-        n = min(found.degree(tol), int(MOST_POINTS[self.d] ** (1 / self.d)) - 1)
-        N = max(n, self._degree()) + 2 * k
-        m = min(int(np.ceil(RATIO[self.d] * N)), int(MOST_NODES ** (1 / self.d)))
-        tail = 2 * found.tail(n)
-        if not self.d * tail * size**2 < 0.1 or m <= N:
-            needed = max(found.degree(tol), self._degree()) + 2 * k
-            why = f"degree {needed} an axis is needed, radius {found.rho:g}: H varies too fast, by a bump perhaps"
-            return self._nothing(why)
-        return self._bounded(P, (k, n, N, m), tail, found.rho)
-
-    def _bounded(self, P: Array, sizes: tuple[int, int, int, int], tail: float, rho: float) -> Proof:
-        d, (k, n, N, m) = self.d, sizes
-        u = bernstein.nodes(self.flint, m)
-        q = self._at(self._interpolant(n), n, u)
-        p = self._at(self._exact(P), k, u)
-        p = [[p[..., i * d + j] for j in range(d)] for i in range(d)]
-        H = _symmetric(q, d)
-        g = self._metric(u)
-        rise = bernstein.between_nodes
-        gap = bernstein.largest_norm(_congruence(p, _minus(g, H, d), d), d) * rise(N, m, d)
-        one = [[self.flint.arb(int(i == j)) for j in range(d)] for i in range(d)]
-        unit = bernstein.largest_norm(_minus(_congruence(p, H, d), one, d), d) * rise(n + 2 * k, m, d)
-        squares = sum(p[i][j] * p[i][j] for i in range(d) for j in range(d))
-        P2 = max(upper(c) for c in squares.ravel()) * rise(2 * k, m, d) * (1 + 1e-12)
-        rest = d * tail * P2  # what H - q may add to either norm
-        delta = (unit + rest) * (1 + 1e-12)
-        if not delta < 1:
-            return self._nothing(f"P H P^T is not shown to be near I: {delta:.1e}")
-        eps = float((gap + rest) / (1 - delta) * (1 + 1e-9))
-        least = float((1 - delta) / P2 * (1 - 1e-9))
-        largest = bernstein.largest_norm(H, d) * rise(n, m, d) + d * tail
-        argument = (
-            f"interpolant of H of degree {n}, radius {rho:g}, off by {tail:.1e}; {m} nodes an axis for degree {N}, "
-            f"factor {rise(N, m, d):.2f}"
-        )
-        return Proof(eps, self.measured, least, float(largest), self._injectivity(u), self.box, argument)
-
-    def _nothing(self, why: str) -> Proof:
-        return Proof(inf, self.measured, 0.0, inf, 0.0, self.box, why)
-
-    # the metric that was asked for ----------------------------------------------------------------------------------
-
-    def _hessian(self, scalar: Scalar, u: Any) -> list[list[Any]] | None:
-        """H at u of [-1, 1]^d, or on a cell of C^d."""
-        w = [c + h * t for c, h, t in zip(self.middle, self.half, u, strict=True)]
-        try:
-            jet: Any = self.function[scalar](Jet.variables(scalar, w)).item()
-        except UndecidedError:
-            return None
-        return None if jet.first is None else hessian_of(jet, self.d)
-
-    def _bound_of_hessian(self, u: Any) -> float:
-        H = self._hessian(self.complex, u)
-        return inf if H is None else max(upper(h) for row in H for h in row)
-
-    def _interpolant(self, n: int) -> Any:
-        """Chebyshev coefficients of the interpolants of the entries i <= j of H, the entries last."""
-        u, d = bernstein.nodes(self.flint, n + 1), self.d
-        values = np.empty((*[n + 1] * d, d * (d + 1) // 2), dtype=object)
-        for place in itertools.product(range(n + 1), repeat=d):
-            H = self._hessian(self.real, [u[i] for i in place])
-            if H is None:
-                raise ProofError(
-                    "a comparison in the potential", "one that is not decided at a node", "smooth formulas"
-                )
-            for e, (i, j) in enumerate(_pairs(d)):
-                values[(*place, e)] = H[i][j]
-        return bernstein.along_axes(self.flint, values, [bernstein.transform(self.flint, n)] * d)
-
-    def _whitening(self) -> tuple[Array, int] | None:
-        """Coefficients of a polynomial P near L^{-1}, shape=[k+1, ..., d d], of the least degree near enough."""
-        d, R = self.d, self.F.potential
-        rng = np.random.default_rng(3)
-        w = rng.uniform(self.box.lower, self.box.upper, (500, d))
-        w = np.concatenate([w, np.array(list(itertools.product(*np.stack([self.box.lower, self.box.upper], 1))))])
-        best: tuple[float, Array, int] = (0.9, np.zeros(0), 0)
-        for k in WHITE_DEGREES:
-            grid = TensorGrid(self.box.lower, self.box.upper, k)
-            try:
-                L = np.linalg.inv(np.linalg.cholesky(R.kernel.derivative(2, grid.points)))
-            except np.linalg.LinAlgError:
-                return None
-            coefficients = grid.coefficients(L.reshape(len(L), -1))
-            P = _series(grid, coefficients, w).reshape(-1, d, d)
-            off = P @ R.kernel.derivative(2, w) @ np.swapaxes(P, 1, 2) - np.eye(d)
-            error = float(np.abs(off).sum(axis=2).max())
-            if error < best[0]:
-                best = error, coefficients, k
-            if error < WHITE:
-                break
-        return (best[1], best[2]) if best[2] else None
-
-    # polynomials at the nodes ---------------------------------------------------------------------------------------
-
-    def _exact(self, coefficients: Array) -> Any:
-        """Floats as balls."""
-        found = np.empty(coefficients.shape, dtype=object)
-        arb = self.flint.arb
-        found.flat[:] = [arb(float(c)) for c in coefficients.ravel()]
-        return found
-
-    def _at(self, coefficients: Any, degree: int, u: Any) -> Any:
-        """Series in u at the nodes of the box."""
-        V = bernstein.values_matrix(self.flint, u, degree)
-        return bernstein.along_axes(self.flint, coefficients, [V] * self.d)
-
-    def _degree(self) -> int:
-        """The degree an axis of the entries of dF^T dF."""
-        F = self.map
-        return 2 * F.basis.degree - 2 if isinstance(F, SpectralMap) else 2 * F.amplitudes.degree
-
-    def _slopes(self, u: Any) -> tuple[Any, list[Any]]:
-        """The series that F is made of, and their derivatives in w, at the nodes: functions last."""
-        F, arb = self.map, self.flint.arb
-        if isinstance(F, SpectralMap):
-            p, box = F.basis.degree, F.basis
-            tensor = np.zeros((*[p + 1] * self.d, len(F.coefficients)))
-            for k, column in zip(F.basis.index, F.coefficients.T, strict=True):
-                tensor[tuple(k)] = column
-        else:
-            p, box, tensor = F.amplitudes.degree, F.amplitudes, F.amplitudes.coefficients
-        values, slopes = [], []
-        for i in range(self.d):
-            scale, low = arb(float(box.scale[i])), arb(float(box.lower[i]))
-            t = [(self.middle[i] + self.half[i] * x - low) * scale - 1 for x in u]
-            values.append(bernstein.values_matrix(self.flint, t, p))
-            slopes.append(bernstein.slopes_matrix(self.flint, t, p) * scale)
-        exact = self._exact(tensor)
-        at = [
-            bernstein.along_axes(self.flint, exact, [slopes[j] if j == i else values[j] for j in range(self.d)])
-            for i in range(self.d)
-        ]
-        return bernstein.along_axes(self.flint, exact, values), at
-
-    def _metric(self, u: Any) -> list[list[Any]]:
-        """dF^T dF at the nodes, by rows of arrays."""
-        F, d, arb = self.map, self.d, self.flint.arb
-        a, da = self._slopes(u)
-        g: list[list[Any]] = [[None] * d for _ in range(d)]
-        for i, j in _pairs(d):
-            total = sum(da[i][..., r] * da[j][..., r] for r in range(da[0].shape[-1]))
-            if isinstance(F, TwistMap):
-                lam = arb(float(F.frequency))
-                total = total / (lam * lam)
-                for r, line in enumerate(F.directions):
-                    total = total + a[..., r] * a[..., r] * (arb(float(line[i])) * arb(float(line[j])))
-                front = sum((arb(float(row[i])) * arb(float(row[j])) for row in F.front), arb(0))
-                total = total + front
-            g[i][j] = g[j][i] = total
-        self.da = da
-        return g
-
-    def _injectivity(self, u: Any) -> float:
-        """c with |F(w) - F(v)| >= c |w - v|: the front part of a twist; else a fixed A with A dF near I."""
-        F, d, arb = self.map, self.d, self.flint.arb
-        if isinstance(F, TwistMap):
-            B = [[arb(float(c)) for c in row] for row in F.front]
-            return _root_of_least([[sum((r[i] * r[j] for r in B), arb(0)) for j in range(d)] for i in range(d)])
-        # <v - w, A (F(v) - F(w))> = the mean over the segment of <v - w, A dF (v - w)> >= (1 - r) |v - w|^2
-        w = np.random.default_rng(4).uniform(self.box.lower, self.box.upper, (500, d))
-        A = np.linalg.pinv(F.jacobian(w).mean(axis=0))
-        rows = [[arb(float(c)) for c in row] for row in A]
-        D = self.da[0].shape[-1]
-        near = [
-            [sum(rows[i][r] * self.da[j][..., r] for r in range(D)) - int(i == j) for j in range(d)] for i in range(d)
-        ]
-        even = [[(near[i][j] + near[j][i]) / 2 for j in range(d)] for i in range(d)]
-        gap = bernstein.largest_norm(even, d) * bernstein.between_nodes(F.basis.degree, len(u), d)
-        size = sum((c * c for row in rows for c in row), arb(0)).sqrt()
-        return max(0.0, lower((1 - arb(gap)) / size)) if gap < 1 else 0.0
+    The embedding is None of an exact realization, whose rule is in the plan.
+    """
+    if proof.plan is None:
+        return replace(proof, eps=inf)
+    found = bounds(proof.plan, proof.box, embedding)
+    if not found.eps < 1:
+        return _stated(found, proof.measured, proof.box, proof.plan)
+    up, down = ROUND_CEILING, ROUND_FLOOR
+    numbers = [
+        ("eps", proof.eps, found.eps, up),
+        ("least eigenvalue", proof.least_eigenvalue, found.least, down),
+        ("largest eigenvalue", proof.largest_eigenvalue, found.largest, up),
+        ("injectivity", proof.injectivity, found.injectivity, down),
+    ]
+    false = [(name, told, real) for name, told, real, way in numbers if not _tells(told, real, way)]
+    wrong = [f"{name} {told:.9g}, where {real:.9g} is proved" for name, told, real in false]
+    if wrong:
+        return replace(proof, eps=inf, checked=True, argument=f"it states {', '.join(wrong)}")
+    return replace(proof, checked=True)
 
 
-def _series(grid: TensorGrid, coefficients: Array, w: Array) -> Array:
-    return TensorSeries(grid.lower, grid.upper, coefficients).derivatives(w, 0)[0]
+def _tells(told: float, real: float, rounding: str) -> bool:
+    """Whether a number is what is stated of a bound: to the safe side, by no more than that, and to as many digits."""
+    above, below = (told, real) if rounding == ROUND_CEILING else (real, told)
+    return told == float(f"{told:.{DIGITS}g}") and below <= above <= LOOSER**4 * below
 
 
-def _pairs(d: int) -> list[tuple[int, int]]:
-    return list(itertools.combinations_with_replacement(range(d), 2))
+def metric_gap(record: str, points: Array, metric: Array) -> float:
+    """The largest relative difference of the Hessian of a record from a metric at points, shape=[N, d, d]."""
+    with precision() as flint:
+        scalar = Floats(flint)
+        w = [Rounded(column) for column in points.T]
+        jet: Any = Evaluation(record_of(record), scalar.constant)(Jet.variables(scalar, w)).item()
+        H = hessian_of(jet, points.shape[1])
+    gap = np.stack([np.stack([h.value - metric[:, i, j] for j, h in enumerate(row)]) for i, row in enumerate(H)])
+    return float((np.abs(gap).max(axis=(0, 1)) / np.abs(metric).max(axis=(1, 2))).max())
 
 
-def _symmetric(entries: Any, d: int) -> list[list[Any]]:
-    rows: list[list[Any]] = [[None] * d for _ in range(d)]
-    for e, (i, j) in enumerate(_pairs(d)):
-        rows[i][j] = rows[j][i] = entries[..., e]
-    return rows
+def _stated(found: Bounds, measured: float, box: Box, plan: Plan) -> Proof:
+    """Bounds as they are stated: to a few digits, rounded to the safe side."""
+    if not found.eps * LOOSER**2 < 1:
+        why = found.argument if found.eps == inf else f"the bound {found.eps:.1e} is not below 1: {found.argument}"
+        return Proof(inf, measured, 0.0, inf, 0.0, box, why, plan)
+    eps, largest = (rounded_to(x * LOOSER, ROUND_CEILING) for x in (found.eps, found.largest))
+    least, apart = (rounded_to(x / LOOSER, ROUND_FLOOR) for x in (found.least, found.injectivity))
+    return Proof(eps, measured, least, largest, apart, box, found.argument, plan)
 
 
-def _minus(A: Any, B: Any, d: int) -> list[list[Any]]:
-    return [[A[i][j] - B[i][j] for j in range(d)] for i in range(d)]
-
-
-def _congruence(p: Any, S: Any, d: int) -> list[list[Any]]:
-    """P S P^T of matrices of arrays."""
-    half = [[sum(p[i][k] * S[k][j] for k in range(d)) for j in range(d)] for i in range(d)]
-    return [[sum(half[i][k] * p[j][k] for k in range(d)) for j in range(d)] for i in range(d)]
-
-
-def _root_of_least(S: list[list[Any]]) -> float:
-    """A lower bound of the root of the least eigenvalue of a symmetric matrix of balls; 0 where it is not positive."""
-    return float(np.sqrt(max(0.0, definite(S))) * (1 - 1e-12))
+def rounded_to(x: float, rounding: str) -> float:
+    """A number to three digits, up or down, but for the rounding of a float."""
+    return float(Context(prec=DIGITS, rounding=rounding).create_decimal(Decimal(x))) if 0 < x < inf else float(x)

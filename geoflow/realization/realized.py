@@ -50,6 +50,8 @@ class Realization(Paged):
         What a numerical solver reached, stage by stage.
     map : Embedding
         F and its derivatives, without checks.
+    proof : Proof, or None
+        What `prove` proved last, saved with F; of a realization that was loaded, what its file states.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Realization(Paged):
         self.dim, self.ambient_dim = embedding.dim, embedding.ambient_dim
         self.certificate, self.stages = certificate, list(stages)
         self.region, self.potential, self.exact = target.region, target.potential, method == "exact"
+        self.proof: Proof | None = None
         self.remeasured = not isinstance(target.metric, StoredMetric)
 
     # the embedding --------------------------------------------------------------------------------------------------
@@ -106,10 +109,12 @@ class Realization(Paged):
     def prove(self) -> Proof:
         """A bound eps of the relative metric error at every point of the box, by ball arithmetic; see `Proof`.
 
-        Of spectral maps and twists in dimension 1 to 3, for a potential written in autograd.numpy. `ProofError` where
-        no proof can be tried: of other maps, and without python-flint, pip install geoflow[proof].
+        In dimension 1 to 3, for a potential written in autograd.numpy; of an exact F by the identity of its rule. Of a
+        realization that was loaded without its potential the proof in the file is checked again. `ProofError` where no
+        proof can be tried, and without python-flint: pip install geoflow[proof].
         """
-        return prove(self)
+        self.proof = prove(self)
+        return self.proof
 
     def save(self, file: str | PathLike[str]) -> Path:
         """Write to an .npz file that `load_realization` reads, and return its path, with the suffix .npz.

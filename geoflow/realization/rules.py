@@ -15,22 +15,21 @@ from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
 from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Sum, Tilted
 from geoflow.realization.embedding import (
+    AffineChart,
+    Chart,
     Composite,
+    DualChart,
     Embedding,
-    Jet,
     Multiple,
     RidgeMap,
+    SmoothChart,
     SphereMap,
     Stack,
-    affine_chart,
     block_chart,
-    dual_chart,
-    smooth_chart,
 )
 from geoflow.realization.hyperbolic import BlanusaPlane
 
-#: a change of coordinates with its 2-jet; two derivatives of one
-Chart = Callable[[Array], Jet]
+#: two derivatives of a chart
 Derivatives = Callable[[Array], tuple[Array, Array]]
 #: an embedding, and the rule it comes from in words
 Exact = tuple[Embedding, str]
@@ -44,7 +43,7 @@ def exact_embedding(R: LegendreFunction) -> Exact | None:
     Q = R.known_conjugate
     other = None if Q is None else embedding_of(Q.structure, Q)  # the same manifold in its other chart
     if Q is not None and other is not None:
-        return Composite(other[0], dual_chart(Q), R.dim), f"dual of ({other[1]})"
+        return Composite(other[0], DualChart(Q), R.dim), f"dual of ({other[1]})"
     if R.dim == 1:
         return _line(R), "one variable: F = int sqrt(R'')"
     return None
@@ -93,7 +92,7 @@ def _(structure: Tilted, R: LegendreFunction) -> Exact | None:
 @embedding_of.register
 def _(structure: Affine, R: LegendreFunction) -> Exact | None:
     part = _part(structure.part)
-    chart = affine_chart(structure.matrix, structure.b)
+    chart = AffineChart(structure.matrix, structure.b)
     return part and (Composite(part[0], chart, R.dim), f"affine change of ({part[1]})")
 
 
@@ -135,7 +134,7 @@ def _line(R: LegendreFunction) -> RidgeMap:
 
 def _chart(function: Map, derivatives: Derivatives | None, R: LegendreFunction) -> Chart:
     """The chart with its closed derivatives, which are compared with automatic ones at three points."""
-    chart, automatic = smooth_chart(function, derivatives), smooth_chart(function)
+    chart, automatic = SmoothChart(function, derivatives), SmoothChart(function)
     if derivatives is not None:
         w = R.domain.random_point(3, rng=0)
         for order, (closed, wanted) in enumerate(zip(chart(w), automatic(w), strict=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow.catalog.registry import potentials
-from geoflow.errors import ArgumentError, GeoflowError, RealizationError, UserCodeError
+from geoflow.errors import ArgumentError, GeoflowError, ProofError, RealizationError, UserCodeError
 from geoflow.flows.gradient import gradient_flow
-from geoflow.flows.losses import Loss
+from geoflow.flows.losses import LeastSquares, Loss
 from geoflow.flows.mirror import mirror_flow
 from geoflow.potentials.induced import mirror_map
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.realization.construct import realize
+from geoflow.realization.proof import Proof
 from geoflow.realization.realized import Realization
 from geoflow.realization.rules import exact_embedding
 from geoflow.results import Row, Trajectory
@@ -132,18 +134,47 @@ def _default_box(R: LegendreFunction) -> Box | None:
 def converse_cases() -> dict[str, Callable[[], Row]]:
     """What the demo runs, by name: exact rules where there are over the catalogue, and both solvers on a black box."""
 
+    def proved(row: Row) -> Row:
+        F = row.results.get("realization")
+        if F is not None and F.stages:
+            row.details["proved"] = _proved(F)
+        return row
+
     def of_entry(name: str) -> Row:
-        return verify_potential(name, potentials[name](), largest_round_trip=5)
+        return proved(verify_potential(name, potentials[name](), largest_round_trip=5))
 
     def of_solver(method: str) -> Row:
         lse = potentials["log_sum_exp"](2)
         black_box = LegendreFunction(
             lse.potential, lse.domain, hessian=partial(lse.kernel.derivative, 2), name="log-sum-exp, as a black box"
         )
-        return verify_potential(f"log_sum_exp, {method}", black_box, Box([-1, -1], [1, 1]), 5, method=method)
+        return proved(verify_potential(f"log_sum_exp, {method}", black_box, Box([-1, -1], [1, 1]), 5, method=method))
 
     cases = {name: partial(of_entry, name) for name in potentials}
     return {**cases, **{f"log_sum_exp, {method}": partial(of_solver, method) for method in ("spectral", "twist")}}
+
+
+def _proved(F: Realization) -> float | None:
+    """The proved bound of the metric error; None where nothing is proved, or can be."""
+    try:
+        proof = F.prove()
+    except ProofError:
+        return None
+    return proof.eps if proof else None
+
+
+def proved_gap(F: Realization, proof: Proof) -> tuple[float, float]:
+    """|w_M(t) - w_R(t)| of the two flows of a quadratic loss: a bound by Gronwall while both are in the box, and the
+    largest that is measured."""
+    assert F.potential is not None and F.target.box is not None
+    loss = converse_losses(F, F.region.interior_point(), np.random.default_rng(0))["quadratic"]
+    assert isinstance(loss, LeastSquares)
+    corners = np.array(list(itertools.product(*np.stack([F.target.box.lower, F.target.box.upper], axis=1))))
+    # |grad L| is convex, and largest at a corner
+    steepest = np.linalg.norm((corners @ loss.Z.T - loss.y) @ loss.Z, axis=1).max()
+    flow, mirror = converse_example(F)
+    bound = proof.flow_gap(TIME, float(np.linalg.norm(loss.Z, 2) ** 2 * (1 + 1e-9)), float(steepest * (1 + 1e-9)))
+    return bound, float(np.linalg.norm(flow.w - mirror.w, axis=-1).max())
 
 
 def converse_example(F: Realization) -> tuple[Trajectory, Trajectory]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike
 from geoflow.catalog.registry import MODULO_FIBRES, Case, Entry
-from geoflow.errors import DomainError, GeoflowError, NotCommutingError, UserCodeError
+from geoflow.errors import DomainError, GeoflowError, NotCommutingError, ProofError, UserCodeError
 from geoflow.flows.losses import LeastSquares, LogisticLoss, Loss
 from geoflow.maps.parametrization import Parametrization
+from geoflow.maps.proofs import REFUTED, ROUNDED, UNDECIDED, prove_commuting
 from geoflow.maps.reach import joint_flow, shrunk_until
 from geoflow.maps.vertical import vertical_check
 from geoflow.potentials.induced import InducedLegendreFunction, mirror_map
@@ -61,6 +62,20 @@ def standard_losses(case: Case, rng: np.random.Generator) -> dict[str, Loss]:
     return three_losses(Z, target, data, signs(rng, 4 * d), lambda t: w0 + (target - w0) * (1 + np.sin(3 * t)) / 2)
 
 
+def how_known(G: Parametrization) -> str:
+    """What is known of the brackets beside what is measured: "proved" to vanish, "refuted", or "measured" alone.
+
+    "to rounding": they do not vanish for the rounded coefficients of the map, by no more than rounding.
+    """
+    try:
+        found = prove_commuting(G)
+    except ProofError:  # no record, or functions that need balls, which are not installed
+        return "measured"
+    if found.status == UNDECIDED:
+        return "measured"
+    return "to rounding" if found.status == REFUTED and found.defect <= ROUNDED else found.status
+
+
 #: laws of the point x over w, which many lifts come to where a map commutes modulo fibres alone
 OF_POINTS = ("flows_commute", "lift_is_path_independent")
 
@@ -70,7 +85,7 @@ def verify_case(name: str, case: Case, seed: int = 0, advance: Callable[[str], N
     rng, G = np.random.default_rng(seed), case.parametrization
     details: dict[str, Any] = {
         "d": G.codomain_dim, "refused": False, "source": "induced" if case.legendre is None else "closed form",
-        "laws": [],
+        "laws": [], "brackets": how_known(G),
     }  # fmt: skip
     row = Row(name, tolerances=dict(TOLERANCES), details=details)
     try:
@@ -133,6 +148,7 @@ def verify_refusal(entry: Entry[Case]) -> Row:
     if entry.known == MODULO_FIBRES:
         return verify_case(entry.name, case)
     row = Row(entry.name, details={"d": case.parametrization.codomain_dim, "refused": False, "expected": "refusal"})
+    row.details["brackets"] = how_known(case.parametrization)
     try:
         mirror_map(case.parametrization, case.x0)
         row.error = "accepted"

@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+import re
 
 import pytest
 
 from benchmarks import commands
 from geoflow import catalog
 from geoflow.app.cli import main
+from geoflow.realization.archive import read_arrays, write_arrays
 
 GOOD = """
 import autograd.numpy as np
@@ -223,3 +225,19 @@ def test_a_realization_is_proved_on_its_box(capsys):
     assert main(["realize", "burg", "--d", "1", "--box", "0.5:1", "--method", "spectral", "--prove"]) == 0
     printed = capsys.readouterr().out
     assert "proved on all of Box([0.5], [1.0])" in printed and "(measured " in printed
+    apart, gap = (float(re.search(pattern, printed)[1]) for pattern in (r"at most (\S+) apart", r"add: (\S+)"))
+    assert 0 < gap < 1e-6 and 0 < apart < 1e-4
+
+
+def test_a_saved_proof_is_checked_and_a_changed_one_fails(tmp_path, capsys):
+    pytest.importorskip("flint")
+    file = tmp_path / "F.npz"
+    common = ["realize", "burg", "--d", "1", "--box", "0.5:1", "--method", "spectral", "--tol", "1e-6"]
+    assert main([*common, "--prove", "--save", str(file)]) == 0
+    stated = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("proved on all"))
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out.strip() == stated
+    arrays = read_arrays(file)
+    write_arrays(file, {**arrays, "proof_eps": arrays["proof_eps"] / 2}, lambda path: None)
+    assert main(["check", str(file)]) == 1 and "nothing is proved" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "none.npz")]) == 2

@@ -7,15 +7,15 @@ import pytest
 import geoflow as gf
 from geoflow.potentials.profiles import PROFILES
 from geoflow.realization.embedding import (
+    AffineChart,
     Composite,
+    DualChart,
     Embedding,
     Multiple,
     RidgeMap,
+    SmoothChart,
     Stack,
-    affine_chart,
     block_chart,
-    dual_chart,
-    smooth_chart,
 )
 
 P = gf.catalog.potentials
@@ -35,11 +35,11 @@ EMBEDDINGS = {
     "ridges": WAVES,
     "stack": Stack([ENTROPY, WAVES]),
     "multiple": Multiple(3.0, WAVES),
-    "affine": Composite(ENTROPY, affine_chart(A, B), 2),
+    "affine": Composite(ENTROPY, AffineChart(A, B), 2),
     "block": Composite(ENTROPY, block_chart(slice(1, 3), 3), 3),
-    "smooth": Composite(ENTROPY, smooth_chart(polar), 2),
-    "dual, closed": Composite(ENTROPY, dual_chart(P["negative_entropy"](2)), 2),
-    "dual, solved": Composite(WAVES, dual_chart(P["quartic"](2)), 2),
+    "smooth": Composite(ENTROPY, SmoothChart(polar), 2),
+    "dual, closed": Composite(ENTROPY, DualChart(P["negative_entropy"](2)), 2),
+    "dual, solved": Composite(WAVES, DualChart(P["quartic"](2)), 2),
 }
 
 
@@ -85,7 +85,7 @@ def test_outside_their_domain_ridges_are_nan():
 
 
 def test_a_dual_chart_has_nothing_outside_the_range_of_the_gradient():
-    chart = dual_chart(gf.LegendreFunction(P["log_sum_exp"](2).potential, 2))
+    chart = DualChart(gf.LegendreFunction(P["log_sum_exp"](2).potential, 2))
     for mu in (np.array([[0.3, 0.3], [0.7, 0.7]]), np.array([[0.31, 0.3], [0.2, 0.7]])):
         w, C, T = chart(mu)
         inside = mu.sum(axis=1) < 1

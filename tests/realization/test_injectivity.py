@@ -6,7 +6,7 @@ import pytest
 
 import geoflow as gf
 from geoflow.realization.certificate import INJECTIVITY_TOL, certify
-from geoflow.realization.embedding import Embedding, smooth_chart
+from geoflow.realization.embedding import Embedding, SmoothChart
 from geoflow.realization.target import Target
 
 
@@ -14,7 +14,7 @@ class Smooth(Embedding):
     """A map written in autograd.numpy."""
 
     def __init__(self, f, d):
-        self.jet, self.dim = smooth_chart(f), d
+        self.jet, self.dim = SmoothChart(f), d
         self.ambient_dim = f(np.zeros((1, d))).shape[-1]
 
 

@@ -1,11 +1,17 @@
 """A proved bound is never below the true error, and within ten times of it."""
 
+import subprocess
+import sys
+
 import autograd.numpy as anp
 import mpmath
 import numpy as np
 import pytest
 
 import geoflow as gf
+from benchmarks import proof as benchmark
+from geoflow.realization.archive import read_arrays, write_arrays
+from geoflow.realization.files import check_proof
 
 CASES = {
     "gaussian_log_partition": ([-1.0, -2.0], [1.0, -0.5]),
@@ -181,6 +187,98 @@ def test_the_gap_of_flows_is_below_its_bound():
     assert 0 < gap <= bound < 1e-2
     with pytest.raises(gf.ArgumentError):
         proof.flow_gap(-1.0, 1.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    pytest.importorskip("flint")
+    F = realized("log_sum_exp", "spectral", d=1, tol=1e-9)
+    proof = F.prove()
+    return F, proof, F.save(tmp_path_factory.mktemp("proofs") / "F")
+
+
+def test_a_saved_proof_is_checked_again_in_a_fresh_process(saved):
+    _, proof, file = saved
+    command = [sys.executable, "-m", "geoflow", "check", str(file)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and run.stdout.strip() == str(proof)
+    back = gf.load_realization(file)
+    assert back.proof.eps == proof.eps and not back.proof.checked and "not checked again" in str(back.proof)
+    assert back.prove().checked and str(back.proof) == str(check_proof(file)) == str(proof)
+    again = back.save(file.with_name("again"))
+    assert check_proof(again).eps == proof.eps
+
+
+@pytest.mark.parametrize("method", ["twist", "exact"])
+def test_twists_and_exact_realizations_are_checked_without_their_potential(method, tmp_path):
+    pytest.importorskip("flint")
+    name, lower = ("log_sum_exp", -0.5) if method == "twist" else ("fermi_dirac", 0.3)
+    F = gf.realize(gf.catalog.potentials[name](2), ([lower] * 2, [lower + 0.4] * 2), method=method, tol=1e-6)
+    proof = F.prove()
+    found = check_proof(F.save(tmp_path / "F"))
+    assert found and str(found) == str(proof)
+
+
+def edited(file, name, value):
+    other = file.with_name("edited.npz")
+    write_arrays(other, {**read_arrays(file), name: value}, lambda path: None)
+    return other
+
+
+@pytest.mark.parametrize("name", ["eps", "least_eigenvalue", "largest_eigenvalue", "injectivity"])
+def test_a_statement_that_is_not_proved_is_refused_though_its_checksum_is_right(saved, name):
+    _, proof, file = saved
+    told = getattr(proof, name)
+    for factor in (0.5, 0.9, 1.1, 2.0):
+        found = check_proof(edited(file, "proof_" + name, float(f"{told * factor:.3g}")))
+        assert not found and "states" in found.argument
+    for byte in range(8):
+        raw = bytearray(np.float64(told).tobytes())
+        raw[byte] ^= 1 << (byte % 8)
+        assert not check_proof(edited(file, "proof_" + name, np.frombuffer(bytes(raw))[0]))
+
+
+def test_another_map_another_box_or_another_function_is_refused(saved):
+    *_, file = saved
+    arrays = read_arrays(file)
+    coefficients = arrays["coefficients"].copy()
+    coefficients[0, 1] *= 1 + 1e-6
+    assert not check_proof(edited(file, "coefficients", coefficients))
+    record = str(arrays["proof_record"])
+    assert "0.0" in record
+    assert not check_proof(edited(file, "proof_record", record.replace("0.0", "0.001")))
+    for name, value in (("upper", arrays["upper"] * 1.01), ("proof_rho", np.array(50.0))):
+        assert not check_proof(edited(file, name, value))
+    for name, value in (("proof_record", "{}"), ("proof_record", record[:-3]), ("proof_white", np.zeros(3, dtype=int))):
+        with pytest.raises(gf.FileError):
+            check_proof(edited(file, name, value))
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    other = file.with_name("damaged.npz")
+    other.write_bytes(bytes(damaged))
+    with pytest.raises(gf.FileError):
+        check_proof(other)
+
+
+def test_a_realization_without_a_proof_has_nothing_to_check(tmp_path):
+    F = realized("log_sum_exp", "spectral", d=1, tol=1e-6)
+    with pytest.raises(gf.FileError, match="without a proof"):
+        check_proof(F.save(tmp_path / "F"))
+    with pytest.raises(gf.ProofError, match="without its potential"):
+        gf.load_realization(tmp_path / "F.npz").prove()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_share_of_the_benchmark(seed):
+    pytest.importorskip("flint")
+    found = [benchmark.bump(seed, k) for k in range(1 + seed)]
+    assert all(b.true > 5e-4 and b.proved >= b.true and b.plain < 1e-6 for b in found)
+    right, _ = benchmark.decided(seed, 6)
+    assert right == 6
+    row = benchmark.sharpness("soft maximum", ("spectral", "twist")[seed], seed, 10)
+    assert row.false == 0 and row.checked and row.proved <= 10 * row.sampled and row.points == 13
+    assert row.true <= row.proved <= 3 * row.true
+    assert all(d.accepted == 0 and d.files > 0 for d in benchmark.damages(seed, 0.01))
 
 
 def test_what_has_no_proof_is_said(monkeypatch):

@@ -9,6 +9,7 @@ from geoflow.theorems.converse import (
     converse_figures,
     converse_losses,
     converse_tolerances,
+    proved_gap,
     verify_potential,
 )
 
@@ -74,3 +75,12 @@ def test_losses_stay_in_the_region_and_a_flow_can_be_drawn(rng):
     flow, mirror = converse_example(F)
     assert flow.success and mirror.success and F.region.belongs(mirror.w).all()
     assert np.abs(flow.w - mirror.w).max() < 1e-6 and np.ptp(mirror.w, axis=0).min() > 1e-2
+
+
+def test_the_gap_of_the_flows_is_below_what_is_proved_of_it():
+    pytest.importorskip("flint")
+    R, box = gf.catalog.potentials["quartic"](2), gf.domains.Box([-1.0, -1.0], [1.0, 1.0])
+    F = gf.realize(R, box, method="spectral", tol=1e-4)
+    bound, gap = proved_gap(F, F.prove())
+    # far above what the integrators add, and below a bound that is not useless
+    assert 1e-8 < gap <= bound < 1e-2

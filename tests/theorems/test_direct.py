@@ -96,3 +96,13 @@ def test_a_law_registered_later_decides_the_row():
 def test_a_row_that_ends_early_does_not_claim_the_laws_it_did_not_reach():
     row = verify.verify_case("parabola", gf.catalog.noncommuting["parabola"](), 0)
     assert row.details["refused"] and "equivalence_gap" not in row.details["laws"]
+
+
+def test_a_row_says_what_is_proved_of_the_brackets_and_what_is_measured():
+    maps, others = gf.catalog.parametrizations, gf.catalog.noncommuting
+    for entry, known in (
+        (maps["hyperbolic"], "proved"), (maps["sphere_squares"], "measured"), (maps["quadratic"], "to rounding"),
+        (others["matrix_product"], "refuted"),
+    ):  # fmt: skip
+        assert verify.how_known(entry().parametrization) == known
+    assert verify.verify_refusal(others["matrix_square"]).details["brackets"] == "refuted"
