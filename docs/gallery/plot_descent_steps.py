@@ -2,9 +2,9 @@ r"""
 Are gradient descent and mirror descent the same, step by step?
 ===============================================================
 
-**Question.** The flows of x and of w are one curve. Their discretizations, gradient descent on :math:`w = x^2`, mirror descent with the
-entropy of that map, and natural gradient descent with its metric, are three algorithms. How far apart are they, and from the
-flow, at a step that one would use?
+**Question.** The flows of x and of w are one curve. Their discretizations, gradient descent on :math:`w = x^2`,
+mirror descent with the entropy of that map, and natural gradient descent with its metric, are three algorithms. How
+far apart are they, and from the flow, at a step that one would use?
 
 The loss is a picture: the mean image of the digit 8, out of the mean images of 0 and of 1, in positive amounts.
 """
@@ -64,14 +64,12 @@ right.legend(loc="lower right", fontsize=8)
 # %%
 # Answer
 # ------
-# They are not the same, and each tends to the flow with the first order of its step: at one step the algorithms are as far from
-# each other as from the flow.
+# They are not the same, and each tends to the flow with the first order of its step: at one step the algorithms are
+# as far from each other as from the flow.
 
 for name, found in errors.items():
     order = np.polyfit(np.log(steps[2:]), np.log(found[2:]), 1)[0]
-    print(
-        f"{name}: {found[0]:.1e} from the flow at step {steps[0]:g}, {found[-1]:.1e} at {steps[-1]:g}, order {order:.2f}"
-    )
+    print(f"{name}: {found[0]:.1e} from the flow at step 0.2, {found[-1]:.1e} at {steps[-1]:g}, order {order:.2f}")
     assert abs(order - 1) < 0.1
 apart = np.abs(runs["gradient descent of x"](0.2).w - runs["mirror descent of w"](0.2).w).max()
 print(f"gradient descent and mirror descent at step 0.2: {apart:.1e} apart")

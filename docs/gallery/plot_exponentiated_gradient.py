@@ -2,13 +2,14 @@ r"""
 Why is exponentiated gradient a flow on a sphere?
 =================================================
 
-**Question.** Exponentiated gradient multiplies the weights of a mixture by :math:`e^{-\eta \nabla L}` and normalises them. What curve does it
-follow, for short steps, and in which geometry is that curve gradient descent?
+**Question.** Exponentiated gradient multiplies the weights of a mixture by :math:`e^{-\eta \nabla L}` and
+normalises them. What curve does it follow, for short steps, and in which geometry is that curve gradient descent?
 
-With :math:`w_i = x_i^2` a mixture is a point of the unit sphere: its weights are positive and sum to 1. The map commutes on the
-sphere, and its R is a quarter of the simplex entropy.
+With :math:`w_i = x_i^2` a mixture is a point of the unit sphere: its weights are positive and sum to 1. The map
+commutes on the sphere, and its R is a quarter of the simplex entropy.
 
-The mixture: 60 unlabelled flowers, and the mean measurements of the three species of iris. Which share of each is among them?
+The mixture: 60 unlabelled flowers, and the mean measurements of the three species of iris. Which share of each is
+among them?
 """
 
 import autograd.numpy as anp
@@ -93,8 +94,9 @@ right.legend(loc="lower center", fontsize=8)
 # %%
 # Answer
 # ------
-# It follows gradient flow of the sphere's own metric, in the coordinates :math:`x = \sqrt w`; its steps are mirror descent of the
-# entropy, to rounding, and are within O(step) of that flow. Great circles, not straight lines, are the shortest ways of it.
+# It follows gradient flow of the sphere's own metric, in the coordinates :math:`x = \sqrt w`; its steps are mirror
+# descent of the entropy, to rounding, and are within O(step) of that flow. Great circles, not straight lines, are
+# the shortest ways of it.
 
 same = np.abs(library.w - textbook[:, :2]).max()
 print(f"flow on the sphere against mirror flow in the simplex: gap {gap:.1e}")

@@ -2,12 +2,13 @@ r"""
 For which measurements is matrix factorization a mirror flow?
 =============================================================
 
-**Question.** A covariance :math:`UU^\top` is learned from measurements :math:`w_i = \langle A_i, UU^\top \rangle`. Is the flow of the measured
-values w a mirror flow?
+**Question.** A covariance :math:`UU^\top` is learned from measurements :math:`w_i = \langle A_i, UU^\top \rangle`.
+Is the flow of the measured values w a mirror flow?
 
-It is one where the :math:`A_i` commute. The autocovariances of a periodic signal are such measurements: all :math:`A_i` are circulant.
-Here a 4 x 4 covariance is seen through those at lag 1 and at lag 2, and the second is then turned by an angle against the
-first, until it is as far from commuting as the entries of a matrix that is to be completed.
+It is one where the :math:`A_i` commute. The autocovariances of a periodic signal are such measurements: all
+:math:`A_i` are circulant. Here a 4 x 4 covariance is seen through those at lag 1 and at lag 2, and the second is
+then turned by an angle against the first, until it is as far from commuting as the entries of a matrix that is to
+be completed.
 """
 
 import autograd.numpy as anp
@@ -46,7 +47,8 @@ report = gf.verify_equivalence(loss, sensing(0), x0, t=3.0)
 print(report)
 
 # %%
-# Two schedules of losses with the same integral of the gradient have one end under mirror flow, and need not elsewhere:
+# Two schedules of losses with the same integral of the gradient have one end under mirror flow, and need not
+# elsewhere:
 
 angles = np.array([0.0, 5, 10, 20, 30, 45])
 gaps = [gf.schedule_gap(sensing(angle), x0, n=16) for angle in angles]
@@ -69,9 +71,9 @@ axes[2].legend()
 # %%
 # Answer
 # ------
-# For those that commute, and no others: the two lags are a mirror flow, and the relative bracket of the turned ones is the sine of
-# the angle. The gap between the ends of two schedules (the largest of a random search) grows with it: at five degrees there is no
-# what one would see of it is small.
+# For those that commute, and no others: the two lags are a mirror flow, and the relative bracket of the turned ones
+# is the sine of the angle. The gap between the ends of two schedules (the largest of a random search) grows with
+# it: at five degrees there is no what one would see of it is small.
 
 for angle, gap, defect in zip(angles, gaps, defects, strict=True):
     print(f"{angle:4g} degrees: bracket {defect:.4f}, sine {np.sin(np.radians(angle)):.4f}; {gap}")

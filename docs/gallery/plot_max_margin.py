@@ -2,11 +2,13 @@ r"""
 Which separating direction does logistic loss choose?
 =====================================================
 
-**Question.** On separable data the logistic loss has no minimiser and the weights go to infinity, ever more slowly. Their *direction* has
-a limit. Which one, for a linear model and for :math:`w = u^2 - v^2`, and how long does it take?
+**Question.** On separable data the logistic loss has no minimiser and the weights go to infinity, ever more slowly.
+Their *direction* has a limit. Which one, for a linear model and for :math:`w = u^2 - v^2`, and how long does it
+take?
 
-The data are the flowers of iris setosa and versicolor by petal length and width, which a line separates. The reference
-directions are of largest margin :math:`\min_k y_k \langle z_k, w\rangle` on the unit ball of :math:`\ell_2` and of :math:`\ell_1`.
+The data are the flowers of iris setosa and versicolor by petal length and width, which a line separates. The
+reference directions are of largest margin :math:`\min_k y_k \langle z_k, w\rangle` on the unit ball of
+:math:`\ell_2` and of :math:`\ell_1`.
 """
 
 import matplotlib.pyplot as plt
@@ -29,8 +31,8 @@ maps = {2: gf.catalog.diagonal_network(3, depth=1, alpha=0.1), 1: gf.catalog.dia
 # %%
 # Two references, and two flows to t = 1e8
 # ----------------------------------------
-# The directions of largest margin, by a linear program and a quadratic one; and mirror flow, which is gradient flow of the
-# weights, in logarithmic time.
+# The directions of largest margin, by a linear program and a quadratic one; and mirror flow, which is gradient flow
+# of the weights, in logarithmic time.
 
 program = linprog(np.ones(6), A_ub=-np.c_[signed, -signed], b_ub=-np.ones(len(y)), bounds=(0, None))
 smooth = minimize(
@@ -48,7 +50,7 @@ for p, case in maps.items():
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.6), width_ratios=[1.3, 1])
-for k, (p, case) in enumerate(maps.items()):
+for k, p in enumerate(maps):
     left.semilogx(t[1:], reached[p], color=f"C{k}", ls="-" if k else "--", label=rf"{names[p]}: $\ell_{p}$ margin")
 left.axhline(1, color="black", lw=0.8)
 left.set(xlabel="$t$", ylabel="margin of $w(t)/|w(t)|$ / largest", ylim=(0, 1.05))
@@ -68,9 +70,10 @@ right.legend(loc="lower right", fontsize=8)
 # %%
 # Answer
 # ------
-# The linear model tends to the largest :math:`\ell_2` margin and weighs both measurements; :math:`u^2 - v^2` tends to the largest
-# :math:`\ell_1` margin and drops the petal's width, from any start: here it is the loss that is never done, not the small start,
-# that makes the limit sparse. Both are slow: the gap closes like 1 / log t, and a hundred million units of time leave percents.
+# The linear model tends to the largest :math:`\ell_2` margin and weighs both measurements; :math:`u^2 - v^2` tends
+# to the largest :math:`\ell_1` margin and drops the petal's width, from any start: here it is the loss that is
+# never done, not the small start, that makes the limit sparse. Both are slow: the gap closes like 1 / log t, and a
+# hundred million units of time leave percents.
 
 for p in (2, 1):
     at = [reached[p][np.searchsorted(t[1:], time)] for time in (1e2, 1e5)] + [reached[p][-1]]

@@ -2,9 +2,9 @@ r"""
 When does an overparametrized model act like a linear one?
 ==========================================================
 
-**Question.** The same network :math:`w = u^2 - v^2` on the same data has limits from "least :math:`\ell_1` norm" (the *rich* regime) to
-"least :math:`\ell_2` norm" (the *kernel* regime, that of the model made linear at its start). Where between them does a start
-:math:`u = v = \alpha` lie, and how can it be seen on the potential R?
+**Question.** The same network :math:`w = u^2 - v^2` on the same data has limits from "least :math:`\ell_1` norm"
+(the *rich* regime) to "least :math:`\ell_2` norm" (the *kernel* regime, that of the model made linear at its
+start). Where between them does a start :math:`u = v = \alpha` lie, and how can it be seen on the potential R?
 
 The data are 40 of scikit-learn's diabetes patients with all 65 quadratic features: fewer equations than unknowns.
 """
@@ -30,8 +30,8 @@ least_l2 = np.linalg.norm(np.linalg.pinv(Z) @ y)
 # %%
 # Both norms of the limit, from 1e-4 to 100
 # -----------------------------------------
-# The limit of gradient flow is the Bregman projection of the start; the point of the weights over it is its lift. How far
-# the weights moved, relative to where they began, is what makes the regime a kernel one or not.
+# The limit of gradient flow is the Bregman projection of the start; the point of the weights over it is its lift.
+# How far the weights moved, relative to where they began, is what makes the regime a kernel one or not.
 
 alphas = np.logspace(-4, 2, 25)
 limits, moved = [], []
@@ -69,14 +69,13 @@ right.legend()
 # %%
 # Answer
 # ------
-# Rich below a hundredth, where the :math:`\ell_1` norm is within one percent of the least, and kernel from one on; the two decades
-# between are both. The threshold can be read off the weights: the limit is the :math:`\ell_2` one where they move little of their
-# own length, and R is round where all of the limit is smaller than :math:`\alpha^2`.
+# Rich below a hundredth, where the :math:`\ell_1` norm is within one percent of the least, and kernel from one on;
+# the two decades between are both. The threshold can be read off the weights: the limit is the :math:`\ell_2` one
+# where they move little of their own length, and R is round where all of the limit is smaller than
+# :math:`\alpha^2`.
 
 for k in (0, 8, 12, 16, 24):
-    print(
-        f"alpha = {alphas[k]:g}: l1 ratio {l1[k]:.4f}, l2 ratio {l2[k]:.4f}, weights moved by {moved[k]:.2g} of their length"
-    )
+    print(f"alpha = {alphas[k]:g}: l1 ratio {l1[k]:.4f}, l2 ratio {l2[k]:.4f}, moved {moved[k]:.2g} of its length")
 print(f"from alpha = {edge:.2g} on the weights move less than their length")
 assert l1[:9].max() < 1.01 and l2[16:].max() < 1.001
 assert (np.diff(l1) > -1e-9).all() and (np.diff(l2) < 1e-9).all()  # one trade, without a way back

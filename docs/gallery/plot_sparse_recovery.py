@@ -2,13 +2,13 @@ r"""
 Does depth make the limit sparser?
 ==================================
 
-**Question.** Gradient flow on :math:`|Zw - y|^2/2` through a diagonal network :math:`w = u^L - v^L`, started at :math:`u = v = \alpha`
-with no regularizer, has one limit among all interpolating :math:`w`. How close is that limit to a sparse signal, at which depth
-:math:`L` and which :math:`\alpha`?
+**Question.** Gradient flow on :math:`|Zw - y|^2/2` through a diagonal network :math:`w = u^L - v^L`, started at
+:math:`u = v = \alpha` with no regularizer, has one limit among all interpolating :math:`w`. How close is that limit
+to a sparse signal, at which depth :math:`L` and which :math:`\alpha`?
 
-The signal has 10 spikes in dimension 1,000 and is seen through 120 random equations, enough for basis pursuit (the least
-:math:`\ell_1` norm) to recover it. By the theorem the limit is the Bregman projection of the start on :math:`\{Zw = y\}`, so no
-flow is needed to compute it.
+The signal has 10 spikes in dimension 1,000 and is seen through 120 random equations, enough for basis pursuit (the
+least :math:`\ell_1` norm) to recover it. By the theorem the limit is the Bregman projection of the start on
+:math:`\{Zw = y\}`, so no flow is needed to compute it.
 """
 
 import matplotlib.pyplot as plt
@@ -72,8 +72,8 @@ axis.set(xlabel="coordinate $i$")
 # %%
 # Answer
 # ------
-# Deeper is sparser at every start below 1, by orders of magnitude, and needs a far larger start for the same accuracy. From 1
-# all three are about as bad: there depth does not matter.
+# Deeper is sparser at every start below 1, by orders of magnitude, and needs a far larger start for the same
+# accuracy. From 1 all three are about as bad: there depth does not matter.
 
 pursuit_error = np.linalg.norm(pursuit.x[:d] - pursuit.x[d:] - signal) / np.linalg.norm(signal)
 print(f"basis pursuit: relative error {pursuit_error:.0e}")

@@ -2,12 +2,13 @@ r"""
 What is left of weight decay that is switched off?
 ==================================================
 
-**Question.** Gradient flow with weight decay :math:`\alpha(t) |x|^2/2` that ends at some time goes on to an interpolant. Does the limit
-remember the schedule?
+**Question.** Gradient flow with weight decay :math:`\alpha(t) |x|^2/2` that ends at some time goes on to an
+interpolant. Does the limit remember the schedule?
 
-With :math:`w = u^2 - v^2` the gradient of the decay commutes with those of the map. The flow is then mirror flow of a *moving* potential
-:math:`R_a`, where a is the integral of the schedule so far, and when it is over its limit is the Bregman projection by the last
-:math:`R_a`. The data are 6 of scikit-learn's diabetes patients: 6 equations for the coefficients of 10 features.
+With :math:`w = u^2 - v^2` the gradient of the decay commutes with those of the map. The flow is then mirror flow of
+a *moving* potential :math:`R_a`, where a is the integral of the schedule so far, and when it is over its limit is
+the Bregman projection by the last :math:`R_a`. The data are 6 of scikit-learn's diabetes patients: 6 equations for
+the coefficients of 10 features.
 """
 
 import autograd.numpy as anp
@@ -81,8 +82,8 @@ right.legend(fontsize=8)
 # %%
 # Answer
 # ------
-# Only its integral. The three schedules have one limit, and it is that of a smaller start, :math:`\alpha e^{-a}` in place of
-# :math:`\alpha`: decay that is long over has turned the bias from :math:`\ell_2` towards :math:`\ell_1`.
+# Only its integral. The three schedules have one limit, and it is that of a smaller start, :math:`\alpha e^{-a}` in
+# place of :math:`\alpha`: decay that is long over has turned the bias from :math:`\ell_2` towards :math:`\ell_1`.
 
 for name, flow in flows.items():
     gap = np.abs(flow.w[-1] - limit).max()
