@@ -63,9 +63,7 @@ figure.colorbar(plt.cm.ScalarMappable(shades), ax=right, label=r"$\log_{10}$ of 
 
 for D, F in found.items():
     c = F.certificate
-    print(
-        f"D = {D}: error {c.metric_error:.1e} on {c.n_points} fresh points, injectivity margin {c.injectivity_margin:.2f}"
-    )
+    print(f"D = {D}: error {c.metric_error:.1e} on {c.n_points} fresh points, degree {F.stages[-1].parameter:.0f}")
 curvature = R.metric.sectional_curvature(*np.eye(2), np.full(2, 0.5))
 print(f"Gauss curvature of the metric at a corner: {curvature:.3f}")
 errors = {D: F.certificate.metric_error for D, F in found.items()}
