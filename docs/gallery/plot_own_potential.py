@@ -44,7 +44,7 @@ R = gf.LegendreFunction(likelihood, 2, name="counts")
 # ``geoflow realize`` embeds the metric :math:`\nabla^2 R` on a box, measures the result at points that the solver
 # never saw, runs gradient flow on M beside mirror flow, and writes pictures, figures and the map itself.
 
-command = "realize mine.py:R --box=-1:1 --tol 1e-7 --plot pictures --save mine.npz --json mine.json".split()
+command = ["realize", "mine.py:R", "--box=-1:1", "--tol=1e-7", "--plot=pictures", "--save=mine.npz", "--json=mine.json"]
 done = subprocess.run([sys.executable, "-m", "geoflow", *command], cwd=folder, capture_output=True, text=True)
 print("$ geoflow", *command)
 print(done.stdout)
