@@ -73,6 +73,7 @@ left.legend(loc="lower center", bbox_to_anchor=(0.5, -0.5), ncols=3, fontsize=8)
 for row, (name, (way, colour, style)) in enumerate(rows.items()):
     right.plot(t, way[:, 0] * way[:, 2] - way[:, 1] ** 2, style, color=colour, lw=4 if row == 1 else 1.8, label=name)
 right.set(xlabel="share of the way", ylabel="determinant", title="areas of the ellipses, squared", ylim=(0, None))
+plt.show()
 
 # %%
 # Answer

@@ -84,6 +84,7 @@ right.set(xlabel="step", ylabel="largest change of a law, to $t = 30$", title="w
 right.set_xticks(steps, [f"{h:g}" for h in steps])
 right.minorticks_off()
 right.legend()
+plt.show()
 
 # %%
 # Answer

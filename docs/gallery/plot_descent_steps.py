@@ -60,6 +60,7 @@ left.legend(loc="lower left", fontsize=8)
 right.loglog(steps, 0.3 * steps, ":", color="black", lw=1, label="proportional to the step")
 right.set(xlabel="step", ylabel="largest distance from the flow", title="error against step, to t = 4")
 right.legend(loc="lower right", fontsize=8)
+plt.show()
 
 # %%
 # Answer

@@ -52,6 +52,7 @@ right.set_box_aspect(np.ptp(M, axis=(0, 1)), zoom=0.9)
 right.set(xlabel="$F_1$", ylabel="$F_2$", zlabel="$F_3$", title="M of D = 3, to scale")
 right.set(xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5], zticks=[0, 0.2])
 figure.colorbar(plt.cm.ScalarMappable(shades), ax=right, label=r"$\log_{10}$ of its error", shrink=0.6, pad=0.15)
+plt.show()
 
 # %%
 # Answer

@@ -90,6 +90,7 @@ right.set(aspect="equal", xlim=(-0.2, 1.2), ylim=(-0.35, 1.0))
 right.set_title("mirror flow of the entropy, shares of species", y=0.97)
 right.axis("off")
 right.legend(loc="lower center", fontsize=8)
+plt.show()
 
 # %%
 # Answer

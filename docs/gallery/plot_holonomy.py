@@ -74,6 +74,7 @@ right.set(xlabel="radius of the loop", ylabel="U is turned by (degrees)", title=
 right.set_xticks(radii[::2], [f"{radius:g}" for radius in radii[::2]])
 right.minorticks_off()
 right.legend()
+plt.show()
 
 # %%
 # Answer

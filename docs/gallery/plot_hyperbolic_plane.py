@@ -66,6 +66,7 @@ for k, style in enumerate(["-", "--", "-", "--", "-", "--"]):
 right.set(xlabel="length along $F$(geodesic)", ylabel="coordinate, from its start")
 right.set_title(f"the geodesic in $R^{{{F.ambient_dim}}}$, exact embedding")
 right.legend(loc="upper left", ncols=2, fontsize=8)
+plt.show()
 
 # %%
 # Answer

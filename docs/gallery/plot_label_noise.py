@@ -82,6 +82,7 @@ right.set(
     title=r"products, and $\alpha^2 \exp(-4\eta^2 \sum g_i^2)$ (dotted)",
 )
 right.legend(loc="lower left")
+plt.show()
 
 # %%
 # Answer

@@ -67,6 +67,7 @@ axes[2].plot(angles, [g.gap for g in gaps], "o-", label="gap of two schedules")
 axes[2].plot(angles, defects, "s--", label="bracket, relative")
 axes[2].set(xlabel="angle (degrees)", title="how far from mirror flow")
 axes[2].legend()
+plt.show()
 
 # %%
 # Answer

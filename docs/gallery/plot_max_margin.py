@@ -66,6 +66,7 @@ for k, p in enumerate(maps):
 right.plot([], [], "k:", label="largest margin")
 right.set(xlabel="petal length (cm)", ylabel="petal width (cm)", ylim=(-0.1, 2.0), title="lines at $t = 10^8$")
 right.legend(loc="lower right", fontsize=8)
+plt.show()
 
 # %%
 # Answer

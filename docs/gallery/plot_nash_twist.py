@@ -71,6 +71,7 @@ axis.loglog(frequencies, [F.certificate.reach for F in curves], "^:", color="C3"
 axis.set(xlabel="frequency", ylabel="relative metric error, or reach")
 axis.set_title(r"$\cosh 2w$ on $[-1, 1]$, log-sum-exp on $[-1, 1]^2$")
 axis.legend(loc="center right", fontsize=8)
+plt.show()
 
 # %%
 # Answer

@@ -95,6 +95,7 @@ for k in range(2):
 right.plot([], [], color="0.7", lw=5, label="of all weights")
 right.set(xlabel="$w_i$", ylabel="$R$", title="R along the two axes, from balanced weights")
 right.legend()
+plt.show()
 
 # %%
 # Answer

@@ -59,6 +59,7 @@ right.semilogy(degrees, bounds, "o-", label="proved")
 right.semilogy(degrees, gaps, "s--", label="measured")
 right.set(xlabel="degree of F", ylabel=r"$|w_{M} - w_{R}|$ up to $t = 1$", title="flow on M against mirror flow of R")
 right.legend()
+plt.show()
 
 # %%
 # Answer

@@ -65,6 +65,7 @@ right.annotate("weights move less\nthan their length", (edge * 1.3, 1.09), fonts
 right.set(xlabel=r"start $\alpha$", ylabel="ratio", ylim=(0.98, None))
 right.set_title("limit on diabetes data, 40 equations in $R^{65}$")
 right.legend()
+plt.show()
 
 # %%
 # Answer

@@ -68,6 +68,7 @@ for k, (depth, axis) in enumerate(zip(starts, right.subplots(3, 1, sharex=True, 
     axis.set(ylabel="$w_i$")
     axis.text(0.01, 0.03, f"$u^{depth} - v^{depth}$", transform=axis.transAxes, color=f"C{k}")
 axis.set(xlabel="coordinate $i$")
+plt.show()
 
 # %%
 # Answer

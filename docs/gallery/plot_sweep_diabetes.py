@@ -28,6 +28,7 @@ grid = {"depth": [1, 2, 3, 4, 5], "alpha": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.
 found = gf.sweep(diabetes.limit, grid, folder, jobs=1)
 table = pandas.read_parquet(folder / "rows")
 figure = diabetes.draw(table)
+plt.show()
 
 # %%
 # Answer

@@ -48,6 +48,7 @@ for axis, side in zip(axes, sides, strict=True):
     axis.set(xlabel="mean (cm)", title={"left": "left: KL(p, site)", "right": "right: KL(site, p)"}.get(side, side))
 axes[0].set_ylabel("standard deviation (cm)")
 figure.legend(*axes[2].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+plt.show()
 
 # %%
 # Answer

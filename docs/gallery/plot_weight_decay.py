@@ -78,6 +78,7 @@ right.axhline(1, color="black", lw=0.8)
 right.set(xlabel="$a$, integral of the weight decay", ylabel=r"$|w|_1$ of the limit / least $\ell_1$ norm")
 right.set_title("what the decay leaves")
 right.legend(fontsize=8)
+plt.show()
 
 # %%
 # Answer
