@@ -90,7 +90,7 @@ plt.show()
 # Answer
 # ------
 # The entries of :math:`U^\top U - V^\top V`, three numbers, and nothing else. Steps change them in proportion to
-# the step, and momentum changes them at once: of products none survives it.
+# the step, and momentum does away with all three.
 
 kept = np.abs(laws.values(flow.x) - start).max()
 order = np.polyfit(np.log(steps[1:]), np.log(drift[1:]), 1)[0]

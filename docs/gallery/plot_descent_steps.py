@@ -56,7 +56,7 @@ for (name, run), marker, k in zip(runs.items(), "osD", range(3), strict=True):
     right.loglog(steps, errors[name], marker + "-", color=f"C{k}", mfc="none", label=name)
 left.set(xlabel="$w_1$, amount of the 0", ylabel="$w_2$, amount of the 1", aspect="equal", adjustable="datalim")
 left.set_title("$w = x^2$, least squares, step 0.2")
-left.legend(loc="lower left", fontsize=8)
+left.legend(loc="center left", bbox_to_anchor=(0, 0.32), fontsize=8)
 right.loglog(steps, 0.3 * steps, ":", color="black", lw=1, label="proportional to the step")
 right.set(xlabel="step", ylabel="largest distance from the flow", title="error against step, to t = 4")
 right.legend(loc="lower right", fontsize=8)

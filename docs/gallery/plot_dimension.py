@@ -57,10 +57,9 @@ plt.show()
 # %%
 # Answer
 # ------
-# Four or more. In the plane the error stays at a percent whatever the degree: M is curved, and its curvature is
-# seen at once. D = 3 gets better with the degree, but slowly: equations and unknowns are as many as each other, and
-# the solver meets surfaces on which they are singular. One dimension more, and the error falls as that of a
-# polynomial fit does, to rounding.
+# Four or more. In the plane the error stays at a percent whatever the degree: the metric is curved. D = 3 gets
+# better with the degree, but slowly: there are as many equations as unknowns, and nothing left to choose. One
+# dimension more, and the error falls as that of a polynomial fit does, to rounding.
 
 for D, F in found.items():
     c = F.certificate

@@ -95,9 +95,8 @@ plt.show()
 # %%
 # Answer
 # ------
-# It follows gradient flow of the sphere's own metric, in the coordinates :math:`x = \sqrt w`; its steps are mirror
-# descent of the entropy, to rounding, and are within O(step) of that flow. Great circles, not straight lines, are
-# the shortest ways of it.
+# It follows gradient flow of the sphere's own metric, in the coordinates :math:`x = \sqrt w`. Its steps are mirror
+# descent of the entropy, to rounding, and within O(step) of that flow.
 
 same = np.abs(library.w - textbook[:, :2]).max()
 print(f"flow on the sphere against mirror flow in the simplex: gap {gap:.1e}")

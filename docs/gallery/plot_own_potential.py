@@ -92,7 +92,7 @@ for panel, (i, j) in zip(panels, ((0, 1), (0, 2)), strict=True):
     panel.plot(*path[0], "s", color="black", label="start")
     panel.set(aspect="equal", ylabel=f"principal axis {j + 1}")
 panels[0].set_title(f"M of counts, box $[-1, 1]^2$, in $R^{F.ambient_dim}$")
-panels[1].set(title="the same, from the side", xlabel="principal axis 1", ylabel="3")
+panels[1].set(title="the same, from the side", xlabel="principal axis 1", ylabel="axis 3")
 panels[0].legend(fontsize=8, loc="upper left")
 plt.show()
 

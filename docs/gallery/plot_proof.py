@@ -64,14 +64,14 @@ plt.show()
 # %%
 # Answer
 # ------
-# A small factor. Nothing was hidden between the points: what is proved is a few times what was measured, down to
-# 1e-9 and below, and takes less than a second. The bound of the flows is larger by more, as it must hold for every
-# such loss and start.
+# A small factor: what is proved is about four times what was measured, down to 1e-10, and nothing was hidden
+# between the points. The bound of the flows is larger by more, as it has to hold for every loss and start with
+# these constants.
 
 ratios = np.array([proof.eps / F.certificate.metric_error for proof, F in zip(proofs, found, strict=True)])
 for degree, proof, bound, gap in zip(degrees, proofs, bounds, gaps, strict=True):
     print(f"degree {degree}: error at most {proof.eps:.1e}, flows at most {bound:.1e} apart, seen {gap:.1e}")
 print(f"proved over measured: {ratios.min():.1f} to {ratios.max():.1f}")
 print(proofs[-1].argument)
-assert all(proofs) and (ratios > 1).all() and ratios.max() < 20
+assert all(proofs) and (ratios > 1).all() and ratios.max() < 6
 assert all(gap < bound + 1e-11 for gap, bound in zip(gaps, bounds, strict=True))

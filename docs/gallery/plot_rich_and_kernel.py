@@ -61,7 +61,7 @@ right.semilogx(alphas, l1, "-", label=r"$|w|_1$ / least $\ell_1$ norm")
 right.semilogx(alphas, l2, "--", label=r"$|w|_2$ / least $\ell_2$ norm")
 edge = alphas[np.argmax(np.array(moved) < 1)]
 right.axvspan(edge, alphas[-1], color="0.92", zorder=0)
-right.annotate("weights move less\nthan their length", (edge * 1.3, 1.09), fontsize=9)
+right.annotate("weights move less\nthan their length", (80, 1.07), ha="right", fontsize=9)
 right.set(xlabel=r"start $\alpha$", ylabel="ratio", ylim=(0.98, None))
 right.set_title("limit on diabetes data, 40 equations in $R^{65}$")
 right.legend()
@@ -72,8 +72,7 @@ plt.show()
 # ------
 # Rich below a hundredth, where the :math:`\ell_1` norm is within one percent of the least, and kernel from one on;
 # the two decades between are both. The threshold can be read off the weights: the limit is the :math:`\ell_2` one
-# where they move little of their own length, and R is round where all of the limit is smaller than
-# :math:`\alpha^2`.
+# where they move little of their own length.
 
 for k in (0, 8, 12, 16, 24):
     print(f"alpha = {alphas[k]:g}: l1 ratio {l1[k]:.4f}, l2 ratio {l2[k]:.4f}, moved {moved[k]:.2g} of its length")

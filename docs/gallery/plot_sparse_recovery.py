@@ -73,8 +73,8 @@ plt.show()
 # %%
 # Answer
 # ------
-# Deeper is sparser at every start below 1, by orders of magnitude, and needs a far larger start for the same
-# accuracy. From 1 all three are about as bad: there depth does not matter.
+# Deeper is nearer at every start below 1, by orders of magnitude at small ones, and needs a far larger start for
+# the same accuracy. From 1 all three are about as bad: there depth does not matter.
 
 pursuit_error = np.linalg.norm(pursuit.x[:d] - pursuit.x[d:] - signal) / np.linalg.norm(signal)
 print(f"basis pursuit: relative error {pursuit_error:.0e}")
@@ -84,4 +84,5 @@ at = {depth: errors[depth][alphas.index(0.1)] for depth, alphas in starts.items(
 print(f"from 0.1: depth 3 is {at[2] / at[3]:.0f} times as near as depth 2, depth 5 {at[2] / at[5]:.0f} times")
 assert at[3] < at[2] / 3 and at[5] < at[2] / 500
 assert abs(errors[2][0] - errors[5][0]) < 0.01  # from 1
+assert all(two > three > five for two, three, five in zip(errors[2][1:4], errors[3][1:4], errors[5][1:], strict=True))
 assert errors[3][-1] < 1e-4 < errors[2][-1]

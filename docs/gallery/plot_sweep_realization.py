@@ -2,9 +2,9 @@ r"""
 Which dimension does which potential need?
 ==========================================
 
-**Question.** In which :math:`R^D` does the metric of a potential have room: is it the number of variables that says so,
-or the potential? Metric error against degree, D and potential answers it, and is a sweep: it can be killed, goes on
-where it stopped, and can be read while it runs.
+**Question.** In which :math:`R^D` does the metric of a potential have room: is it the number of variables that says
+so, or the potential? Metric error against degree, D and potential answers it, and is a sweep: it can be killed,
+goes on where it stopped, and can be read while it runs.
 
 The function and the plan are files, ``docs/sweeps/realization.py`` and ``realization.toml``; from the command line
 the whole grid of 180 points is ``geoflow sweep docs/sweeps/realization.toml``. Here it is a quarter of it, in a

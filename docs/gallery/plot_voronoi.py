@@ -54,8 +54,8 @@ plt.show()
 # Answer
 # ------
 # It does. Sites on the left have cells that are polyhedra in expectations, and the barycentre with the mean of the
-# moments: wide enough for all three. Sites on the right have polyhedra in natural coordinates, and a barycentre as
-# narrow as the narrowest. The symmetrised divergence lies between.
+# moments: wide enough for all three. Sites on the right have polyhedra in natural coordinates, and a barycentre
+# nearly as narrow as the narrowest. The symmetrised divergence lies between.
 
 moved = {side: (nearest[side] != nearest["left"]).mean() for side in sides[1:]}
 print(", ".join(f"{share:.1%} of the picture has another site for side {side}" for side, share in moved.items()))
