@@ -303,7 +303,8 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "demo": _demo, "verify": _verify, "realize": _realize, "check": _check, "sweep": _sweep, "list": _list, "completion": _completion,
+    "demo": _demo, "verify": _verify, "realize": _realize, "check": _check, "sweep": _sweep, "list": _list,
+    "completion": _completion,
 }  # fmt: skip
 
 
