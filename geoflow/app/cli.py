@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from geoflow.app.tables import Advance
     from geoflow.catalog.registry import Case, Entry
     from geoflow.realization.realized import Realization
-    from geoflow.results import Row, Verdict
+    from geoflow.results import Row
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,26 +98,24 @@ def _verify(options: argparse.Namespace) -> int:
         drawn = ", ".join(row.name for row in direct if row.results)
         print(f"figures of {drawn} are in {options.plot}/" if drawn else "no figures: nothing here has flows in x")
     if options.prove:
-        _print_proofs(options, cases)
+        options.content["proofs"] = _print_proofs(cases)
     return PASSED if passed else FAILED
 
 
-def _print_proofs(options: argparse.Namespace, cases: dict[str, Case]) -> list[Verdict]:
+def _print_proofs(cases: dict[str, Case]) -> list[dict[str, Any]]:
     """What is proved of the brackets of every map among the targets, in other words than what was measured."""
     from geoflow.errors import ProofError, shortened
     from geoflow.maps.proofs import prove_commuting
 
-    proofs: list[Verdict] = []
-    told = options.content["proofs"] = []
+    proofs = []
     for target, case in cases.items():
         try:
             proof = prove_commuting(case.parametrization)
-            proofs.append(proof)
             print(f"{target}: {shortened(str(proof))}")
-            told.append({"name": target, "status": proof.status, "proof": str(proof)})
+            proofs.append({"name": target, "status": proof.status, "proof": str(proof)})
         except ProofError as error:
             print(f"{target}: nothing is proved: {error}")
-            told.append({"name": target, "status": "no proof", "proof": str(error)})
+            proofs.append({"name": target, "status": "no proof", "proof": str(error)})
     return proofs
 
 
