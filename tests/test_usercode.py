@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow._usercode import Guarded, described_place, guarded, place_of
+from geoflow._usercode import Guarded, described_place, guarded, place_of, takes_second
 
 SQUARE = gf.Parametrization(lambda x: x**2, 2, 2, name="square")
 
@@ -144,10 +144,7 @@ def test_calls_that_do_not_fit_are_typed():
         (lambda: gf.LegendreFunction(lambda w: w, 2, gradient=3), "gradient= of R"),
         (lambda: gf.catalog.parametrizations["sine"](2, 3), "one argument at most"),
         (lambda: gf.catalog.potentials["burg"](d=2, dim=3), "one argument at most"),
-        (
-            lambda: descend(lambda k, w: w),
-            r"function of \(k, w\)",
-        ),
+        (lambda: descend(lambda k, w, z: w), r"function of \(k, w, z\)"),
         (lambda: descend([0.1]), "the noise; got list"),
         (lambda: descend(lambda k: [1, 2, 3]), "of the noise"),
     ):
@@ -191,3 +188,11 @@ def test_numbers_of_few_digits_are_refused(kind):
         gf.Parametrization(lambda x: (x**2).astype(kind), 2, 2)
     with pytest.raises(gf.ArgumentError, match=kind):
         gf.Parametrization(lambda x: few[:, 0] * (x**2).astype(kind), 2, 2)
+
+
+def test_a_second_argument_is_wanted_where_it_has_no_default_or_has_the_name():
+    for function, wanted in (
+        (lambda k: 0, False), (lambda k, w: 0, True), (lambda k, w=0: 0, True), (lambda k, scale=2: 0, False),
+        (lambda k, anything: 0, True), (lambda *k: 0, False), (lambda k, *, w: 0, False), (print, False),
+    ):  # fmt: skip
+        assert takes_second(function, "w") is wanted

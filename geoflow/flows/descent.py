@@ -62,8 +62,8 @@ def gradient_descent(
         What orders the rows; 0 by default, so that the same call gives the same descent.
     until : dict, optional
         Bounds on "loss", "gradient" and "change", as {"loss": 1e-8}: of L(w_k), |grad L(w_k)|, all rows of it, and
-        |w_k - w_{k-1}| / |w_k|. The descent stops where the first is met, with its status; where none is after n_steps,
-        the status is "until_not_met".
+        |w_k - w_{k-1}| / |w_k|; with batches, from the end of one pass to that of the next. The descent stops where the
+        first is met, with its status; where none is after n_steps, the status is "until_not_met".
 
     Raises
     ------
@@ -161,7 +161,8 @@ def _iterate(scheme: _Scheme, plan: Plan, state: Array, step: Step, n_steps: int
     status, message = Status.SUCCESS, f"{len(steps)} steps"
     for k in range(len(t)):
         if plan.until:
-            found = figures(plan.until, plan.loss, w[k][None], w[k - 1][None] if k else None, t[k])
+            before = w[k - plan.pass_steps][None] if k and k % plan.pass_steps == 0 else None
+            found = figures(plan.until, plan.loss, w[k][None], before, t[k])
             which = int(first_met(plan.until, found)[0])
             if which < len(plan.until) or k == len(steps):
                 status, message = reached(plan.until, which, found)

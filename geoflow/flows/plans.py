@@ -36,13 +36,17 @@ class _Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """A loss, what is added to its gradient at (k, w), the rows of every step, and what it stops at."""
+    """A loss, what is added to its gradient at (k, w), the rows of every step, and what it stops at.
+
+    A change of w is that of so many steps: a pass over all rows, where there are batches.
+    """
 
     loss: PointwiseLoss
     noise: Callable[[int, Array], ArrayLike] | None
     rows: Iterator[Index] | None
     until: dict[str, float]
     words: str
+    pass_steps: int = 1
 
     @classmethod
     def of(cls, loss: Loss, dim: int, noise: Noise | None, check: bool, given: DescentOptions) -> Plan:
@@ -50,9 +54,10 @@ class Plan:
         options = as_options(_Options, given, "a descent")
         pointwise, words = PointwiseLoss(loss, dim, check), ""
         rows = _batches(loss, options.batch, options.rng)
-        if options.batch is not None:
-            words = f", batches of {options.batch}"
-        return cls(pointwise, _noise(noise), rows, as_until(options.until), words)
+        steps = 1
+        if options.batch is not None and isinstance(loss, LinearModelLoss):
+            words, steps = f", batches of {options.batch}", -(-len(loss.y) // options.batch)
+        return cls(pointwise, _noise(noise), rows, as_until(options.until), words, steps)
 
     def force(self, k: int, w: Array, t: float) -> Array:
         """-(grad L(w) + xi), shape=[d], with the gradient of the rows of the step where it has some."""

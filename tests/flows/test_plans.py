@@ -142,3 +142,12 @@ def test_a_loss_without_rows_has_no_batches_and_an_unknown_option_is_named():
         gf.gradient_descent(lambda w: (w**2).sum(-1), G, X0, 0.1, 3, batch=2)
     with pytest.raises(TypeError, match="batch_size"):
         gf.gradient_descent(LOSSES["squares"], G, X0, 0.1, 3, batch_size=2)
+
+
+def test_a_change_is_that_of_a_whole_pass():
+    """A row that is fitted changes nothing, and the others are not yet."""
+    loss = gf.LeastSquares(np.eye(2), [1.0, 2.0])
+    square = gf.LegendreFunction(lambda w: (w**2).sum(-1) / 2, 2)
+    run = gf.mirror_descent(loss, square, [1.0, 1.0], 0.1, 2000, batch=1, rng=0, until={"change": 1e-9})
+    assert run.status is gf.Status.SMALL_CHANGE and np.allclose(run.w[-1], [1.0, 2.0], atol=1e-7)
+    assert len(run.t) > 100
