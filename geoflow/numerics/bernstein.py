@@ -77,8 +77,6 @@ def analytic(f: Bound, flint: Any, d: int, tol: float) -> Analytic | None:
     first = RADII.index(FIRST)
     best = tried(FIRST)
     if best is None:
-        if sup_on_polyellipse(f, flint, d, RADII[-1]) == inf:  # and hardly less in a larger one
-            return None
         return next((found for found in map(tried, RADII[first + 1 :]) if found is not None), None)
     for rho in reversed(RADII[:first]):
         found = tried(rho)
