@@ -15,7 +15,7 @@ import pickle
 import sys
 from copy import deepcopy
 from functools import cached_property
-from types import CellType, CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from geoflow.errors import GeoflowError, NotPicklableError, in_a_line
@@ -75,6 +75,8 @@ class _Pickler(pickle.Pickler):
             return copyreg.__newobj__, (type(value),), value.__getstate__(), None, None, _set_state  # type: ignore[attr-defined]
         if isinstance(value, ModuleType):
             return importlib.import_module, (value.__name__,)
+        if isinstance(value, MappingProxyType):  # keywords of a recorded step
+            return _frozen, (dict(value),)
         if isinstance(value, FunctionType) and vars(value).get(REBUILT_BY, (None,))[0] == id(value):
             return vars(value)[REBUILT_BY][1:]  # not one that a decorator copied from another function
         if not isinstance(value, FunctionType) or _found(value.__module__, value.__qualname__) is value:
@@ -125,6 +127,10 @@ _WANTED = (
     "functions, and objects, that another process can import by name",
     "define the function with `def` at the top level of a module, or use functools.partial of one that is",
 )
+
+
+def _frozen(content: dict[str, Any]) -> MappingProxyType[str, Any]:
+    return MappingProxyType(content)
 
 
 def _refusal(function: FunctionType) -> NotPicklableError:

@@ -1,7 +1,9 @@
 """The rows of the demo, here and in other processes."""
 
 import multiprocessing
+import pickle
 
+import numpy as np
 import pytest
 
 from geoflow import catalog
@@ -47,3 +49,11 @@ def test_what_ends_a_run_ends_its_processes():
 
 def test_the_number_of_processes():
     assert 1 <= rows.default_jobs() <= rows.MOST
+
+
+def test_a_row_is_pickled_with_what_was_computed_along_a_record():
+    """The quadratic map is an einsum, whose recorded step has keywords that Python alone does not pickle."""
+    row = rows.row_of(("direct", "quadratic"))
+    again = pickle.loads(pickle.dumps(row))
+    assert again.as_json() == row.as_json()
+    assert np.array_equal(again.results["logistic"].gradient_flow.w, row.results["logistic"].gradient_flow.w)

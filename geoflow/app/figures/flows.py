@@ -127,7 +127,8 @@ def gaps(rows: Mapping[str, Mapping[str, EquivalenceReport]], ax: Axes | None = 
             handles=handles, ncols=3, loc="upper center", bbox_to_anchor=(0.35, -0.75 / (1 + 0.145 * len(rows)))
         )
         losses = dict.fromkeys(loss for of in rows.values() for loss in of)
-        entitle(axis, f"Gradient flow against mirror flow, {len(rows)} maps", f"all times, losses: {', '.join(losses)}")
+        words = f"all times; losses: {', '.join(losses)}"
+        entitle(axis, f"Gradient and mirror flow, {len(rows)} maps", words, width=36)
         return axis
 
 
