@@ -36,7 +36,7 @@ def offered(file, *words):
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 def test_bash_offers_commands_options_and_names(script):
     file = script("bash")
-    commands = {"demo", "verify", "realize", "sweep", "list", "completion"}
+    commands = {"demo", "verify", "realize", "check", "sweep", "list", "completion"}
     assert offered(file, "geoflow", "") == {*commands, "-h", "--help", "--version"}
     assert offered(file, "geoflow", "ve") == {"verify"}
     assert offered(file, "geoflow", "verify", "--p") == {"--plot", "--prove"}

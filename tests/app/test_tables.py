@@ -83,7 +83,7 @@ def test_every_column_of_numbers_is_put_in_words(capsys):
     assert set(tables.DIRECT_WORDS) == {*tables.DIRECT, "commuting"}
     tables.print_words(tables.DIRECT_WORDS, tables.DASH["direct"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(tables.DIRECT) + 2 and max(map(len, lines)) <= 140
+    assert len(lines) == len(tables.DIRECT) + 3 and max(map(len, lines)) <= 140
     assert lines[-2].startswith("  '-': not asked for")
     tables.print_converse([gf.Row("r", {"metric": 1.0}, results={})])
     printed = capsys.readouterr().out.replace("\n", " ")
