@@ -18,6 +18,8 @@ from geoflow.errors import GeoflowError, shortened
 PASSED, FAILED, REFUSED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 124, 130
 #: seconds after which a run says that it is still at the same step, and that code has to let go of a timeout
 QUIET, GRACE = 10.0, 2.0
+#: steps that are named when a run says what it has done; of more, such as the rows of a sweep, their number
+NAMED = 20
 
 
 class StoppedError(BaseException):
@@ -48,7 +50,8 @@ class Session:
             return "before its first step"
         subject, what = self.steps[-1]
         finished = list(dict.fromkeys(s for s, _ in self.steps if s != subject))
-        return f"at {subject}: {what}; done: {', '.join(finished) or 'nothing'}"
+        named = ", ".join(finished) if len(finished) <= NAMED else f"{len(finished)} steps"
+        return f"at {subject}: {what}; done: {named or 'nothing'}"
 
     @contextmanager
     def bounded(self) -> Iterator[None]:

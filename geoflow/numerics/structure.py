@@ -56,19 +56,21 @@ class _Reader:
     def __init__(self) -> None:
         self.edges: list[Index] = []
 
-    def labels(self, step: Step, parents: list[Index]) -> Index:
-        """The labels of the result of a step, from those of its parents; of the shape of the result."""
+    def labels(self, step: Step, parents: list[Any]) -> Any:
+        """The labels of the result of a step, from those of its parents; of its shape, a list where it is split."""
         args = list(step.args)
         for position, parent in zip(step.argnums, parents, strict=True):
             args[position] = parent
-        found = self._rule(step)(step, args, parents)
-        return np.broadcast_to(found, _shape(step.value))
+        found = self._rule(step, parents)(step, args, parents)
+        return found if isinstance(found, list) else np.broadcast_to(found, _shape(step.value))
 
-    def _rule(self, step: Step) -> Callable[[Step, list[Any], list[Index]], Index]:
+    def _rule(self, step: Step, parents: list[Any]) -> Callable[[Step, list[Any], list[Any]], Any]:
         raw = getattr(step.primitive, "fun", step.primitive)
         if step.name in MOVES:
             by_numbers = step.name in PARTS_FROM or max(step.argnums, default=0) == 0  # and no index that depends on x
             return self._moved if by_numbers else self._mixed
+        if step.name == "container_take" and isinstance(parents[0], list):
+            return self._taken
         if step.name in ENTRYWISE or (isinstance(raw, np.ufunc) and raw.signature is None):
             return self._entrywise
         if step.name in REDUCTIONS:
@@ -77,12 +79,17 @@ class _Reader:
             return self._contracted
         return self._mixed
 
-    def _moved(self, step: Step, args: list[Any], parents: list[Index]) -> Index:
+    def _moved(self, step: Step, args: list[Any], parents: list[Any]) -> Any:
         raw = getattr(step.primitive, "fun", step.primitive)
         for place in range(PARTS_FROM.get(step.name, len(args)), len(args)):
             if place not in step.argnums:  # numbers put beside what depends on the input: constants
                 args[place] = np.zeros(np.shape(args[place]), dtype=int)
-        return np.asarray(raw(*args, **step.kwargs))
+        moved = raw(*args, **step.kwargs)
+        return moved if isinstance(moved, list) else np.asarray(moved)
+
+    def _taken(self, step: Step, args: list[Any], parents: list[Any]) -> Any:
+        """One of the parts that an array was split into."""
+        return args[0][step.args[1]]
 
     def _entrywise(self, step: Step, args: list[Any], parents: list[Index]) -> Index:
         shape = np.shape(step.value)
@@ -113,8 +120,9 @@ class _Reader:
         self._join(result[out], label[into])
         return result
 
-    def _mixed(self, step: Step, args: list[Any], parents: list[Index]) -> Index:
-        everything = np.concatenate([np.ravel(parent) for parent in parents])
+    def _mixed(self, step: Step, args: list[Any], parents: list[Any]) -> Index:
+        parts = [part for parent in parents for part in (parent if isinstance(parent, list) else [parent])]
+        everything = np.concatenate([np.ravel(part) for part in parts])
         self._chain(everything)
         return np.full(_shape(step.value), everything.max(initial=0))
 

@@ -34,6 +34,13 @@ def test_a_limit_of_time_ends_a_run_and_says_what_was_done(capsys):
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_of_many_steps_the_number_is_said():
+    session = Session()
+    for k in range(1, 181):
+        session.announce(f"row {k} of 180", "1 s left")
+    assert session.done == "at row 180 of 180: 1 s left; done: 179 steps"
+
+
 def test_ctrl_c_is_told_from_an_interrupt_that_code_raises(capsys):
     def pressed():
         os.kill(os.getpid(), signal.SIGINT)

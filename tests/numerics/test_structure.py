@@ -23,6 +23,8 @@ MAPS = {
     "constants beside": (lambda x: anp.concatenate([x, np.ones(2)], -1) ** 2, 2, 3),
     "one input in all": (lambda x: x[..., :1] * x[..., 1:], 4, 1),
     "norm": (lambda x: x / anp.sqrt(anp.sum(x**2, axis=-1, keepdims=True)), 3, 1),
+    "split": (lambda x: anp.split(x, 2, axis=-1)[0] ** 2 - anp.split(x, 2, axis=-1)[1] ** 2, 4, 2),
+    "split unequally": (lambda x: anp.split(x, [1], axis=-1)[0] * anp.split(x, [1], axis=-1)[1] ** 2, 4, 1),
     "permuted": (lambda x: x[..., np.array([2, 0, 1])] ** 2, 3, 3),
     "triangle": (lambda x: anp.sum(anp.tril(x[..., None] * np.eye(3)), axis=-1), 3, 3),
 }  # fmt: skip
@@ -38,6 +40,18 @@ def test_no_derivative_leaves_its_block_and_no_block_is_too_large(name):
     x = np.linspace(0.3, 1.7, D)
     J = np.array([autodiff.value_and_vjp(f, x)[1](unit) for unit in np.eye(len(outputs))])
     assert not (J != 0)[outputs[:, None] != inputs].any()
+
+
+def test_a_map_whose_input_is_split_has_its_potential():
+    def squares(x):
+        u, v = anp.split(x, 2, axis=-1)
+        return u**2 - v**2
+
+    G, x0 = gf.Parametrization(squares, 4, 2), [1.0, 0.7, 0.4, 0.8]
+    w = np.array([[0.3, 0.2], [1.0, -0.5]])
+    product = np.array(x0[:2]) * x0[2:]
+    known = (np.arcsinh(w / (2 * product)) - np.arcsinh(G(x0) / (2 * product))) / 4
+    assert np.allclose(gf.mirror_map(G, x0).gradient(w), known, atol=1e-9)
 
 
 def test_an_index_that_depends_on_the_input_mixes():
