@@ -79,7 +79,7 @@ def draw_direct(rows: Sequence[Row], folder: Path) -> None:
     if "hyperbolic" in by_name:
         _save(partial(plotting.trajectories, by_name["hyperbolic"]), folder / "trajectories", 3.4)
     if by_name:
-        _save(partial(plotting.gaps, by_name), folder / "gap", 0.9 + 0.145 * len(by_name))
+        _save(partial(plotting.gaps, by_name), folder / "gap", max(2.4, 1.2 + 0.145 * len(by_name)))
 
 
 def draw_bias(rows: Sequence[Row], folder: Path) -> None:

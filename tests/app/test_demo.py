@@ -48,7 +48,6 @@ def test_demo_writes_everything_it_prints(tmp_path, capsys, monkeypatch, small):
 
 def test_demo_exits_nonzero_when_a_row_fails(tmp_path, monkeypatch, capsys, small):
     monkeypatch.setitem(direct.TOLERANCES, "gap", 1e-30)
-    monkeypatch.setattr(catalog.potentials, "entries", {})
     monkeypatch.setattr(rows, "converse_cases", dict)
     assert main(["demo", "--jobs", "1", "--out", str(tmp_path)]) == 1
     assert "FAIL" in capsys.readouterr().out

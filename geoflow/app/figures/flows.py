@@ -103,7 +103,7 @@ def gaps(rows: Mapping[str, Mapping[str, EquivalenceReport]], ax: Axes | None = 
         raise ArgumentError("rows", got="none", wanted="at least one report of every map")
     found = {name: np.concatenate([_gaps_seen(report)[1] for report in of.values()]) for name, of in rows.items()}
     order = sorted(found, key=lambda name: found[name].max(initial=0.0))
-    with drawing(ax, height=0.9 + 0.145 * len(rows)) as axis:
+    with drawing(ax, height=max(2.4, 1.2 + 0.145 * len(rows))) as axis:
         for k, name in enumerate(order):
             if not len(found[name]):  # both flows are the same number at all times
                 continue
