@@ -6,7 +6,8 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
-import geoflow as gf
+import geoflow as gf  # isort: skip
+from geomstats.geometry.hypersphere import Hypersphere
 
 LONG = "a map with a name " * 50
 
@@ -52,6 +53,7 @@ def made():
         gf.domains.Box(-np.ones(999), np.ones(999)),
         gf.domains.Polytope(rng.standard_normal((50, 3)), np.ones(50)),
     )
+    yield gf.check_manifold(Hypersphere(2))
     yield from (gf.catalog.potentials, gf.catalog.potentials["burg"], *gf.laws.LAWS.values(), gf.families.gaussian(2))
 
 

@@ -74,7 +74,7 @@ def test_late_in_a_flow_too(error):
 
 def test_solvers_do_not_take_it_for_a_point_outside():
     """Where a typed error means no value, one of the user's code is raised."""
-    late = Late(lambda x: x**2, 300, ZeroDivisionError("a"))
+    late = Late(lambda x: x**3, 300, ZeroDivisionError("a"))
     R = gf.mirror_map(gf.Parametrization(late, 2, 2), [1.0, 0.5])
     late.left = 0
     with pytest.raises(gf.UserCodeError):
