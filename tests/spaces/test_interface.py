@@ -25,7 +25,7 @@ from geoflow.spaces.interface import ManifoldReport
     [3, Hypersphere(3), Stiefel(4, 2), Grassmannian(4, 2), SpecialOrthogonal(3), Hyperboloid(2), SPDMatrices(2),
      PoincareBall(2), Hypersphere(1), Hypersphere(1000), Hypersphere(1000, equip=False), Hyperboloid(2, equip=False),
      ProductManifold([Hypersphere(2), Hyperboloid(2)]), gf.domains.Orthant(3), gf.domains.Ball([1.0, 2.0])],
-    ids=str,
+    ids=lambda space: type(space).__name__,
 )  # fmt: skip
 def test_manifolds_of_geomstats_and_domains_keep_every_law(space):
     report = gf.check_manifold(space)
