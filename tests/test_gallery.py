@@ -66,6 +66,7 @@ def test_a_page_runs(name, monkeypatch, capsys):
     monkeypatch.chdir(GALLERY)
     monkeypatch.setattr(plt, "show", lambda: None)  # it closes figures, or warns that there is no window
     assert matplotlib.get_backend().lower() == "agg"
+    plt.close("all")  # what other tests left open
     with plt.rc_context():
         exec(compile((GALLERY / name).read_text(), name, "exec"), {"__name__": "__main__"})
         drawn = [plt.figure(number) for number in plt.get_fignums()]
