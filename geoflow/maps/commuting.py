@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoflow._typing import Array, Index
-from geoflow.errors import NotCommutingError, NotRegularError
+from geoflow.errors import NotCommutingError, NotFiniteError, NotRegularError
 from geoflow.maps.brackets import require_finite
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.scales import by_gradients, by_hessians, by_products, sizes_by_products
@@ -55,6 +55,11 @@ def commuting_check(kernel: MapKernel, x: Array, tol: float, name: str, point_sh
     step = max(1, SLICE // (4 * kernel.dim))
     with np.errstate(all="ignore"):  # what is not finite is an error of its own
         parts = [_worst_of(kernel)(kernel, x[k : k + step], name).moved(k) for k in range(0, len(x), step)]
+    for part in parts:
+        if np.isnan(part.defect):  # no size of a bracket is no verdict
+            got, at = "brackets beyond the range of floating point", x[part.point].reshape(point_shape)
+            remedy = "look at points nearer to x0, or measure x and w in other units"
+            raise NotFiniteError(f"brackets of {name}", got=got, wanted="finite ones", remedy=remedy, point=at)
     worst = max(parts, key=lambda part: part.defect)
     i, j = worst.pair
     vertical = worst.defect > tol and bool(vertical_check(kernel, x[worst.point : worst.point + 1], name, point_shape))

@@ -300,3 +300,12 @@ def test_there_are_three_answers():
     }
     for answer, case in answers.items():
         assert case.parametrization.check_commuting(case.x0).evidence["answer"] == answer
+
+
+def test_brackets_that_are_no_numbers_are_no_verdict():
+    """sinh grows so fast that a flow from an ordinary start leaves what floats can multiply."""
+    A = np.array([[1.0, 0.3], [0.2, 1.0]])
+    G = gf.Parametrization(lambda x: anp.einsum("ij,...j->...i", A, x**2 / 2), 2, 2)
+    assert G.check_commuting([[1.0, 2.0], [1e60, 1.0]])
+    with pytest.raises(gf.NotFiniteError):
+        G.check_commuting([[1.0, 2.0], [1e220, 1.0]])
