@@ -11,6 +11,7 @@ import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index
+from geoflow.errors import GeoflowError, UserCodeError
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import joint_flow
 from geoflow.numerics.records import quiet, record
@@ -101,16 +102,29 @@ class FoundCoordinates(Portable):
         1e-8.
         """
         start = np.asarray(x0, dtype=float)
-        found = _potential(self, start) if self else None
-        if found is None:
+        try:  # what was read is an offer: where it has no value, or no flow to be compared with, there is none
+            found = _potential(self, start) if self else None
+            if found is None:
+                return None
+            mu = np.random.default_rng(31).standard_normal((4, found.dim))
+            size = self._smallest_force(start)
+            mu *= size / np.linalg.norm(mu, axis=1, keepdims=True)
+            w = self.parametrization(joint_flow(self.parametrization, start, mu))
+        except UserCodeError:
+            raise
+        except GeoflowError:
             return None
-        mu = np.random.default_rng(31).standard_normal((4, found.dim))
-        size = 0.1 / np.maximum(np.abs(self.lines).max(), 1e-300) / np.maximum(np.abs(self.rates).max() ** 2, 1e-300)
-        mu *= size / np.linalg.norm(mu, axis=1, keepdims=True)
-        w = self.parametrization(joint_flow(self.parametrization, start, mu))
         with quiet():
             gap = np.abs(found.kernel.derivative(1, w) - mu).max() / size
         return found if gap <= CLOSED else None
+
+    def _smallest_force(self, x0: Array) -> float:
+        """|mu| that moves squares by a tenth of themselves at most, and other functions by a tenth of their unit."""
+        rate = np.maximum(np.abs(self.rates).max(), 1e-300)
+        if self.kind == "square":
+            return float(0.1 / np.maximum(np.abs(self.lines).max(), 1e-300) / rate**2)
+        steepest = np.linalg.norm(self.parametrization.kernel.jacobian(x0[None])[0], axis=-1).max()
+        return float(0.1 / rate / np.maximum(steepest, 1e-300))
 
 
 def find_coordinates(G: Parametrization) -> FoundCoordinates:

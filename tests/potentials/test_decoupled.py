@@ -92,3 +92,20 @@ def test_bases_too_large_to_be_read_are_named():
     assert "too large" in gf.find_structure(G).stopped_at
     R = gf.mirror_map(G, np.full(2 * d, 0.5))
     assert R.closed is None and R.gradient(np.zeros(d)).shape == (d,)
+
+
+@pytest.mark.parametrize(
+    "f, x0",
+    [(anp.exp, [0.0, 3.0]), (anp.exp, [-5.0, 5.0]), (anp.log, [0.3, 5.0]), (anp.log, [0.01, 1.0]),
+     (anp.sinh, [0.3, -5.0]), (anp.sinh, [4.0, 4.0])],
+)  # fmt: skip
+def test_starts_of_any_size_have_their_mirror_map(f, x0):
+    G = gf.Parametrization(f, 2, 2)
+    R, lifted = gf.mirror_map(G, x0), InducedLegendreFunction(G, np.array(x0))
+    w = G(np.array(x0) + np.array([0.01, -0.005]) * np.minimum(1, np.abs(x0)))
+    assert np.allclose(R.gradient(w), lifted.gradient(w), rtol=1e-7, atol=1e-300)
+
+
+def test_what_was_read_and_has_no_value_leaves_the_lifts():
+    G = gf.Parametrization(lambda x: x[..., :2] ** 2 - x[..., 2:] ** 2, 4, 2)
+    assert np.all(np.isfinite(gf.mirror_map(G, 1e-100 * np.array([1, 0.7, 0.5, 0.3])).w0))
