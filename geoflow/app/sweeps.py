@@ -93,7 +93,7 @@ def sweep(
     points = _points(grid)
     _require_keywords(function, points)
     tasks = [(k, point, int(np.random.SeedSequence([seed, k]).generate_state(1)[0])) for k, point in enumerate(points)]
-    store = None if folder is None else _Store(Path(folder), points, seed)
+    store = None if folder is None else _Store(Path(folder), points, seed, _name_of(function))
     done = {} if store is None else store.rows()
     left, begin = [task for task in tasks if task[0] not in done], time.monotonic()
     for n, (k, row) in enumerate(_rows(function, left, jobs), start=1):
@@ -102,7 +102,17 @@ def sweep(
             store.add(k, row)
         if progress is not None:
             progress(len(done), len(tasks), (time.monotonic() - begin) / n * (len(left) - n))
-    return Sweep(tuple(done[k] for k in range(len(tasks))))
+    # a figure that is None is not written: a row that was read has it all the same
+    names = dict.fromkeys(name for k in sorted(done) for name, value in done[k].items() if value is not None)
+    rows = ({**dict.fromkeys(tasks[k][1]), **{name: done[k].get(name) for name in names}} for k in range(len(tasks)))
+    return Sweep(tuple(rows))
+
+
+def _name_of(function: Any) -> str:
+    """What says in a folder which function its rows are of."""
+    if isinstance(function, OfFile):
+        return Path(function.target).name
+    return str(getattr(function, "__name__", type(function).__name__))  # its module may be __main__ in one run only
 
 
 def read_plan(file: Path) -> tuple[Callable[..., Figures | float], dict[str, list[Any]], Path, int]:
@@ -235,10 +245,10 @@ def _row(function: Any, k: int, point: dict[str, Any], seed: int) -> tuple[int, 
 class _Store:
     """Rows in a folder, a Parquet file each, and the plan that they are rows of."""
 
-    def __init__(self, folder: Path, points: list[dict[str, Any]], seed: int):
+    def __init__(self, folder: Path, points: list[dict[str, Any]], seed: int, function: str):
         self._pandas, self._rows = _pandas(), folder / "rows"
         self._rows.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"seed": seed, "points": points}, sort_keys=True)
+        text = json.dumps({"function": function, "seed": seed, "points": points}, sort_keys=True)
         plan = {"seed": seed, "points": len(points), "plan": hashlib.sha256(text.encode()).hexdigest()}
         file = folder / PLAN
         for place in (folder, self._rows):
@@ -247,7 +257,9 @@ class _Store:
             write_whole(file, json.dumps(plan, indent=1).encode())
         elif json.loads(file.read_text()) != plan:
             raise FileError(
-                f"{folder}", "the folder of a sweep over another grid or seed", "a new folder, or the same grid"
+                f"{folder}",
+                "the folder of a sweep of another function, grid or seed",
+                "a new folder, or the same sweep",
             )
 
     def rows(self) -> dict[int, dict[str, Any]]:

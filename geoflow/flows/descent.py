@@ -56,7 +56,7 @@ def gradient_descent(
         The gradient of the loss is compared with differences of its values; False believes it.
     batch : int, optional
         Rows of Z a step, of a loss that has rows: `LeastSquares`, `LogisticLoss` and `LinkLoss`. The gradient is that
-        of the rows, in the size of the loss: its mean over batches is grad L. All rows are passed, in a new order, and
+        of the rows, in the size of the loss: on average over orders, grad L. All rows are passed, in a new order, and
         again; the last batch of a pass has what is left.
     rng : int or numpy Generator, optional
         What orders the rows; 0 by default, so that the same call gives the same descent.

@@ -12,7 +12,7 @@ from scipy.linalg import solve_triangular
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index
 from geoflow._validate import as_finite, require_converged, require_type
-from geoflow.errors import ArgumentError, GeoflowError, InfeasibleError
+from geoflow.errors import ArgumentError, ConvergenceError, GeoflowError, InfeasibleError
 from geoflow.flows.losses import LogisticLoss
 from geoflow.potentials.legendre import LegendreFunction
 
@@ -128,7 +128,12 @@ def _level(level: float) -> float:
 
 
 def _separating(A: Array) -> Array:
-    """Some w with Aw > 0, shape=[d], or an error with nonnegative weights whose combination of the rows is 0."""
+    """Some w with Aw > 0, shape=[d], or an error with nonnegative weights whose combination of the rows is 0.
+
+    No unit of a column counts: columns are taken in the size of their largest entry.
+    """
+    units = np.abs(A).max(axis=0)
+    A = A / np.where(units > 0, units, 1.0)
     size = np.linalg.norm(A, axis=1)
     if (size == 0).any():
         raise _inseparable(A, np.eye(len(A))[int(np.argmin(size))])
@@ -136,7 +141,7 @@ def _separating(A: Array) -> Array:
     if not margin > NO_MARGIN:
         weights = np.maximum(multipliers, 0.0) / size
         raise _inseparable(A, weights / weights.sum())
-    return w
+    return np.where(units > 0, w / np.where(units > 0, units, 1.0), 0.0)
 
 
 def _inseparable(A: Array, weights: Array) -> InfeasibleError:
@@ -157,17 +162,23 @@ def _inseparable(A: Array, weights: Array) -> InfeasibleError:
 
 def _by_norm(A: Array, p: float) -> MaxMargin:
     """Both sides of the duality, recomputed from w and from the multipliers of the rows of length 1."""
+    largest = float(2.0 ** np.floor(np.log2(np.abs(A).max())))  # a power of 2, which rounds nothing
+    A = A / largest
     size = np.linalg.norm(A, axis=1)
     share = size.min() / size
     w, multipliers, unit = _widest(A / size[:, None], share)
     if p < np.inf:  # in units in which w has a size of about 1
         w, multipliers = (_least_l1 if p == 1 else _least_l2)(A / size[:, None], unit * share)
     name, dual = NORMS[p]
+    if not (np.abs(w).max() > 0 and multipliers.max() > 0):
+        what, got = f"the margin in {name}", "a margin below what doubles resolve"
+        raise ConvergenceError(what, got, "a positive one", "scale the columns of Z to sizes that are alike")
     direction = w / np.linalg.norm(w, p)
     weights = np.maximum(multipliers, 0.0) / size
     weights = weights / weights.sum()
     margin, bound = float((A @ direction).min()), float(np.linalg.norm(weights @ A, dual))
-    return MaxMargin(name, direction, margin, direction / margin, weights, bound, abs(bound - margin) / bound)
+    w, gap = direction / margin / largest, abs(bound - margin) / bound
+    return MaxMargin(name, direction, margin * largest, w, weights, bound * largest, gap)
 
 
 def _least_l1(U: Array, b: Array) -> tuple[Array, Array]:
@@ -233,6 +244,9 @@ def _start(A: Array, R: LegendreFunction, level: float, separating: Array) -> Ar
         found = linprog(np.r_[np.zeros(R.dim), -1.0], rows, right, bounds=[(None, None)] * R.dim + [(None, 1)])
         w = found.x[:-1] if found.status == 0 else np.full(R.dim, np.nan)
     if not R.domain.belongs(w):
+        if bound is None:  # one w is not all
+            got = f"none of {R.domain} in one try"
+            raise ConvergenceError("a w with y_k <z_k, w> >= level", got, "a w of the domain", "choose another R")
         got, wanted = f"half-spaces that miss the domain {R.domain}", "a w of the domain that meets them"
         raise InfeasibleError("constraints y_k <z_k, w> >= level", got, wanted, "lower level, or choose another R")
     return np.asarray(w)

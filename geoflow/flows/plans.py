@@ -12,7 +12,8 @@ from geoflow._typing import Array, ArrayLike, Index
 from geoflow._usercode import guarded, takes_second
 from geoflow._validate import LARGEST, as_count, as_finite, as_options, describe
 from geoflow.errors import ArgumentError, ShapeError
-from geoflow.flows.losses import LinearModelLoss, Loss, PointwiseLoss
+from geoflow.flows.links import LinkLoss
+from geoflow.flows.losses import LeastSquares, LinearModelLoss, LogisticLoss, Loss, PointwiseLoss
 from geoflow.flows.until import Until, as_until
 
 Step = float | ArrayLike | Callable[[int], float]
@@ -108,9 +109,14 @@ def _batches(loss: Any, size: int | None, rng: int | np.random.Generator | None)
         if rng is not None:
             raise ArgumentError("rng", got=f"{rng!r} without batch", wanted="batch beside it, the rows of a step")
         return None
-    if not isinstance(loss, LinearModelLoss):
+    kind = type(loss)
+    # a subclass may have terms that are no sum over rows, unless it says itself what it is on some of them
+    if kind not in (LeastSquares, LogisticLoss, LinkLoss) and not (
+        isinstance(loss, LinearModelLoss) and "on_rows" in vars(kind)
+    ):
         raise ArgumentError(
-            "batch", f"a loss without rows, {type(loss).__name__}", "a LeastSquares, a LogisticLoss or a LinkLoss",
+            "batch", f"a loss without rows, {kind.__name__}", "a LeastSquares, a LogisticLoss or a LinkLoss, or a"
+            " subclass with on_rows of its own",
             "or noise=lambda k, w: the gradient of a batch of yours minus that of the loss",
         )  # fmt: skip
     n = len(loss.y)

@@ -64,7 +64,7 @@ def test_a_finished_row_is_never_computed_again(tmp_path):
     assert [(done, total) for done, total, _ in told] == [(3, 3)]
     whole = pandas.read_parquet(tmp_path / "rows")
     assert sorted(whole["a"]) == [1, 2, 3] and list(whole["error"]) == ["", "", ""]
-    with pytest.raises(gf.FileError, match="another grid or seed"):
+    with pytest.raises(gf.FileError, match="another function, grid or seed"):
         gf.sweep(counted, {"a": [1, 2]}, tmp_path, jobs=1)
 
 
@@ -160,3 +160,14 @@ def test_bad_input_is_named(make, words):
 def test_figures_that_no_table_keeps_are_an_error_of_their_row():
     found = gf.sweep(lambda a: {"a": 1} if a else {"map": object()}, {"a": [0, 1]}, jobs=1)
     assert found.failed == 2 and "ArgumentError" in found.rows[0]["error"] and "keyword" in found.rows[1]["error"]
+
+
+def other(a):
+    return {"value": a, "missing": None}
+
+
+def test_the_rows_of_another_function_are_not_taken(tmp_path):
+    first = gf.sweep(other, {"a": [1, 2]}, tmp_path / "s", jobs=1)
+    assert gf.sweep(other, {"a": [1, 2]}, tmp_path / "s", jobs=1).rows == first.rows
+    with pytest.raises(gf.FileError, match="another function"):
+        gf.sweep(lambda a: {"value": 1000 * a}, {"a": [1, 2]}, tmp_path / "s", jobs=1)

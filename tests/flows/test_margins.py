@@ -165,3 +165,20 @@ def test_a_margin_shows_itself_in_a_line_and_is_pickled(rng):
     found = gf.max_margin(*separable(rng, 500, 100))
     assert len(repr(found)) < 100 and "\n" not in repr(found) and "margin" in repr(found)
     assert np.array_equal(pickle.loads(pickle.dumps(found)).direction, found.direction)
+
+
+@pytest.mark.parametrize("units", [[1e-6, 1.0, 1e6], [1e-200, 1e-200, 1e-200]])
+def test_units_of_columns_do_not_make_data_inseparable(units, rng):
+    Z = rng.standard_normal((20, 3))
+    y = np.sign(Z @ [1.0, 2.0, -1.0])
+    try:
+        found = gf.max_margin(Z * np.array(units), y)
+    except gf.ConvergenceError:  # too wide for the bound, and said to be that
+        return
+    assert np.all(y * (Z * np.array(units) @ found.direction) > 0)
+
+
+def test_one_w_outside_a_domain_is_not_said_to_be_all():
+    R = gf.catalog.potentials["log_det_spd"](3)
+    with pytest.raises(gf.ConvergenceError, match="one try"):
+        gf.max_margin([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [1.0, 1.0], R)

@@ -151,3 +151,13 @@ def test_a_change_is_that_of_a_whole_pass():
     run = gf.mirror_descent(loss, square, [1.0, 1.0], 0.1, 2000, batch=1, rng=0, until={"change": 1e-9})
     assert run.status is gf.Status.SMALL_CHANGE and np.allclose(run.w[-1], [1.0, 2.0], atol=1e-7)
     assert len(run.t) > 100
+
+
+def test_a_subclass_with_terms_that_are_no_sum_over_rows_is_refused():
+    class Ridge(gf.LeastSquares):
+        def gradient(self, w):
+            return super().gradient(w) + 10 * w
+
+    G = gf.Parametrization(lambda x: x**2, 2, 2)
+    with pytest.raises(gf.ArgumentError, match="batch"):
+        gf.gradient_descent(Ridge(np.eye(2), [1.0, 2.0]), G, [1.0, 1.0], 1e-3, 3, batch=1)
