@@ -253,6 +253,7 @@ def _check(options: argparse.Namespace) -> int:
 
     proof = check_proof(options.file)
     print(proof)
+    print("what is proved was computed again; what was measured is as it was saved")
     options.content["proof"] = {"passed": proof.passed, "eps": proof.eps, "proof": str(proof)}
     return PASSED if proof.passed else FAILED
 

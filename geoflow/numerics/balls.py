@@ -131,8 +131,8 @@ class Jet(Additive):
         """A number as a constant jet."""
         return self.scalar.constant(number)
 
-    def __float__(self) -> float:
-        """A number in the ball, or its real part."""
+    def middle(self) -> float:
+        """A number in the ball, or its real part; not `__float__`, by which numpy would lose the derivatives."""
         middle = float((self.value.real if self.scalar.is_complex else self.value).mid())
         return middle if np.isfinite(middle) else 0.0
 

@@ -18,6 +18,7 @@ from geoflow._typing import Array, Map
 from geoflow.errors import GeoflowError, OperationError, ProofError
 from geoflow.numerics import autodiff
 from geoflow.numerics.jet_rules import NORM, OWN, WHERE
+from geoflow.numerics.polynomials import Additive
 from geoflow.numerics.records import ControlFlowError, IndependentError, Record, Step, quiet, traced
 from geoflow.numerics.replay import TAKE
 
@@ -32,7 +33,7 @@ PLAIN = {
     TAKE, anp.negative, anp.reshape, anp.ravel, anp.expand_dims, anp.squeeze, anp.transpose, anp.swapaxes, anp.moveaxis,
     anp.rollaxis, anp.repeat, anp.tile, anp.roll, anp.flipud, anp.fliplr, anp.rot90, anp.diag, anp.diagonal, anp.trace,
     anp.sum, anp.prod, anp.cumsum, anp.diff, anp.atleast_1d, anp.atleast_2d, anp.atleast_3d, anp.broadcast_to,
-    OWN["_array_from_scalar_or_array"], OWN["concatenate_args"], WHERE,
+    OWN["_array_from_scalar_or_array"], OWN["concatenate_args"],
     anp.add, anp.subtract, anp.multiply, anp.true_divide, anp.power, anp.square, anp.matmul, anp.dot, anp.inner,
     anp.outer, anp.tensordot, anp.einsum, anp.greater, anp.less, anp.greater_equal, anp.less_equal, anp.maximum,
     anp.minimum, anp.abs, anp.exp, anp.expm1, anp.log, anp.log1p, anp.sqrt, anp.sin, anp.cos, anp.tan, anp.sinh,
@@ -58,9 +59,14 @@ class Evaluation:
         self._decided = decided or {}
         self._output, self._steps = recorded.output, [(step, _rule(step.primitive)) for step in recorded.steps[1:]]
         self._args = [_arguments(step, like) for step, _ in self._steps]
+        for step, _ in self._steps:
+            _require_elements(step)
 
     def __call__(self, x: Array) -> Array:
-        return np.asarray(self._values(x)[self._output], dtype=object)
+        found = np.asarray(self._values(x)[self._output], dtype=object)
+        if not all(isinstance(element, Additive) for element in found.ravel()):
+            raise _missing(self._steps[self._output - 1][0].name, "its result is no element, and has lost derivatives")
+        return found
 
     def comparisons(self, x: Array) -> dict[int, Any]:
         """How every comparison in the record comes out, by step."""
@@ -83,6 +89,23 @@ class Evaluation:
                     raise
                 raise _missing(step.name, f"{error}") from error
         return values
+
+
+def _require_elements(step: Step) -> None:
+    """Refuse what turns elements into numbers of a type, or only some of them: dtype, out and where of numpy."""
+    own = [arg for k, arg in enumerate(step.args) if k not in step.argnums]
+    dicts = [step.kwargs, *(arg for arg in own if isinstance(arg, Mapping))]
+    named = [f"{name}=" for kwargs in dicts for name in ("dtype", "out", "where") if kwargs.get(name) is not None]
+    named += ["a type"] * any(isinstance(arg, (type, np.dtype)) for arg in own)
+    if named:
+        raise _missing(step.name, f"with {', '.join(named)}")
+
+
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    """By a comparison, and no number taken for one."""
+    if np.asarray(condition).dtype != bool:
+        raise NotImplementedError("a condition that is no comparison")
+    return np.where(condition, a, b)
 
 
 def _arguments(step: Step, like: Callable[[Any], Any]) -> list[Any]:
@@ -158,6 +181,7 @@ def _others() -> dict[Any, Callable[..., Any]]:
     special: Any = autograd.scipy.special
     return {
         OWN.get("_primitive_mean", anp.mean): _mean,
+        WHERE: _where,
         JOINED: lambda args, kwargs, *parts: np.stack([np.asarray(a, dtype=object) for a in parts]),
         anp.logaddexp: lambda x, y: np.log(np.exp(x) + np.exp(y)),
         special.logsumexp: _logsumexp,
@@ -179,7 +203,7 @@ def _some_number(z: Any) -> Any:
     """A number near the largest entry: what is taken from exponents and added again may be any."""
     rows = z.reshape(-1, z.shape[-1])
     found = np.empty(len(rows), dtype=object)
-    found[:] = [row[0].like(max(float(element) for element in row)) for row in rows]
+    found[:] = [row[0].like(max(element.middle() for element in row)) for row in rows]
     return found.reshape(*z.shape[:-1], 1)
 
 

@@ -41,7 +41,10 @@ def is_number(value: Any) -> bool:
 
 
 class Additive:
-    """What has a sum and a negative, and so a difference."""
+    """What has a sum and a negative, and so a difference; and no truth, which numpy would take for a condition."""
+
+    def __bool__(self) -> bool:
+        raise TypeError("the truth of an element is no comparison")
 
     def __pos__(self) -> Self:
         return self

@@ -348,10 +348,13 @@ def _range(domain: ConvexDomain, a: Array, b: float) -> tuple[float, float]:
 def _multiple(factor: float, profile: Profile) -> Profile:
     """c r, which shares the integral of r."""
     levels = [lambda s, k=k: factor * profile.derivative(k, s) for k in range(4)]
-    return Profile(
+    found = Profile(
         levels[0], profile.domain, tuple(levels[1:]), lambda s: np.sqrt(factor) * profile.root_integral(s),
         f"{factor:.3g} {profile.name}", check=False,
     )  # fmt: skip
+    found.curvature_is_given, found.integral_is_given = profile.curvature_is_given, profile.integral_is_given
+    found.own_forms = profile.own_forms
+    return found
 
 
 #: s^2

@@ -6,8 +6,7 @@ isometric embedding.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import autograd.numpy as anp
 import numpy as np
@@ -74,6 +73,9 @@ class Profile(Portable):
         self.root_gap: Pairwise | None = None
         require_flag(check)
         self._given = len(derivatives)
+        #: whether r'' and the integral come from closed forms, and whether those are the library's own
+        self.curvature_is_given, self.integral_is_given = self._given > 0, self.has_closed_integral
+        self.own_forms = False
         if check:
             self.probe()
 
@@ -249,8 +251,12 @@ def _logit(s: Array) -> Array:
     return anp.where(middle, 2 * anp.arctanh(2 * inner - 1), anp.log(outer) - anp.log1p(-outer))
 
 
-#: a profile whose derivatives the tests compare, and not every import
-KNOWN = partial(Profile, check=False)
+def KNOWN(*arguments: Any, **named: Any) -> Profile:
+    """A profile of the library's own closed forms, which the tests compare, and not every import."""
+    profile = Profile(*arguments, **{**named, "check": False})
+    profile.own_forms = True
+    return profile
+
 
 _R = (-np.inf, np.inf)
 PROFILES: dict[str, Profile] = {

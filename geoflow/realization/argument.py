@@ -69,6 +69,8 @@ class Bounds(NamedTuple):
 
 def bounds(plan: Plan, box: Box, embedding: Embedding | None) -> Bounds:
     """The bounds that a plan gives for the embedding of a solver, or for an exact one, whose rule is in the plan."""
+    if bool(plan.rule) == (embedding is not None):
+        return Bounds(inf, argument="a plan of an exact realization with the map of a solver, or the other way round")
     d, n, m, k = box.dim, int(plan.degree), int(plan.nodes), len(plan.white) - 1
     if not (1 <= n <= 10_000 and m >= 1 and m**d <= MOST_NODES and plan.white.shape == (*[k + 1] * d, d * d)):
         return Bounds(inf, argument=f"a plan of degree {n}, {m} nodes and P of shape {plan.white.shape}")

@@ -59,6 +59,9 @@ def _(embedding: RidgeMap, points: Array) -> dict[str, Any]:
     s = points @ F.directions.T + F.offsets
     known: dict[Profile, list[Any]] = {}
     for k, profile in enumerate(F.profiles):
+        if profile.integral_is_given and not profile.own_forms:
+            got = f"root_integral= of profile {profile.name}, a closed form that only points have compared"
+            raise ProofError("proof of an exact realization", got, "an integral computed from r''", "leave it out")
         if profile not in known:
             known[profile] = _curvature(profile, s[:, k, None])
     texts = list(known.values())
@@ -70,10 +73,14 @@ def _curvature(profile: Profile, s: Array) -> list[Any]:
     """r'' in closed form, or r; and which of them it is, by the derivatives that are left to take."""
     try:
         closed = recorded_or_error(partial(profile.derivative, 2), s, f"r'' of profile {profile.name}")
-    except ProofError:  # differentiated automatically
+    except ProofError:
         closed = None
     if closed is not None and not any(step.primitive in COMPARED for step in closed.steps):
         return [text_of(closed), 0]
+    if profile.curvature_is_given and not profile.own_forms:  # r may have another second derivative
+        got = f"r'' of profile {profile.name} in a closed form that cannot be enclosed"
+        remedy = "write it in autograd.numpy without comparisons, or leave it out"
+        raise ProofError("proof of an exact realization", got, "an r'' that is recorded", remedy)
     return [_recorded(profile, s, f"profile {profile.name}"), 2]
 
 

@@ -94,6 +94,8 @@ class Proof(Verdict):
         if not self.eps < 1:
             return inf
         m = self.least_eigenvalue
+        if gradient == 0:
+            return 0.0
         rest = self.eps / (1 - self.eps) * (self.largest_eigenvalue / m) ** 0.5 * gradient
         K = lipschitz / m
         with np.errstate(over="ignore"):
@@ -129,7 +131,7 @@ def prove(F: Any) -> Proof:
         if F.proof is None or F.proof.plan is None:
             got, remedy = "one without its potential", "gf.load_realization(file, potential=R)"
             raise ProofError("proof of a realization", got, "F of a Legendre function R", remedy)
-        return check(F.proof, F.map)
+        return check(F.proof, None if F.exact else F.map)
     solved = isinstance(F.map, (SpectralMap, TwistMap))
     if not (solved or F.exact):
         raise ProofError("proof of a realization", f"method {F.method!r}", "method 'spectral', 'twist' or 'exact'")
@@ -166,7 +168,7 @@ def check(proof: Proof, embedding: Embedding | None) -> Proof:
     wrong = [f"{name} {told:.9g}, where {real:.9g} is proved" for name, told, real in false]
     if wrong:
         return replace(proof, eps=inf, checked=True, argument=f"it states {', '.join(wrong)}")
-    return replace(proof, checked=True)
+    return replace(proof, checked=True, argument=found.argument)
 
 
 def _tells(told: float, real: float, rounding: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from geoflow._typing import Array, Map
 from geoflow.errors import ArgumentError
 from geoflow.potentials.categorical import SoftMaximum
+from geoflow.potentials.kernel import ClosedFormula
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.profiles import PROFILES, Profile
 from geoflow.potentials.structure import Affine, Product, Pullback, Ridges, Scaled, Separable, Sum, Tilted
@@ -129,7 +130,9 @@ def _line(R: LegendreFunction) -> RidgeMap:
         return anp.reshape(R.kernel.derivative(order, s[..., None]), anp.shape(s))
 
     value, *derivatives = (partial(at, order) for order in range(4))
-    return RidgeMap(np.eye(1), np.zeros(1), [Profile(value, (-np.inf, np.inf), tuple(derivatives), name=R.name)])
+    profile = Profile(value, (-np.inf, np.inf), tuple(derivatives), name=R.name)
+    profile.curvature_is_given = not (isinstance(R.formula, ClosedFormula) and R.formula.closed[1] is None)
+    return RidgeMap(np.eye(1), np.zeros(1), [profile])
 
 
 def _chart(function: Map, derivatives: Derivatives | None, R: LegendreFunction) -> Chart:

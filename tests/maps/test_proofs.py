@@ -109,3 +109,14 @@ def test_what_cannot_be_recorded_is_said():
         gf.prove_commuting(branching)
     with pytest.raises(gf.ArgumentError, match="Parametrization"):
         gf.prove_commuting(lambda x: x)
+
+
+def test_a_number_taken_for_a_condition_is_no_proof():
+    def f(x):
+        good = anp.stack([x[..., 0] ** 2, x[..., 1] ** 2], axis=-1)
+        bad = anp.stack([x[..., 0] * x[..., 1], x[..., 0] ** 2 + 3 * x[..., 1]], axis=-1)
+        return anp.where(x - x, good, bad)
+
+    G = gf.Parametrization(f, 2, 2, check=False)
+    with pytest.raises(gf.GeoflowError, match="no comparison"):
+        gf.prove_commuting(G)

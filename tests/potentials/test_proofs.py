@@ -67,3 +67,28 @@ def test_the_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "flint", None)
     with pytest.raises(gf.ProofError, match=r"pip install geoflow\[proof\]"):
         gf.catalog.potentials["burg"](1).prove_legendre(gf.domains.Box([0.5], [1.0]))
+
+
+# what numpy would do to balls without being asked --------------------------------------------------------------------
+
+
+def convex(x):
+    return anp.sum(x**2 / 2 + x**4 / 12, axis=-1)
+
+
+LOST = {
+    "a number taken for a condition": lambda x: anp.where(anp.sum(0 * x, axis=-1), convex(x), -convex(x)),
+    "dtype in a sum": lambda x: convex(x) - anp.sum(2 * x**2, axis=-1, dtype=float),
+    "dtype in an array": lambda x: convex(x) - anp.sum(anp.array(x, dtype=float) ** 2 * 2, axis=-1),
+    "a narrow bump of a type": lambda x: (
+        convex(x) + anp.sum(1.5e-8 * anp.exp(-(((x - 0.3141) / 1e-4) ** 2)), axis=-1, dtype=float)
+    ),
+    "all of it": lambda x: anp.sum(convex(x)[..., None], axis=-1, dtype=float),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_no_derivative_is_lost_on_the_way_to_balls(name):
+    R = gf.LegendreFunction(LOST[name], gf.domains.Box([-1.0], [1.0]), check=False)
+    with pytest.raises(gf.GeoflowError, match="no comparison|dtype="):
+        R.prove_legendre(gf.domains.Box([-0.9], [0.9]))

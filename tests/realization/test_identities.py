@@ -1,5 +1,8 @@
 """Metrics of exact embeddings by the identities of their rules, against dF^T dF of the embeddings; and wrong rules."""
 
+import dataclasses
+
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from geoflow.potentials.composition import RidgeSum
 from geoflow.potentials.structure import Ridges
 from geoflow.realization.embedding import Embedding
 from geoflow.realization.identities import Rule, text_of_rule
+from geoflow.realization.proof import check
 from geoflow.realization.realized import Realization
 from geoflow.realization.rules import exact_embedding
 from geoflow.realization.target import Target
@@ -76,3 +80,40 @@ def test_an_embedding_without_an_identity_is_refused():
         text_of_rule(Embedding(), np.zeros((1, 1)))
     with precision() as module, pytest.raises(ValueError, match="rule"):
         Rule.of_text(module, "{}")
+
+
+# closed forms of users ----------------------------------------------------------------------------------------------
+
+
+def bump(s, w=1e-6):
+    t = (s - 0.3141) / w
+    return anp.where(anp.abs(t) < 1, (1 - t**2) ** 2, 0.0)
+
+
+def test_a_curvature_in_closed_form_that_cannot_be_enclosed_is_refused():
+    def hessian(w):
+        return (1 + w**2 + bump(w))[..., None]
+
+    R = gf.LegendreFunction(lambda w: anp.sum(w**2 / 2 + w**4 / 12, axis=-1), 1, hessian=hessian)
+    F = gf.realize(R, gf.domains.Box([-1.0], [1.0]), method="exact")
+    with pytest.raises(gf.ProofError, match="closed form"):
+        F.prove()
+
+
+def test_an_integral_in_closed_form_of_a_user_is_refused():
+    def integral(s):
+        return (s * np.sqrt(1 + s**2) + np.arcsinh(s)) / 2
+
+    quartic = gf.Profile(lambda s: s**2 / 2 + s**4 / 12, (-np.inf, np.inf), root_integral=integral)
+    F = gf.realize(gf.RidgeSum(np.eye(1), np.zeros(1), [quartic]), gf.domains.Box([-1.0], [1.0]), method="exact")
+    with pytest.raises(gf.ProofError, match="root_integral"):
+        F.prove()
+
+
+def test_a_rule_is_no_plan_for_the_map_of_a_solver():
+    R = gf.catalog.potentials["quartic"](1)
+    box = gf.domains.Box([-1.0], [1.0])
+    exact, solved = gf.realize(R, box, method="exact"), gf.realize(R, box, method="spectral")
+    assert check(exact.prove(), None) and not check(exact.prove(), solved.map)
+    said = dataclasses.replace(solved.prove(), argument="and F is perfect")
+    assert "perfect" not in str(check(said, solved.map))

@@ -201,7 +201,8 @@ def test_a_saved_proof_is_checked_again_in_a_fresh_process(saved):
     _, proof, file = saved
     command = [sys.executable, "-m", "geoflow", "check", str(file)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0 and run.stdout.strip() == str(proof)
+    said, note = run.stdout.strip().splitlines()
+    assert run.returncode == 0 and said == str(proof) and "as it was saved" in note
     back = gf.load_realization(file)
     assert back.proof.eps == proof.eps and not back.proof.checked and "not checked again" in str(back.proof)
     assert back.prove().checked and str(back.proof) == str(check_proof(file)) == str(proof)
