@@ -1,4 +1,4 @@
-"""Trajectories as tables of pandas, an extra that is imported when it is asked for."""
+"""Tables of pandas, an extra that is imported when it is asked for, and those of trajectories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def frame_of(flow: Any) -> pandas.DataFrame:
     """One row a time, or a time and an entry of the batch, of a `Trajectory`: t, the loss, and the coordinates."""
-    pandas = _pandas()
+    pandas = require_pandas("a table of a flow")
     batch = flow.loss.shape[1:]
     rows = len(flow.t) * int(np.prod(batch))
     columns: dict[str, Array] = {"t": np.repeat(flow.t, rows // len(flow.t))}
@@ -40,9 +40,14 @@ def _coordinates(name: str, value: Array, batch_axes: int, rows: int) -> dict[st
     return {f"{name}_{'_'.join(map(str, place))}": flat[:, k] for k, place in enumerate(places)}
 
 
-def _pandas() -> Any:
+def require_pandas(what: str, parquet: bool = False) -> Any:
+    """The module pandas, with what it writes Parquet by where that is asked for."""
     try:
         import pandas
-    except ImportError:
-        raise ArgumentError("a table of a flow", "no pandas", "pandas", "pip install geoflow[sweep]") from None
+
+        if parquet:
+            import pyarrow  # noqa: F401
+    except ImportError as error:
+        wanted = "pandas and pyarrow" if parquet else "pandas"
+        raise ArgumentError(what, f"no {error.name}", wanted, "pip install geoflow[sweep]") from None
     return pandas

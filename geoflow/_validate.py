@@ -41,7 +41,8 @@ def as_finite(value: Any, what: str) -> Array:
             raise ArgumentError(
                 what, got=f"None at index {index}" if index else "None", wanted="an array of real numbers"
             )
-        got, remedy = f"{array[index]} at index {index}", "remove the NaN or infinity before the call"
+        place = f" at index {index}" if index else ""
+        got, remedy = f"{array[index]}{place}", "remove the NaN or infinity before the call"
         raise NotFiniteError(what, got, "finite numbers", remedy, index=index)
     return array
 
@@ -97,6 +98,14 @@ def as_times(value: Any) -> Array:
         remedy = "sort the times and shift them to start at 0 or later: the flow starts at t = 0"
         raise ArgumentError("times t", describe(times), "nonnegative and strictly increasing", remedy)
     return times
+
+
+def as_tolerance(value: Any, what: str = "tol") -> float:
+    """A positive number."""
+    tol = np.nan if isinstance(value, (bool, str, bytes)) or value is None else as_finite(value, what)
+    if np.ndim(tol) or not tol > 0:
+        raise ArgumentError(what, got=shortened(repr(value), 80), wanted="a positive number")
+    return float(tol)
 
 
 def require_converged(defect: float, tol: float, what: str, remedy: str) -> None:

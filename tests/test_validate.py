@@ -160,3 +160,16 @@ def test_counts_are_refused_by_their_size():
     ):
         with pytest.raises(gf.ArgumentError, match="at most"):
             call()
+
+
+@pytest.mark.parametrize("tol", ["1e-8", None, True, -1.0, 0.0, np.nan, np.inf, [1e-8, 1e-8]])
+def test_a_tolerance_is_a_positive_number(tol):
+    calls = {
+        "max_margin": lambda: gf.max_margin(np.eye(2), [1, 1], tol=tol),
+        "bregman_projection": lambda: gf.bregman_projection(ENTROPY, [[1.0, 1.0]], [1.0], [1.0, 1.0], tol=tol),
+        "verify_equivalence": lambda: gf.verify_equivalence(lambda w: w.sum(), SQUARE, [1.0, 1.0], 1.0, tol=tol),
+    }
+    for call in calls.values():
+        with pytest.raises((gf.ArgumentError, gf.NotFiniteError), match=r"^tol; got") as caught:
+            call()
+        assert "index" not in str(caught.value)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
 from geoflow._version import __version__
@@ -24,7 +25,8 @@ STATUSES = """exit status:
   1    a check failed
   2    no answer, because of the call or of an exception in your file
   124  --timeout is over
-  130  Ctrl-C"""
+  130  Ctrl-C
+  141  what reads the output has ended"""
 EXAMPLES = {
     "demo": ("geoflow demo", "geoflow demo --out pictures --json figures.json --timeout 600"),
     "verify": (
@@ -55,6 +57,9 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
     def error(self, message: str) -> NoReturn:
+        if chosen := re.match(r"argument COMMAND: invalid choice: '(.*?)'", message):
+            near = get_close_matches(chosen[1], self.commands, n=1)
+            message = f"no command {chosen[1]!r}; {f'did you mean {near[0]}' if near else ', '.join(self.commands)}"
         self.exit(2, f"{self.prog}: {shortened(message, 400)}; see {self.prog} --help\n")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -122,6 +127,7 @@ def parser(run: Mapping[str, Command]) -> Parser:
         "spec", metavar="SPEC.toml", help='function = "FILE.py:NAME", folder, and a table [grid] of lists'
     )
     swept.add_argument("--jobs", type=_jobs, default=-1, help="processes (default: one for each core)")
+    swept.add_argument("--retry", action="store_true", help="compute rows with an error again")
     command("list", "list the catalogue")
     completed = command("completion", "print a script for the shell, by which TAB completes commands and options")
     completed.add_argument("shell", choices=("bash", "zsh"))
@@ -218,10 +224,19 @@ def _folder(text: str) -> str:
     """A folder that is there or can be made."""
     path = Path(text).absolute()
     above = next(p for p in (path, *path.parents) if p.exists())
-    if not text or not above.is_dir() or not os.access(above, os.W_OK):
+    if not text or not above.is_dir() or not _takes_files(above):
         what = "is not writable" if above.is_dir() else "is no folder"
         raise _refused(text, "a folder that can be written", f"{above} {what}")
     return text
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether a file can be made there, which permissions alone do not say."""
+    try:
+        with TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _refused(text: str, wanted: str, remedy: str) -> argparse.ArgumentTypeError:

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
     0 every check passed; 1 a check failed; 2 no answer, because of the call or of what a user's file raised; 124 the
-    timeout is over; 130 Ctrl-C.
+    timeout is over; 130 Ctrl-C; 141 what reads the output has ended.
     """
     try:
         options = parser(COMMANDS).parse_args(arguments)
@@ -294,7 +294,7 @@ def _sweep(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r{done} of {total} rows, {left:.0f} s left ", end="" if done < total else "\n", file=sys.stderr)
 
-    found = sweep(function, grid, folder, seed=seed, jobs=options.jobs, progress=progress)
+    found = sweep(function, grid, folder, seed=seed, jobs=options.jobs, progress=progress, retry=options.retry)
     print(f"{len(found.rows)} rows in {folder / 'rows'}, {found.failed} failed")
     for row in [row for row in found.rows if row["error"]][:5]:
         print(f"  {', '.join(f'{name} = {row[name]}' for name in grid)}: {row['error']}")

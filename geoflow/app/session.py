@@ -14,8 +14,8 @@ from typing import Any
 
 from geoflow.errors import GeoflowError, shortened
 
-#: exit statuses: every check passed, one failed, no answer because of the call or of a user's file; and two ends early
-PASSED, FAILED, REFUSED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 124, 130
+#: exit statuses: every check passed, one failed, no answer because of the call or a user's file; three ends early
+PASSED, FAILED, REFUSED, TIMED_OUT, INTERRUPTED, UNREAD = 0, 1, 2, 124, 130, 141
 #: seconds after which a run says that it is still at the same step, and that code has to let go of a timeout
 QUIET, GRACE = 10.0, 2.0
 #: steps that are named when a run says what it has done; of more, such as the rows of a sweep, their number
@@ -120,9 +120,10 @@ def run_to_status(run: Callable[[], int], session: Session, traceback: bool = Fa
         say(f"{stop.reason} after {time.monotonic() - session.start:.1f} s, {session.done}")
         return stop.status
     except BaseException as error:
-        if isinstance(error, BrokenPipeError):  # nobody reads on: what is left goes nowhere
+        if BrokenPipeError in (type(error), type(error.__context__)):  # as by | head: what is left goes nowhere
             with suppress(Exception):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return UNREAD
         if traceback:
             sys.excepthook(type(error), error, error.__traceback__)
         say(in_words(error))

@@ -12,10 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geoflow._frames import require_pandas
 from geoflow._usercode import described_error
 from geoflow.errors import ArgumentError, FileError
 from geoflow.realization.archive import write_whole
@@ -49,7 +51,7 @@ class Sweep:
 
     def to_frame(self) -> pandas.DataFrame:
         """The rows as a pandas table."""
-        return _pandas().DataFrame(list(self.rows))
+        return require_pandas("a table of a sweep").DataFrame(list(self.rows))
 
     def __repr__(self) -> str:
         return f"Sweep({len(self.rows)} rows, {self.failed} failed)"
@@ -63,6 +65,7 @@ def sweep(
     seed: int = 0,
     jobs: int = -1,
     progress: Progress | None = None,
+    retry: bool = False,
 ) -> Sweep:
     """Call a function at every point of a grid, in parallel; a point that fails is a row with its error.
 
@@ -78,23 +81,29 @@ def sweep(
         was ended goes on where it stopped, and `pandas.read_parquet(folder / "rows")` reads what there is. It needs
         `pip install geoflow[sweep]`.
     seed : int
+        At least 0.
     jobs : int
         Processes of joblib, -1 for all cores; another backend by `joblib.parallel_config`, such as a Dask cluster.
     progress : callable, optional
         (rows done, rows in all, seconds left) after every row.
+    retry : bool
+        Whether rows of the folder with an error are computed again.
 
     Raises
     ------
     ArgumentError
-        For a grid without points or with keywords that the function does not take, and where the extra is missing.
+        For a grid without points or with keywords that the function does not take, a seed or a number of jobs that is
+        none, and where the extra is missing.
     FileError
-        When the folder is that of another sweep.
+        When the folder is that of another sweep, of the function before it was edited, or damaged.
     """
     points = _points(grid)
     _require_keywords(function, points)
+    _require_numbers(seed, jobs, progress)
     tasks = [(k, point, int(np.random.SeedSequence([seed, k]).generate_state(1)[0])) for k, point in enumerate(points)]
-    store = None if folder is None else _Store(Path(folder), points, seed, _name_of(function))
+    store = None if folder is None else _Store(Path(folder), points, seed, function)
     done = {} if store is None else store.rows()
+    done = {k: row for k, row in done.items() if not (retry and row["error"])}
     left, begin = [task for task in tasks if task[0] not in done], time.monotonic()
     for n, (k, row) in enumerate(_rows(function, left, jobs), start=1):
         done[k] = row
@@ -108,11 +117,36 @@ def sweep(
     return Sweep(tuple(rows))
 
 
+def _require_numbers(seed: Any, jobs: Any, progress: Any) -> None:
+    whole = (int, np.integer)
+    if isinstance(seed, bool) or not isinstance(seed, whole) or seed < 0:
+        raise ArgumentError("seed", got=repr(seed), wanted="an integer, at least 0")
+    if isinstance(jobs, bool) or not isinstance(jobs, whole) or jobs == 0:
+        raise ArgumentError("jobs", got=repr(jobs), wanted="a number of processes, or -1 for one on each core")
+    if progress is not None and not callable(progress):
+        got = type(progress).__name__
+        raise ArgumentError("progress", got=got, wanted="a callable: rows done, rows in all, seconds left")
+
+
 def _name_of(function: Any) -> str:
     """What says in a folder which function its rows are of."""
     if isinstance(function, OfFile):
         return Path(function.target).name
     return str(getattr(function, "__name__", type(function).__name__))  # its module may be __main__ in one run only
+
+
+def _code_of(function: Any) -> str:
+    """What changes when the function is edited, and not with its comments; of what it calls nothing is seen."""
+    if isinstance(function, OfFile):
+        function = _read(function.target)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return "" if code is None else hashlib.sha256(repr(_instructions(code)).encode()).hexdigest()
+
+
+def _instructions(part: Any) -> Any:
+    if isinstance(part, CodeType):
+        return (part.co_code, part.co_names, [_instructions(constant) for constant in part.co_consts])
+    return sorted(map(repr, part)) if isinstance(part, frozenset) else part  # the order of a set is no one's
 
 
 def read_plan(file: Path) -> tuple[Callable[..., Figures | float], dict[str, list[Any]], Path, int]:
@@ -237,7 +271,7 @@ def _row(function: Any, k: int, point: dict[str, Any], seed: int) -> tuple[int, 
         figures = {str(name): _plain(figure, f"the figure {name}") for name, figure in figures.items()}
         if taken := {"error", "seconds", *row} & set(figures):
             raise ArgumentError("figures", f"the name {min(taken)!r}", "a name that is no keyword of the grid")
-    except Exception as raised:
+    except (Exception, SystemExit) as raised:  # a call of exit ends its point, not the sweep
         figures, error = {}, described_error(raised)
     return k, {**row, **figures, "seconds": time.monotonic() - begin, "error": error}
 
@@ -245,29 +279,33 @@ def _row(function: Any, k: int, point: dict[str, Any], seed: int) -> tuple[int, 
 class _Store:
     """Rows in a folder, a Parquet file each, and the plan that they are rows of."""
 
-    def __init__(self, folder: Path, points: list[dict[str, Any]], seed: int, function: str):
-        self._pandas, self._rows = _pandas(), folder / "rows"
-        self._rows.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"function": function, "seed": seed, "points": points}, sort_keys=True)
-        plan = {"seed": seed, "points": len(points), "plan": hashlib.sha256(text.encode()).hexdigest()}
+    def __init__(self, folder: Path, points: list[dict[str, Any]], seed: int, function: Any):
+        self._pandas, self._rows = require_pandas("a table of a sweep", parquet=True), folder / "rows"
+        try:
+            self._rows.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{folder}", got=described_error(error), wanted="a folder, or a place for one") from None
+        text = json.dumps({"function": _name_of(function), "seed": int(seed), "points": points}, sort_keys=True)
+        plan = {"seed": int(seed), "points": len(points), "plan": hashlib.sha256(text.encode()).hexdigest()}
+        plan["code"] = _code_of(function)
         file = folder / PLAN
         for place in (folder, self._rows):
             _clean(place)
         if not file.exists():
             write_whole(file, json.dumps(plan, indent=1).encode())
-        elif json.loads(file.read_text()) != plan:
-            raise FileError(
-                f"{folder}",
-                "the folder of a sweep of another function, grid or seed",
-                "a new folder, or the same sweep",
-            )
+        else:
+            _require_same(file, plan)
 
     def rows(self) -> dict[int, dict[str, Any]]:
         """The rows that are finished."""
         found = {}
         for file in sorted(self._rows.glob("*.parquet")):
-            [row] = self._pandas.read_parquet(file).to_dict("records")
-            found[int(file.stem)] = {name: _plain(value, name) for name, value in row.items()}
+            try:
+                [row] = self._pandas.read_parquet(file).to_dict("records")
+                found[int(file.stem)] = {name: _plain(value, name) for name, value in row.items()}
+            except (OSError, ValueError) as error:
+                remedy = "remove it, and its row is computed again"
+                raise FileError(f"{file}", described_error(error), "a row of this sweep", remedy) from None
         return found
 
     def add(self, k: int, row: dict[str, Any]) -> None:
@@ -276,20 +314,24 @@ class _Store:
         write_whole(file, self._pandas.DataFrame([whole]).to_parquet(index=False))
 
 
+def _require_same(file: Path, plan: dict[str, Any]) -> None:
+    """Refuse the plan of another sweep, or of the function as it was."""
+    try:
+        written = json.loads(file.read_text())
+        same = {name: written[name] == plan[name] for name in plan}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        got = described_error(error)
+        raise FileError(f"{file}", got, "the plan of a sweep", "use a new folder") from None
+    if not (same.pop("code") and all(same.values())):
+        got = (
+            "a sweep of this function before it was edited" if all(same.values()) else "another function, grid or seed"
+        )
+        raise FileError(f"{file.parent}", f"the folder of {got}", "a new folder, or the same sweep")
+
+
 def _clean(folder: Path) -> None:
     """Remove what writers that were killed left behind; a sweep beside this one may be writing now."""
     for part in folder.glob(".*.part"):
         with suppress(OSError):  # another sweep may clean up too
             if time.time() - part.stat().st_mtime > STALE:
                 part.unlink()
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-        import pyarrow  # noqa: F401  what pandas writes Parquet with
-    except ImportError as error:
-        raise ArgumentError(
-            "a table of a sweep", f"no {error.name}", "pandas and pyarrow", "pip install geoflow[sweep]"
-        ) from None
-    return pandas

@@ -24,6 +24,9 @@ from geoflow.results import Status, Trajectory, require_within
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+#: a descent whose points are larger diverges
+LARGE = 1e100
+
 
 @titled("gradient descent", "map")
 def gradient_descent(
@@ -81,7 +84,7 @@ def gradient_descent(
         return y
 
     scheme = _Scheme("gradient descent", G.kernel.value, advance, G.unflatten)
-    return _iterate(scheme, Plan.of(loss, G.codomain_dim, noise, check, options), x, step, n_steps)
+    return _iterate(scheme, Plan.of("gradient_descent", loss, G.codomain_dim, noise, check, options), x, step, n_steps)
 
 
 @titled("mirror descent", "potential")
@@ -97,7 +100,7 @@ def mirror_descent(
 ) -> Trajectory:
     """grad R(w_{k+1}) = grad R(w_k) - h_k (grad L(w_k) + xi_k); parameters as for `gradient_descent`."""
     require_type(R, LegendreFunction, "R")
-    w, plan = as_points(w0, R.dim, "w0"), Plan.of(loss, R.dim, noise, check, options)
+    w, plan = as_points(w0, R.dim, "w0"), Plan.of("mirror_descent", loss, R.dim, noise, check, options)
     mu = R.gradient(w)
     if isinstance(R, InducedLegendreFunction) and w.ndim == 1:
         points = R.flowing_points(mu[None], w[None])
@@ -122,7 +125,7 @@ def natural_gradient_descent(
     `NotLegendreError` where H is not positive definite at w0; on the way that is a status.
     """
     require_type(R, LegendreFunction, "R")
-    w, plan = R.domain.require(w0, "w0"), Plan.of(loss, R.dim, noise, check, options)
+    w, plan = R.domain.require(w0, "w0"), Plan.of("natural_gradient_descent", loss, R.dim, noise, check, options)
     require_convex(R, w)
     velocity = R.kernel.velocity_along()
     # a lift that does not arrive is the test of membership
@@ -175,12 +178,13 @@ def _iterate(scheme: _Scheme, plan: Plan, state: Array, step: Step, n_steps: int
             with np.errstate(all="ignore"):
                 state = np.asarray(scheme.advance(states[-1], force, steps[k]), dtype=float)
                 point = np.asarray(scheme.w_of(state), dtype=float)
-            if not (np.isfinite(state).all() and np.isfinite(point).all()):
-                raise ArgumentError("step", got="NaN or infinity", wanted="a shorter step")
         except UserCodeError:
             raise
         except GeoflowError as error:
             status, message = Status.LEFT_DOMAIN, f"step {k + 1} leaves the domain: {error.what}, got {error.got}"
+            break
+        if not (np.isfinite(state).all() and np.isfinite(point).all()):
+            status, message = _not_finite(k + 1, states[-1], state, point)
             break
         states.append(state)
         forces.append(steps[k] * force)
@@ -191,7 +195,8 @@ def _iterate(scheme: _Scheme, plan: Plan, state: Array, step: Step, n_steps: int
         s = require_within(s, t[-1])
         return np.stack([np.interp(s, t, path[:, i]) for i in range(path.shape[1])], axis=-1)
 
-    values = np.array([plan.loss.value(p[None], float(s))[0] for p, s in zip(path, t, strict=True)])
+    with np.errstate(over="ignore"):  # of a descent that diverges the last losses are infinite
+        values = np.array([plan.loss.value(p[None], float(s))[0] for p, s in zip(path, t, strict=True)])
     x = None if scheme.point_of is None else scheme.point_of(np.stack(states))
     mu = scheme.mu0 + np.cumsum(forces, axis=0)
     name, ended = scheme.name + plan.words, np.array(status.value)
@@ -207,3 +212,10 @@ def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> flo
     if not (np.isfinite(errors) & (errors > 0)).all():
         raise ArgumentError("errors", got=describe(errors), wanted="positive numbers", remedy="use larger steps")
     return float(np.polyfit(np.log(h), np.log(errors), 1)[0])
+
+
+def _not_finite(k: int, before: Array, state: Array, point: Array) -> tuple[Status, str]:
+    """The status and the words of a step that is no point: the numbers ran out, or the domain of the map."""
+    if np.isinf(state).any() or np.isinf(point).any() or np.abs(before).max() > LARGE:
+        return Status.OVERFLOW, f"step {k} is beyond the largest numbers: the descent diverges, take shorter steps"
+    return Status.LEFT_DOMAIN, f"step {k} leaves the domain: w is NaN there, take shorter steps"

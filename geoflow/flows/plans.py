@@ -50,9 +50,9 @@ class Plan:
     pass_steps: int = 1
 
     @classmethod
-    def of(cls, loss: Loss, dim: int, noise: Noise | None, check: bool, given: DescentOptions) -> Plan:
-        """The plan of a descent in R^dim, from what a user gives."""
-        options = as_options(_Options, given, "a descent")
+    def of(cls, name: str, loss: Loss, dim: int, noise: Noise | None, check: bool, given: DescentOptions) -> Plan:
+        """The plan of the function `name`, a descent in R^dim, from what a user gives."""
+        options = as_options(_Options, given, name)
         pointwise, words = PointwiseLoss(loss, dim, check), ""
         rows = _batches(loss, options.batch, options.rng)
         steps = 1

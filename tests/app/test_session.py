@@ -34,6 +34,13 @@ def test_a_limit_of_time_ends_a_run_and_says_what_was_done(capsys):
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
+def test_what_reads_the_output_may_end_first():
+    code = "import sys; from geoflow.app.cli import main; sys.exit(main(['list']))"
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    run.stdout.close()
+    assert run.communicate()[1] == b"" and run.returncode == 141
+
+
 def test_of_many_steps_the_number_is_said():
     session = Session()
     for k in range(1, 181):

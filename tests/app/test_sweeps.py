@@ -150,6 +150,11 @@ def test_a_wrong_plan_is_one_line(tmp_path, capsys, text, words):
         (lambda: gf.sweep(lambda a: a, {"a": [object()]}), "build the object"),
         (lambda: gf.sweep(lambda error: 1, {"error": [1]}), "column of the table"),
         (lambda: gf.sweep(lambda a: a, 7), "dict of sequences"),
+        (lambda: gf.sweep(lambda a: a, {"a": [1]}, jobs=0), "jobs; got 0"),
+        (lambda: gf.sweep(lambda a: a, {"a": [1]}, jobs="2"), "jobs; got '2'"),
+        (lambda: gf.sweep(lambda a: a, {"a": [1]}, seed=-1), "seed; got -1"),
+        (lambda: gf.sweep(lambda a: a, {"a": [1]}, seed="x"), "seed; got 'x'"),
+        (lambda: gf.sweep(lambda a: a, {"a": [1]}, progress=3), "progress; got int"),
     ],
 )
 def test_bad_input_is_named(make, words):
@@ -171,3 +176,49 @@ def test_the_rows_of_another_function_are_not_taken(tmp_path):
     assert gf.sweep(other, {"a": [1, 2]}, tmp_path / "s", jobs=1).rows == first.rows
     with pytest.raises(gf.FileError, match="another function"):
         gf.sweep(lambda a: {"value": 1000 * a}, {"a": [1, 2]}, tmp_path / "s", jobs=1)
+
+
+def test_a_function_that_was_edited_is_another_and_a_comment_is_no_edit(tmp_path):
+    for text, same in (("return 2 * a", True), ("return 2 * a  # twice", True), ("return 3 * a", False)):
+        namespace = {}
+        exec(f"def figure(a):\n    {text}\n", namespace)
+        if same:
+            found = gf.sweep(namespace["figure"], {"a": [1, 2]}, tmp_path, jobs=1)
+            assert [row["value"] for row in found.rows] == [2, 4]
+        else:
+            with pytest.raises(gf.FileError, match="before it was edited"):
+                gf.sweep(namespace["figure"], {"a": [1, 2]}, tmp_path, jobs=1)
+
+
+def test_rows_with_an_error_are_computed_again_where_that_is_asked(tmp_path):
+    calls = []
+
+    def flaky(a):
+        calls.append(a)
+        if a == 2 and calls.count(2) == 1:
+            sys.exit(3)  # ends its point, not the sweep
+        return float(a)
+
+    first = gf.sweep(flaky, {"a": [1, 2]}, tmp_path, jobs=1)
+    assert first.failed == 1 and "SystemExit" in first.rows[1]["error"]
+    assert gf.sweep(flaky, {"a": [1, 2]}, tmp_path, jobs=1).failed == 1 and calls == [1, 2]
+    again = gf.sweep(flaky, {"a": [1, 2]}, tmp_path, jobs=1, retry=True)
+    assert again.failed == 0 and calls == [1, 2, 2] and [row["value"] for row in again.rows] == [1.0, 2.0]
+
+
+def test_folders_that_are_none_or_damaged_are_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(gf.FileError, match="wanted a folder"):
+        gf.sweep(other, {"a": [1, 2]}, tmp_path / "file", jobs=1)
+    gf.sweep(other, {"a": [1, 2]}, tmp_path / "s", jobs=1)
+    row, plan = tmp_path / "s" / "rows" / "00000001.parquet", tmp_path / "s" / "sweep.json"
+    whole = row.read_bytes()
+    row.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(gf.FileError, match=r"00000001.parquet.*computed again"):
+        gf.sweep(other, {"a": [1, 2]}, tmp_path / "s", jobs=1)
+    row.unlink()
+    assert gf.sweep(other, {"a": [1, 2]}, tmp_path / "s", jobs=1).failed == 0
+    for text in ("{", "[]", "{}"):
+        plan.write_text(text)
+        with pytest.raises(gf.FileError, match="plan of a sweep"):
+            gf.sweep(other, {"a": [1, 2]}, tmp_path / "s", jobs=1)

@@ -83,6 +83,18 @@ def test_a_step_out_of_the_domain_stops_with_a_status():
         run.unwrap()
 
 
+def test_a_descent_that_diverges_overflows_in_silence():
+    cubes = gf.Parametrization(lambda x: x**3, 2, 2)
+    run = gf.gradient_descent(gf.LeastSquares(np.eye(2), [1.0, 2.0]), cubes, [1.0, 1.0], 100.0, 50)
+    assert run.status is gf.Status.OVERFLOW and "shorter steps" in run.message and len(run.t) < 8
+
+
+def test_an_option_that_no_descent_has_is_named_with_the_function():
+    for call in (gf.mirror_descent, gf.natural_gradient_descent):
+        with pytest.raises(TypeError, match=rf"^{call.__name__}\(\) .*'batches'"):
+            call(LOSS, gf.catalog.potentials["negative_entropy"](2), [1.0, 2.0], 0.1, 5, batches=3)
+
+
 @pytest.mark.parametrize(
     "make, words",
     [

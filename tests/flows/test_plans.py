@@ -97,9 +97,9 @@ def test_noise_that_is_none_is_named(noise, words):
 @pytest.mark.parametrize("size", [1, 3, 5, 10])
 def test_a_pass_takes_every_row_once_and_its_gradients_have_the_mean_of_the_loss(name, size, rng):
     loss, w = LOSSES[name], rng.standard_normal(3)
-    plan = Plan.of(loss, 3, None, True, {"batch": size, "rng": 7})
+    plan = Plan.of("a_descent", loss, 3, None, True, {"batch": size, "rng": 7})
     passes = -(-10 // size)
-    rows = list(itertools.islice(Plan.of(loss, 3, None, True, {"batch": size, "rng": 7}).rows, 2 * passes))
+    rows = list(itertools.islice(Plan.of("a_descent", loss, 3, None, True, {"batch": size, "rng": 7}).rows, 2 * passes))
     for one in (rows[:passes], rows[passes:]):
         assert sorted(np.concatenate(one)) == list(range(10))
     assert size == 10 or not all(np.array_equal(a, b) for a, b in zip(rows[:passes], rows[passes:], strict=True))
