@@ -17,6 +17,10 @@ from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, require_arrival
 from geoflow.spaces.probes import DRIFT, require_near
 
 T = TypeVar("T")
+#: how much longer, or shorter, a gradient is at most at points that are looked at in place of x0
+ALIKE = 1e6
+#: part of a field below which a component of it is what rounding left
+ROUNDED = 1e-13
 
 
 def joint_flow(
@@ -77,6 +81,22 @@ def unit_forces(G: Parametrization, x0: Array, forces: Array) -> Array:
     return forces / speeds
 
 
+def alike(G: Parametrization, x0: Array, x: Array, forces: Array) -> Array:
+    """The points x, shape=[n, D], where fields <force, grad G>, forces of shape=[n, d], are as they are in x0.
+
+    `DomainError` where a component is larger or smaller by more than `ALIKE`: brackets there have no digits, or are
+    beyond the largest numbers.
+    """
+    at, start = G.flatten(x), np.broadcast_to(G.flatten(x0), (len(x), G.dim))
+    with np.errstate(all="ignore"):
+        speed, own = (np.abs(G.kernel.pullback(y, forces)) for y in (at, start))
+        rounded = own <= ROUNDED * own.max(axis=-1, keepdims=True)
+        ratio = np.where(rounded & np.isfinite(speed), 1.0, speed / np.where(rounded, 1.0, own))
+    if not ((ratio >= 1 / ALIKE) & (ratio <= ALIKE)).all():
+        raise DomainError("fields at points of the leaf", "other sizes than at x0", f"a factor of at most {ALIKE:.0e}")
+    return x
+
+
 def points_of_leaf(G: Parametrization, x0: Array, n: int = 8) -> Array:
     """x0 and n points near it that flows of the gradient fields reach: a bracket may vanish by chance at x0 alone."""
     directions = unit_forces(G, x0, np.random.default_rng(0).standard_normal((n, G.codomain_dim)))
@@ -84,7 +104,7 @@ def points_of_leaf(G: Parametrization, x0: Array, n: int = 8) -> Array:
     rtol = 1e-6 if G.is_euclidean else min(1e-6, G.commuting_tol)
 
     def reached(size: float) -> Array:
-        return joint_flow(G, x0, size * directions, rtol, 1e-3 * rtol)
+        return alike(G, x0, joint_flow(G, x0, size * directions, rtol, 1e-3 * rtol), directions)
 
     try:
         return np.concatenate([x0[None], shrunk_until(reached, 0.3 * length_of(x0), factor=0.25)[0]])
@@ -96,7 +116,11 @@ def orbit_sample(G: Parametrization, x0: Array, size: float, n: int, rng: np.ran
     """n points that three random flows in a row reach from x0, each moving x by at most size |x0|; shape=[n, D]."""
     forces = rng.standard_normal((3, n, G.codomain_dim))
     forces = rng.uniform(0, 1, (3, n, 1)) * unit_forces(G, x0, forces)
-    return shrunk_until(lambda length: push_by(G, x0, length * forces), size * length_of(x0))[0]
+
+    def reached(length: float) -> Array:
+        return alike(G, x0, push_by(G, x0, length * forces), forces[-1])
+
+    return shrunk_until(reached, size * length_of(x0))[0]
 
 
 def length_of(x: Array) -> float:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from benchmarks.classes import FAMILIES
 from geoflow.maps.reach import length_of, orbit_sample, points_of_leaf, push_by, shrunk_until, unit_forces
 
 
@@ -85,3 +86,14 @@ def test_points_of_a_leaf_and_of_an_orbit_conserve_what_the_flows_do(rng):
 
 def test_length_of_a_point_is_1_at_the_origin():
     assert length_of(np.array([3.0, 4.0])) == 5 and length_of(np.zeros(2)) == 1
+
+
+def test_points_of_a_leaf_stay_where_brackets_have_digits():
+    """Flows of unit speed take a coordinate in small units over hundreds of decades, without an end."""
+    G, x0 = FAMILIES["commuting"](np.random.default_rng([0, 0, 40]))
+    ended = gf.joint_flow(G, x0, 0.3 * length_of(x0) * unit_forces(G, x0, np.eye(4)), rtol=1e-6, atol=1e-9)
+    assert np.abs(ended / x0).max() > 1e100
+    points = points_of_leaf(G, x0)
+    ratio = np.abs(points[1:] / x0)
+    assert len(points) == 9 and (ratio.max() < 1e6) and (np.abs(ratio - 1).max(axis=1) > 1e-3).all()
+    assert gf.classify(G, x0).kind == "commuting"
