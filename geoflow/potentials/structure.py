@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import singledispatch
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property, singledispatch
+from typing import TYPE_CHECKING, Any, Protocol
 
 import autograd.numpy as anp
 import numpy as np
@@ -182,15 +182,19 @@ class Affine(Structure):
 
     def __init__(self, part: Part, A: Array | float, b: Array):
         self.part, self.A, self.b, self.name = part, A, b, f"{part.name} of A w + b"
-        self.matrix = A * np.eye(part.dim) if np.ndim(A) == 0 else np.asarray(A)
-        self.domain = preimage(part.domain, self.matrix, b)
-        self.has_closed_conjugate = part.has_closed_conjugate and self.matrix.shape[0] == self.matrix.shape[1]
+        self.domain = preimage(part.domain, A, b)
+        self.has_closed_conjugate = part.has_closed_conjugate and (np.ndim(A) == 0 or np.shape(A) == (part.dim,) * 2)
+
+    @cached_property
+    def matrix(self) -> Array:
+        """A of shape=[e, d], also where it is a number."""
+        return self.A * np.eye(self.part.dim) if np.ndim(self.A) == 0 else np.asarray(self.A)
 
     def derivative(self, order: int, w: Array) -> Array:
-        A, at = self.matrix, self.inside(w)
+        at = self.inside(w)
         if np.ndim(self.A) == 0:
             return self.A**order * self.part.formula.derivative(order, at)
-        value = self.part.formula.derivative(order, at)
+        A, value = self.matrix, self.part.formula.derivative(order, at)
         if order < 2:
             return anp.matmul(value, A) if order else value
         return anp.einsum(("...ij,ia,jb->...ab", "...ijk,ia,jb,kc->...abc")[order - 2], value, *[A] * order)
@@ -200,7 +204,8 @@ class Affine(Structure):
         return self.A * w + self.b if np.ndim(self.A) == 0 else anp.matmul(w, self.matrix.T) + self.b
 
     def divergence(self, w: Array, v: Array, h: Array) -> Array:
-        return self.part.divergence_or_nan(self.inside(w), self.inside(v), h @ self.matrix.T)
+        way = self.A * h if np.ndim(self.A) == 0 else h @ self.matrix.T
+        return self.part.divergence_or_nan(self.inside(w), self.inside(v), way)
 
 
 class Tilted(Structure):
@@ -261,6 +266,14 @@ class Product(Structure):
         values = [p.formula.derivative(order, w[..., block]) for p, block in zip(self.parts, self.blocks, strict=True)]
         if order == 0:
             return sum(values[1:], values[0])
+        if order == 1:
+            return anp.concatenate(values, axis=-1)
+        if not any(map(autodiff.is_traced, values)):
+            whole = np.zeros((*w.shape[:-1], *[self.dim] * order))
+            for value, block in zip(values, self.blocks, strict=True):
+                index: Any = (..., *[block] * order)
+                whole[index] = value
+            return whole
         total: Array = np.zeros(())
         for value, block in zip(values, self.blocks, strict=True):
             E = np.eye(self.dim)[block]

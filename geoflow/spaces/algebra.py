@@ -25,9 +25,7 @@ def polytope(A: Array, b: Array) -> ConvexDomain:
             upper[k] = min(upper[k], bound / row[k])
         else:
             lower[k] = max(lower[k], bound / row[k])
-    if not (lower < upper).all():
-        raise DomainError("domain", got="an empty interior", wanted="half-spaces that meet", remedy="relax the bounds")
-    return Box(lower, upper)
+    return _between(lower, upper)
 
 
 def half_spaces(domain: ConvexDomain) -> tuple[Array, Array] | None:
@@ -39,11 +37,29 @@ def half_spaces(domain: ConvexDomain) -> tuple[Array, Array] | None:
     return None
 
 
+def _bounds(domain: ConvexDomain) -> tuple[Array, Array] | None:
+    """The bounds of every coordinate, where there are no others."""
+    if isinstance(domain, Box):
+        return domain.lower, domain.upper
+    if isinstance(domain, WholeSpace):
+        return np.full(domain.dim, -np.inf), np.full(domain.dim, np.inf)
+    return None
+
+
+def _between(lower: Array, upper: Array) -> ConvexDomain:
+    if not (lower < upper).all():
+        raise DomainError("domain", got="an empty interior", wanted="half-spaces that meet", remedy="relax the bounds")
+    return Box(lower, upper) if np.isfinite(lower).any() or np.isfinite(upper).any() else WholeSpace(len(lower))
+
+
 def intersection(domains: Sequence[ConvexDomain]) -> ConvexDomain:
     """The points of all the domains."""
     distinct = list(dict.fromkeys(domains))
     if len(distinct) == 1:
         return distinct[0]
+    boxes = [bounds for d in distinct if (bounds := _bounds(d)) is not None]
+    if len(boxes) == len(distinct):
+        return _between(np.maximum.reduce([low for low, _ in boxes]), np.minimum.reduce([high for _, high in boxes]))
     flat = [half_spaces(d) for d in distinct]
     if all(f is not None for f in flat):
         return polytope(*(np.concatenate([f[k] for f in flat if f is not None]) for k in (0, 1)))
@@ -76,8 +92,12 @@ def _common_point(centres: Array, inside: Callable[[ArrayLike], Mask]) -> Array:
     return points[int(np.argmax(fine))]
 
 
-def preimage(domain: ConvexDomain, A: Array, b: Array) -> ConvexDomain:
-    """{w : A w + b in domain}."""
+def preimage(domain: ConvexDomain, A: Array | float, b: Array) -> ConvexDomain:
+    """{w : A w + b in domain}, A of shape=[d, n] or a number."""
+    if np.ndim(A) == 0 and (box := _bounds(domain)) is not None:  # no matrix is formed
+        ends = [(bound - b) / A for bound in box]
+        return _between(np.minimum(*ends), np.maximum(*ends))
+    A = A * np.eye(domain.dim) if np.ndim(A) == 0 else np.asarray(A)
     flat = half_spaces(domain)
     if flat is not None:
         P, q = flat
@@ -100,6 +120,9 @@ def preimage(domain: ConvexDomain, A: Array, b: Array) -> ConvexDomain:
 
 def product_of_domains(domains: Sequence[ConvexDomain], blocks: Sequence[slice], d: int) -> ConvexDomain:
     """The points of R^d each block of which is in its domain."""
+    boxes = [bounds for domain in domains if (bounds := _bounds(domain)) is not None]
+    if len(boxes) == len(domains):
+        return _between(np.concatenate([low for low, _ in boxes]), np.concatenate([high for _, high in boxes]))
     flat = [half_spaces(domain) for domain in domains]
     if all(f is not None for f in flat):
         rows = [f[0] @ np.eye(d)[block] for f, block in zip(flat, blocks, strict=True) if f is not None]

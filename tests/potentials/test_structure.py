@@ -2,6 +2,8 @@
 and the conjugates of those whose conjugate is known from their parts against Newton's method.
 """
 
+import tracemalloc
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -151,3 +153,26 @@ def test_an_injective_affine_change_has_no_closed_conjugate(rng):
     assert not R.has_closed_conjugate and conjugate_of(R.structure) is None
     w = 0.3 * rng.standard_normal((3, 3))
     assert np.allclose(R.conjugate.gradient(R.gradient(w)), w, rtol=1e-8, atol=1e-9)
+
+
+def test_numbers_and_parts_of_many_coordinates_form_no_matrix(rng):
+    d = 20_000
+    entropy = gf.catalog.potentials["negative_entropy"](d)
+    R, w = entropy.compose_affine(2.0, 0.1) + entropy, rng.uniform(0.5, 1.5, d)
+    pair = gf.LegendreFunction.composed(Product(entropy, entropy))
+    twice = np.concatenate([w, w + 1])
+    tracemalloc.start()
+    gradient = R.conjugate.gradient(R.gradient(w)) if R.has_closed_conjugate else R.gradient(w)
+    moved = entropy.compose_affine(2.0, 0.1).conjugate.gradient(2 * np.log(2 * w + 0.1))
+    of_pair, peak = pair.gradient(twice), tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.allclose(gradient, 2 * np.log(2 * w + 0.1) + np.log(w), rtol=1e-12) and np.allclose(moved, w, rtol=1e-12)
+    assert np.allclose(of_pair, np.log(twice), rtol=1e-13) and peak < 50e6  # a matrix has 3.2e9
+
+
+def test_derivatives_of_a_product_fill_its_blocks(rng):
+    parts = [gf.catalog.potentials[name](2) for name in ("log_sum_exp", "quartic")]
+    R, w = gf.LegendreFunction.composed(Product(*parts)), rng.uniform(-1, 1, (3, 4))
+    plain = gf.LegendreFunction(lambda w: parts[0](w[..., :2]) + parts[1](w[..., 2:]), 4, check=False)
+    for order in (1, 2, 3):
+        assert np.allclose(R.kernel.derivative(order, w), plain.kernel.derivative(order, w), rtol=1e-9, atol=1e-10)

@@ -67,6 +67,16 @@ def test_preimages_under_an_affine_map(domain, rng):
     assert back.dim == 3 and back.belongs(back.interior_point()) and back.belongs(points).any()
 
 
+@pytest.mark.parametrize("domain", [Simplex(2), Ball([0.2, 0.1]), Box([-1, -np.inf], [1, 2]), WholeSpace(2)], ids=str)
+@pytest.mark.parametrize("factor", [0.5, -2.0])
+def test_a_number_is_a_multiple_of_the_identity(domain, factor, rng):
+    b, points = np.array([0.3, 0.2]), rng.uniform(-1.5, 1.5, (400, 2))
+    back, other = preimage(domain, factor, b), preimage(domain, factor * np.eye(2), b)
+    assert np.array_equal(back.belongs(points), domain.belongs(factor * points + b))
+    assert np.array_equal(back.belongs(points), other.belongs(points)) and back.belongs(back.interior_point())
+    assert not isinstance(domain, (Box, WholeSpace)) or type(back) is type(domain)
+
+
 @pytest.mark.parametrize("domain", [Box([0.0, 0.0], [1.0, 1.0]), Ball([0.0, 0.0])], ids=str)
 def test_an_affine_map_that_misses_the_domain_has_no_preimage(domain):
     with pytest.raises(gf.DomainError, match="A w \\+ b"):
