@@ -28,6 +28,8 @@ def separable(profile: str, name: str) -> Callable[[int], LegendreFunction]:
 def _entropy(w: Array) -> Array:
     """Of w and 1 - sum w; the logarithm of what is left by the sum where that is small."""
     last, total = exact.complement(w), anp.sum(w, axis=-1, keepdims=True)
+    if autodiff.is_traced(w):  # derivatives have no use for the digits, and a proof none for a case
+        return anp.sum(w * anp.log(w), axis=-1) + (last * anp.log(last))[..., 0]
     most = total < 0.5
     logarithm = anp.where(most, anp.log1p(-anp.where(most, total, 0.0)), anp.log(anp.where(most, 1.0, last)))
     return anp.sum(w * anp.log(w), axis=-1) + (last * logarithm)[..., 0]

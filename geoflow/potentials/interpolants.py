@@ -22,7 +22,7 @@ from geoflow.numerics.rounded import Floats, Rounded, Rows, tensor
 from geoflow.spaces.domains import Box
 
 #: points at which H is evaluated; points an axis at which polynomials are, times their degree; by dimension
-MOST_POINTS, RATIO = {1: 1000, 2: 40_000, 3: 200_000}, {1: 4.0, 2: 3.0, 3: 2.5}
+MOST_POINTS, RATIO = {1: 1000, 2: 70_000, 3: 200_000}, {1: 4.0, 2: 3.0, 3: 2.5}
 WHITE, WHITE_DEGREES = 0.05, (2, 4, 6, 8, 10, 12, 16, 20, 26)
 #: nodes that are looked at together
 SLAB = 60_000

@@ -15,13 +15,15 @@ from geoflow._typing import Array
 from geoflow._validate import as_count, describe, require_type
 from geoflow.errors import ArgumentError, DomainError, NotLegendreError
 from geoflow.numerics.balls import Jet, Scalar, UndecidedError, hessian_of, lower, precision, upper
+from geoflow.numerics.duals import Centred
 from geoflow.numerics.enclosures import Evaluation, recorded_or_error
 from geoflow.numerics.records import Record
 from geoflow.potentials.interpolants import least_eigenvalue
 from geoflow.results import Verdict
 from geoflow.spaces.domains import Box, ConvexDomain
 
-MAX_CELLS = 10_000
+#: cells at most, and before the interpolant is asked
+MAX_CELLS, FEW_CELLS = 10_000, 1_000
 #: dimension up to which a box is cut into cells
 LARGEST_DIM = 8
 #: dimension up to which a Hessian is interpolated where cells do not decide
@@ -84,11 +86,14 @@ def prove_legendre(potential: Any, domain: ConvexDomain, box: Box, max_cells: in
     max_cells = as_count(max_cells, "max_cells")
     recorded = recorded_or_error(potential, sample(box), name)
     with precision() as flint:
-        found = _by_cells(_Hessians(recorded, flint), box, max_cells)
+        hessians = _Hessians(recorded, flint)
+        found = _by_cells(hessians, box, min(max_cells, FEW_CELLS))
         if found.status == UNDECIDED and box.dim <= LARGEST_GRID:
             least = least_eigenvalue(flint, box, recorded)
             if least > 0:
                 return LegendreProof(PROVED, box, least, found.cells)
+        if found.status == UNDECIDED and max_cells > FEW_CELLS:
+            return _by_cells(hessians, box, max_cells)
         return found
 
 
@@ -119,11 +124,23 @@ class _Hessians:
 
     def __init__(self, recorded: Record, flint: Any):
         self.arb, self.scalar = flint.arb, Scalar(flint, False)
-        self.function = Evaluation(recorded, self.scalar.constant)
+        self.function, self.centred = Evaluation(recorded, self.scalar.constant), Centred(recorded, flint)
+
+    def cell(self, low: Array, high: Array) -> list[Any]:
+        """The balls of the coordinates on a cell."""
+        return [self.arb(float(a)).union(self.arb(float(b))) for a, b in zip(low, high, strict=True)]
+
+    def definite(self, low: Array, high: Array, middle: Array) -> tuple[float, list[list[Any]] | None]:
+        """A bound of the eigenvalues on the cell from low to high, by its ball or the mean-value form; H at a point."""
+        on_cell, at_middle = self.at(low, high), self.at(middle, middle)
+        bound = -np.inf if on_cell is None else definite(on_cell)
+        if bound <= 0 and on_cell is not None and at_middle is not None and definite(at_middle) > 0:
+            bound = max(bound, definite(self.centred(self.cell(low, high), middle.tolist(), at_middle)))
+        return bound, at_middle
 
     def at(self, low: Array, high: Array) -> list[list[Any]] | None:
         """On the cell from low to high; None where a comparison is not decided there."""
-        balls = [self.arb(float(a)).union(self.arb(float(b))) for a, b in zip(low, high, strict=True)]
+        balls = self.cell(low, high)
         try:
             jet: Any = self.function(Jet.variables(self.scalar, balls)).item()
         except UndecidedError:
@@ -139,12 +156,11 @@ def _by_cells(hessians: _Hessians, box: Box, max_cells: int) -> LegendreProof:
         low, high = waiting.pop()
         cells += 1
         middle = np.clip((low + high) / 2, low, high)
-        H = hessians.at(low, high)
-        bound = -np.inf if H is None else definite(H)
+        bound, at_middle = hessians.definite(low, high, middle)
         if bound > 0:
             least = min(least, bound)
             continue
-        direction = _downward(hessians.at(middle, middle))
+        direction = _downward(at_middle)
         if direction is not None:
             return LegendreProof(REFUTED, box, np.nan, cells, middle, direction)
         axis = int(np.argmax((high - low) / sides))

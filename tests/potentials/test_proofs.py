@@ -8,11 +8,11 @@ import geoflow as gf
 
 BOXES = {
     "negative_entropy": ([0.1, 0.1], [2, 2]), "burg": ([0.1, 0.1], [2, 2]), "fermi_dirac": ([0.2, 0.2], [0.8, 0.8]),
-    "hyperbolic_entropy": ([-1, -1], [1, 1]), "log_sum_exp": ([-0.5, -0.5], [0.5, 0.5]),
-    "simplex_entropy": ([0.1, 0.1], [0.2, 0.2]), "polytope_barrier": ([-0.2, -0.2], [0.2, 0.2]),
+    "hyperbolic_entropy": ([-1, -1], [1, 1]), "log_sum_exp": ([-2, -2], [2, 2]),
+    "simplex_entropy": ([0.1, 0.1], [0.4, 0.4]), "polytope_barrier": ([-0.4, -0.4], [0.4, 0.4]),
     "gaussian_log_partition": ([-1, -2], [1, -0.5]), "quartic": ([-1, -1], [1, 1]),
     "quadratic_form": ([-1, -1], [1, 1]), "power": ([-1, -1], [1, 1]),
-    "logistic_regression": ([-0.2, -0.2], [0.2, 0.2]), "soft_max_affine": ([-0.01, -0.01], [0.01, 0.01]),
+    "logistic_regression": ([-0.5, -0.5], [0.5, 0.5]), "soft_max_affine": ([-0.5, -0.5], [0.5, 0.5]),
     "log_det_spd": ([1.0, -0.2, 1.0], [1.5, 0.2, 1.5]),
 }  # fmt: skip
 
