@@ -10,6 +10,7 @@ from geoflow.maps.kernel import MapKernel
 from geoflow.maps.parametrization import Parametrization
 from geoflow.metrics.dually_flat import DuallyFlatManifold
 from geoflow.numerics import autodiff
+from geoflow.numerics.batches import pulled_back
 from geoflow.potentials.legendre import LegendreFunction
 
 
@@ -43,6 +44,7 @@ class IdentityKernel(MapKernel):
 
     def derivative_of_gradients(self, x: Array, directions: Array) -> Array:
         C, T = self._kernel.cometric(x), self._kernel.third_derivative(x)
-        return -np.einsum("...ia,...abk,...mk,...bj->...mij", C, T, directions, C)
+        along = np.einsum("...abk,...mk->...mab", T, directions)
+        return -pulled_back(along, C[..., None, :, :], 2)  # C is symmetric
 
     derivative_of_cometric = derivative_of_gradients

@@ -39,6 +39,29 @@ def same_batch(a: Any, b: Any) -> tuple[Any, Any]:
     return a + anp.zeros(shape), b + anp.zeros(shape)
 
 
+def moments(weights: Array, rows: Array, order: int) -> Array:
+    """sum_k p_k r_k, sum_k p_k r_k r_k^T or that of three, by matrix products, which can be differentiated.
+
+    Weights of shape=[..., m] and rows of shape=[..., m, d] to shape=[..., d], [..., d, d] or [..., d, d, d].
+    """
+    if order == 1:
+        return anp.matmul(weights[..., None, :], rows)[..., 0, :]
+    weighted, d = weights[..., None] * rows, np.shape(rows)[-1]
+    if order == 3:
+        weighted = weighted[..., :, None] * rows[..., None, :]
+        weighted = anp.reshape(weighted, (*np.shape(weighted)[:-2], d * d))
+    found = anp.matmul(anp.swapaxes(weighted, -1, -2), rows)
+    return found if order == 2 else anp.reshape(found, (*np.shape(found)[:-2], d, d, d))
+
+
+def pulled_back(value: Array, A: Array, order: int) -> Array:
+    """A form on its last axes, shape=[..., e, e, ...], at A v in each, A of shape=[..., e, d]; a product an axis."""
+    wide = A.reshape(*A.shape[:-2], *[1] * (order - 2), *A.shape[-2:]) if order > 2 else A
+    for _ in range(order):
+        value = anp.matmul(value, A) if order == 1 else anp.moveaxis(anp.matmul(value, wide), -1, -order)
+    return value
+
+
 def inverse_or_nan(A: Array) -> Array:
     """Inverses of matrices, shape=[..., d, d]; NaN where singular."""
     return solved_or_nan(np.linalg.inv, A, axes=2)

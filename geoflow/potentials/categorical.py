@@ -9,6 +9,7 @@ import numpy as np
 
 from geoflow._typing import Array
 from geoflow.numerics import autodiff
+from geoflow.numerics.batches import moments
 from geoflow.potentials import divergence
 from geoflow.potentials.structure import Structure
 from geoflow.spaces.domains import WholeSpace
@@ -128,9 +129,7 @@ class SoftMaximum(Structure):
         if order == 1:
             return anp.matmul(p, a)
         c = a - anp.matmul(p, a)[..., None, :]
-        if order == 2:
-            return anp.einsum("...k,...ki,...kj->...ij", p, c, c)
-        return anp.einsum("...k,...ki,...kj,...kl->...ijl", p, c, c, c)
+        return moments(p, c, order)
 
 
 def softmax_of(z: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
 from geoflow.numerics import autodiff
-from geoflow.numerics.batches import solved_or_nan
+from geoflow.numerics.batches import pulled_back, solved_or_nan
 from geoflow.potentials.kernel import LegendreKernel
 
 
@@ -31,7 +31,7 @@ class ConjugateFormula:
         C = self._kernel.cometric(w)
         if order == 2:
             return C
-        return -np.einsum("...ai,...bj,...ck,...ijk->...abc", C, C, C, self._kernel.third_derivative(w))
+        return -pulled_back(self._kernel.third_derivative(w), np.swapaxes(C, -1, -2), 3)
 
 
 def range_test(kernel: LegendreKernel, function: Map) -> Callable[[ArrayLike], Mask]:

@@ -16,7 +16,7 @@ import numpy as np
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index, Mask
 from geoflow.numerics import autodiff, exact
-from geoflow.numerics.batches import consecutive
+from geoflow.numerics.batches import consecutive, moments, pulled_back
 from geoflow.potentials.divergence import Pairwise, between, gradient_change
 from geoflow.potentials.kernel import Formula
 from geoflow.potentials.profiles import Profile
@@ -87,9 +87,7 @@ class Ridges(Structure):
         else:
             values = anp.concatenate([p.derivative(order, s[..., k]) for p, k in groups], axis=-1)
             values = values[..., np.argsort(np.concatenate([k for _, k in groups]))]
-        return anp.einsum(
-            ("...k->...", "...k,ki->...i", "...k,ki,kj->...ij", "...k,ki,kj,kl->...ijl")[order], values, *[a] * order
-        )
+        return moments(values, a, order) if order else anp.sum(values, axis=-1)
 
     def divergence(self, w: Array, v: Array, h: Array) -> Array:
         """Ridge by ridge where their profiles have closed forms."""
@@ -194,10 +192,7 @@ class Affine(Structure):
         at = self.inside(w)
         if np.ndim(self.A) == 0:
             return self.A**order * self.part.formula.derivative(order, at)
-        A, value = self.matrix, self.part.formula.derivative(order, at)
-        if order < 2:
-            return anp.matmul(value, A) if order else value
-        return anp.einsum(("...ij,ia,jb->...ab", "...ijk,ia,jb,kc->...abc")[order - 2], value, *[A] * order)
+        return pulled_back(self.part.formula.derivative(order, at), self.matrix, order)
 
     def inside(self, w: Array) -> Array:
         """A w + b."""

@@ -1,9 +1,11 @@
 """Blocks of an axis, and steps that are shortened entry by entry."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from geoflow.numerics.batches import consecutive, halve, inverse_or_nan, solved_or_nan
+from geoflow.numerics import autodiff
+from geoflow.numerics.batches import consecutive, halve, inverse_or_nan, moments, pulled_back, solved_or_nan
 
 
 @pytest.mark.parametrize("sizes", [[3], [1, 2, 3], [2, 0, 1]])
@@ -58,3 +60,21 @@ def test_a_solve_that_fails_gives_nan_at_its_own_entry_only():
         return x
 
     assert np.array_equal(solved_or_nan(solve, np.ones((3, 2))), np.ones((3, 2))) and calls == [3]
+
+
+@pytest.mark.parametrize("batch", [(), (5,), (2, 3)])
+def test_moments_and_forms_in_other_coordinates_are_the_sums_written_out(batch, rng):
+    p, a, A = rng.standard_normal((*batch, 4)), rng.standard_normal((4, 3)), rng.standard_normal((3, 2))
+    own, wide = rng.standard_normal((*batch, 4, 3)), rng.standard_normal((*batch, 3, 2))
+    sums = ("...k,...ki->...i", "...k,...ki,...kj->...ij", "...k,...ki,...kj,...kl->...ijl")
+    forms = ("", "...ij,...ia,...jb->...ab", "...ijk,...ia,...jb,...kc->...abc")
+    for order in (1, 2, 3):
+        for rows in (a, own):
+            assert np.allclose(moments(p, rows, order), np.einsum(sums[order - 1], p, *[rows] * order), rtol=1e-12)
+        form = rng.standard_normal((*batch, *[3] * order))
+        assert np.shape(pulled_back(form, A, order)) == (*batch, *[2] * order)
+        for matrix in (A, wide)[: 1 if order == 1 else 2]:
+            written = np.einsum(forms[order - 1] or "...i,ia->...a", form, *[matrix] * order)
+            assert np.allclose(pulled_back(form, matrix, order), written, rtol=1e-12, atol=1e-13)
+    first = autodiff.jacobian(lambda q: anp.reshape(moments(q, a, 2), (*np.shape(q)[:-1], 9)))(p)
+    assert np.allclose(first, np.einsum("ki,kj->ijk", a, a).reshape(9, 4), rtol=1e-12)
