@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,21 @@ class Claim(NamedTuple):
     measured: Any
     wanted: Any = None
     holds: bool | None = None
+
+
+def rounded_to(x: float, rounding: str, digits: int) -> float:
+    """A number to so many digits, up or down, but for the rounding of a float."""
+    return float(Context(prec=digits, rounding=rounding).create_decimal(repr(float(x)))) if 0 < x < np.inf else float(x)
+
+
+def downward(x: float, digits: int) -> str:
+    """A proved lower bound in words: no larger than it is."""
+    return f"{rounded_to(x, ROUND_FLOOR, digits):.{digits}g}"
+
+
+def upward(x: float, digits: int) -> str:
+    """A proved upper bound in words: no smaller than it is."""
+    return f"{rounded_to(x, ROUND_CEILING, digits):.{digits}g}"
 
 
 def at_most(words: str, value: float, tol: float) -> Claim:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.results import Verdict
+from geoflow.results import Verdict, downward, upward
 
 CASE = gf.catalog.parametrizations["hyperbolic"](2)
 
@@ -111,3 +111,19 @@ def test_verdicts_are_compared_figure_by_figure():
     assert check([1.0, np.nan]) == check([1.0, np.nan]) and check([1.0, 2.0]) != check([1.0, 3.0])
     assert check([1.0], defect=np.nan) == check([1.0], defect=np.nan) and check([1.0]) != check([[1.0]])
     assert check([1.0]) != check([1.0], evidence={"sizes": np.zeros(2)}) and check([1.0]) != "law"
+
+
+@pytest.mark.parametrize("value", [0.9998, 1.065, 2.4499999e-9, 1.0, 123456.0, 9.995e-310, 0.1])
+@pytest.mark.parametrize("digits", [1, 2, 3])
+def test_bounds_in_words_are_bounds(value, digits):
+    low, high = float(downward(value, digits)), float(upward(value, digits))
+    assert low <= value <= high and high - low <= 10.0 ** (1 - digits) * value * (1 + 1e-12)
+    assert downward(0.0, 3) == "0" and upward(np.inf, 3) == "inf"
+
+
+def test_proofs_print_no_more_than_they_prove():
+    pytest.importorskip("flint")
+    least = gf.LegendreFunction(lambda w: 0.4999 * w[..., 0] ** 2, 1).prove_legendre(gf.domains.Box([-1], [1]))
+    assert "at least 0.999 " in str(least)
+    margin = gf.realize(gf.RidgeSum([[1.065]], [0.0], ["quadratic"]), gf.domains.Box([-1], [1])).prove()
+    assert float(str(margin).split("injective with margin ")[1].split(";")[0]) <= margin.injectivity <= 1.065

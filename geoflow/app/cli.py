@@ -197,6 +197,7 @@ def _realize(options: argparse.Namespace) -> int:
     from geoflow.errors import RealizationError
     from geoflow.realization.construct import realize
     from geoflow.realization.methods import Stage
+    from geoflow.results import upward
     from geoflow.theorems.converse import converse_figures, converse_row, proved_gap
 
     if options.report:
@@ -229,7 +230,9 @@ def _realize(options: argparse.Namespace) -> int:
         options.content["proof"] = {"passed": proof.passed, "eps": proof.eps, "proof": str(proof)}
     if proof:
         bound, gap = proved_gap(F, proof)
-        print(f"flows of a quadratic loss on M and of R, while in the box: proved to be at most {bound:.1e} apart;")
+        print(
+            f"flows of a quadratic loss on M and of R, while in the box: proved to be at most {upward(bound, 2)} apart;"
+        )
         print(f"measured, with what the integrators add: {gap:.1e}")
         options.content["proof"].update(flow_gap=bound, measured_flow_gap=gap)
     if options.save and refusal:

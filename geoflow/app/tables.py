@@ -6,10 +6,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import ROUND_CEILING
 from pathlib import Path
 
 from geoflow._typing import Evidence
-from geoflow.results import Row
+from geoflow.results import Row, rounded_to
 
 DIRECT = ("bracket", "gap", "lift gap", "dual gap", "grad R", "lift inverts", "path independence")
 CONVERSE = ("metric", "gap", "distance", "bracket", "round trip")
@@ -75,6 +76,11 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.1e}"
 
 
+def _proved(bound: float | None) -> str:
+    """The same of a proved bound, rounded up."""
+    return "-" if bound is None else number(rounded_to(bound, ROUND_CEILING, 2))
+
+
 def verdict(row: Row) -> str:
     """pass, or FAIL with the reason; errors are printed below the table."""
     return "pass" if row.passed else "FAIL: " + ("see below" if row.error else ", ".join(row.failures))
@@ -126,7 +132,7 @@ def print_converse(rows: Sequence[Row]) -> None:
         F = row.results.get("realization")
         where = ("-", "-", "-") if F is None else (str(F.dim), str(F.ambient_dim), F.method)
         first, *rest = (number(row.figures.get(k)) for k in CONVERSE)
-        cells.append((row.name, *where, first, number(row.details.get("proved")), *rest, verdict(row)))
+        cells.append((row.name, *where, first, _proved(row.details.get("proved")), *rest, verdict(row)))
     if cells:
         print_table(
             "Converse theorem: mirror flow of R is gradient flow on M = F(K) in R^D (relative defects, three losses)",

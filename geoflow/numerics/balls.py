@@ -70,6 +70,9 @@ class Scalar:
         if isinstance(other, (bool, np.bool_, int, np.integer)):
             return self.kind(int(other))
         if isinstance(other, (float, np.floating)):
+            if float(other) != other and other == other:
+                what, remedy = "a constant in ball arithmetic", "make it a float"
+                raise ProofError(what, f"{other!r}, more digits than a float has", "a float", remedy)
             return self.kind(float(other))
         return None
 
@@ -191,7 +194,7 @@ class Jet(Additive):
     def __pow__(self, power: Any) -> Any:
         if isinstance(power, Jet):
             return (power * self.log()).exp()
-        if power == int(power) and abs(power) < 2**31:
+        if np.isfinite(power) and power == int(power) and abs(power) < 2**31:
             n, u = int(power), self.value
             if n == 0:
                 return Jet(self.scalar, self.scalar.kind(1))

@@ -59,8 +59,7 @@ class Evaluation:
         self._decided = decided or {}
         self._output, self._steps = recorded.output, [(step, _rule(step.primitive)) for step in recorded.steps[1:]]
         self._args = [_arguments(step, like) for step, _ in self._steps]
-        for step, _ in self._steps:
-            _require_elements(step)
+        require_elements(recorded)
 
     def __call__(self, x: Array) -> Array:
         found = np.asarray(self._values(x)[self._output], dtype=object)
@@ -91,14 +90,80 @@ class Evaluation:
         return values
 
 
-def _require_elements(step: Step) -> None:
+def require_elements(recorded: Record) -> None:
+    """`OperationError` for what is another function on elements than on floats: types, and numbers that stay in it."""
+    for step in recorded.steps[1:]:
+        _require_untyped(step)
+    _require_cancelling(recorded)
+
+
+def _require_untyped(step: Step) -> None:
     """Refuse what turns elements into numbers of a type, or only some of them: dtype, out and where of numpy."""
     own = [arg for k, arg in enumerate(step.args) if k not in step.argnums]
-    dicts = [step.kwargs, *(arg for arg in own if isinstance(arg, Mapping))]
-    named = [f"{name}=" for kwargs in dicts for name in ("dtype", "out", "where") if kwargs.get(name) is not None]
-    named += ["a type"] * any(isinstance(arg, (type, np.dtype)) for arg in own)
+    if step.primitive in (JOINED, OWN["_array_from_scalar_or_array"]):  # all that numpy.array takes
+        positional, kwargs = own[:2]
+        named = ["a type"] * bool(positional) + [f"{name}=" for name, value in kwargs.items() if value is not None]
+    else:
+        dicts = [step.kwargs, *(arg for arg in own if isinstance(arg, Mapping))]
+        named = [f"{name}=" for kwargs in dicts for name in ("dtype", "out", "where") if kwargs.get(name) is not None]
+        types = (type, np.dtype) if step.primitive is anp.einsum else (type, np.dtype, str)
+        named += ["a type"] * any(isinstance(arg, types) for arg in own)
     if named:
         raise _missing(step.name, f"with {', '.join(named)}")
+
+
+def _require_cancelling(recorded: Record) -> None:
+    """Refuse a largest entry that may not be any number: but log sum exp(z - c) + c and exp(z - c) / sum exp(z - c)."""
+    steps = recorded.steps
+    users: list[list[int]] = [[] for _ in steps]
+    for k, step in enumerate(steps):
+        for parent in step.parents:
+            users[parent].append(k)
+
+    def of(k: int, *names: str) -> list[int]:
+        """What uses a step, each of these names; none where anything else does, or it is the value of the whole."""
+        named = k != recorded.output and all(steps[user].name in names for user in users[k])
+        return users[k] if named else []
+
+    def quotient(k: int, above: int, below: int) -> bool:
+        return steps[k].name in ("true_divide", "divide") and steps[k].parents == (above, below)
+
+    def cancels(c: int) -> bool:
+        uses = of(c, "subtract", "__getitem__")
+        places = [k for k in uses if steps[k].name == "__getitem__"]
+        if not uses or any(steps[k].args[1:] != ((Ellipsis, 0),) for k in places):
+            return False
+        logs = []
+        for away in (k for k in uses if k not in places):
+            if steps[away].parents != (steps[c].parents[0], c) or not of(away, "exp"):
+                return False
+            for grown in of(away, "exp"):
+                above = of(grown, "sum", "true_divide", "divide")
+                sums = [k for k in above if steps[k].name == "sum"]
+                if not sums or any(_last_axis(steps[k]) is None for k in sums):
+                    return False
+                if not all(any(quotient(k, grown, total) for total in sums) for k in above if k not in sums):
+                    return False
+                for total in sums:
+                    kept = _last_axis(steps[total])
+                    over = of(total, "true_divide", "divide") if kept else of(total, "log")
+                    if not over or (kept and not all(quotient(k, grown, total) for k in over)):
+                        return False
+                    logs += [] if kept else over
+        ends = [of(k, "add") for k in (*logs, *places)]
+        pairs = [set(steps[k].parents) for end in ends for k in end]
+        return all(ends) and all(pair & set(logs) and pair & set(places) for pair in pairs)
+
+    for c, step in enumerate(steps):
+        if step.primitive is autodiff.largest and not cancels(c):
+            raise _missing("largest", "which does not cancel")
+
+
+def _last_axis(step: Step) -> bool | None:
+    """Whether a sum over the last axis keeps it; None of another sum."""
+    if step.args[1:] or step.kwargs.get("axis") != -1 or not set(step.kwargs) <= {"axis", "keepdims"}:
+        return None
+    return bool(step.kwargs.get("keepdims", False))
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:

@@ -32,7 +32,8 @@ def exact(value: Any) -> Coefficient:
     if isinstance(value, Rational):
         return Fraction(value)
     if isinstance(value, (float, np.floating)) and np.isfinite(value):
-        return int(value) if value == int(value) else Fraction(float(value))
+        ratio = Fraction(*value.as_integer_ratio())  # of any precision
+        return int(ratio) if ratio.denominator == 1 else ratio
     raise ProofError("exact arithmetic", f"{type(value).__name__} {value!r}", "a finite real number")
 
 

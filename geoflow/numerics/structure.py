@@ -101,6 +101,8 @@ class _Reader:
         return first
 
     def _reduced(self, step: Step, args: list[Any], parents: list[Index]) -> Index:
+        if step.argnums != (0,):  # an initial value, or weights, that depend on the input too
+            return self._mixed(step, args, parents)
         label = parents[0]
         axis = step.kwargs.get("axis", step.args[1] if len(step.args) > 1 else None)
         axes = range(label.ndim) if axis is None else np.atleast_1d(axis) % max(label.ndim, 1)

@@ -19,7 +19,7 @@ from geoflow.numerics.duals import Centred
 from geoflow.numerics.enclosures import Evaluation, recorded_or_error
 from geoflow.numerics.records import Record
 from geoflow.potentials.interpolants import least_eigenvalue
-from geoflow.results import Verdict
+from geoflow.results import Verdict, downward
 from geoflow.spaces.domains import Box, ConvexDomain
 
 #: cells at most, and before the interpolant is asked
@@ -73,7 +73,7 @@ class LegendreProof(Verdict):
         if self.status == PROVED:
             return (
                 f"strictly convex on {self.box}, proved: eigenvalues of the Hessian at least "
-                f"{self.least_eigenvalue:.3g} ({self.cells} cells)"
+                f"{downward(self.least_eigenvalue, 3)} ({self.cells} cells)"
             )
         if self.status == REFUTED:
             return f"not convex, proved: <v, H v> < 0 at {describe(self.point)} for v = {describe(self.direction)}"

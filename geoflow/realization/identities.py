@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from geoflow._typing import Array, Map
-from geoflow.errors import ProofError
+from geoflow.errors import OperationError, ProofError
 from geoflow.numerics.balls import Jet, Scalar, hessian_of, lower
-from geoflow.numerics.enclosures import COMPARED, Evaluation, recorded_or_error
+from geoflow.numerics.enclosures import COMPARED, Evaluation, recorded_or_error, require_elements
 from geoflow.numerics.stored import record_of, text_of
 from geoflow.potentials.profiles import Profile
 from geoflow.potentials.proofs import definite
@@ -73,10 +73,12 @@ def _curvature(profile: Profile, s: Array) -> list[Any]:
     """r'' in closed form, or r; and which of them it is, by the derivatives that are left to take."""
     try:
         closed = recorded_or_error(partial(profile.derivative, 2), s, f"r'' of profile {profile.name}")
-    except ProofError:
-        closed = None
-    if closed is not None and not any(step.primitive in COMPARED for step in closed.steps):
-        return [text_of(closed), 0]
+        require_elements(closed)
+        text = text_of(closed)
+    except (ProofError, OperationError):
+        text = ""
+    if text and not any(step.primitive in COMPARED for step in closed.steps):
+        return [text, 0]
     if profile.curvature_is_given and not profile.own_forms:  # r may have another second derivative
         got = f"r'' of profile {profile.name} in a closed form that cannot be enclosed"
         remedy = "write it in autograd.numpy without comparisons, or leave it out"

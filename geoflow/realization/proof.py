@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from math import inf
 from typing import Any
 
@@ -26,7 +26,7 @@ from geoflow.realization.embedding import Embedding
 from geoflow.realization.identities import text_of_rule
 from geoflow.realization.spectral import SpectralMap
 from geoflow.realization.twist import TwistMap
-from geoflow.results import Verdict
+from geoflow.results import Verdict, downward, rounded_to, upward
 from geoflow.spaces.domains import Box
 
 #: share of the sampled error that the interpolation of H may add; errors below which it is not followed, and of exact F
@@ -111,12 +111,13 @@ class Proof(Verdict):
     def __str__(self) -> str:
         if not self.passed:
             return f"nothing is proved on {self.box}: {self.argument}"
-        injective = f"injective with margin {self.injectivity:.2g}" if self.injectivity > 0 else "injective: not proved"
+        margin, eps = downward(self.injectivity, 2), upward(self.eps, 3)
+        injective = f"injective with margin {margin}" if self.injectivity > 0 else "injective: not proved"
+        least, largest = downward(self.least_eigenvalue, 3), upward(self.largest_eigenvalue, 3)
         when = "proved" if self.checked else "proved when it was saved, and not checked again,"
         return (
-            f"{when} on all of {self.box}: relative metric error at most {self.eps:.2e} "
-            f"(measured {self.measured:.1e}), "
-            f"eigenvalues of H in [{self.least_eigenvalue:.3g}, {self.largest_eigenvalue:.3g}], {injective}; "
+            f"{when} on all of {self.box}: relative metric error at most {eps} (measured {self.measured:.1e}), "
+            f"eigenvalues of H in [{least}, {largest}], {injective}; "
             f"{self.argument}"
         )
 
@@ -193,11 +194,6 @@ def _stated(found: Bounds, measured: float, box: Box, plan: Plan) -> Proof:
     if not found.eps * LOOSER**2 < 1:
         why = found.argument if found.eps == inf else f"the bound {found.eps:.1e} is not below 1: {found.argument}"
         return Proof(inf, measured, 0.0, inf, 0.0, box, why, plan)
-    eps, largest = (rounded_to(x * LOOSER, ROUND_CEILING) for x in (found.eps, found.largest))
-    least, apart = (rounded_to(x / LOOSER, ROUND_FLOOR) for x in (found.least, found.injectivity))
+    eps, largest = (rounded_to(x * LOOSER, ROUND_CEILING, DIGITS) for x in (found.eps, found.largest))
+    least, apart = (rounded_to(x / LOOSER, ROUND_FLOOR, DIGITS) for x in (found.least, found.injectivity))
     return Proof(eps, measured, least, largest, apart, box, found.argument, plan)
-
-
-def rounded_to(x: float, rounding: str) -> float:
-    """A number to three digits, up or down, but for the rounding of a float."""
-    return float(Context(prec=DIGITS, rounding=rounding).create_decimal(Decimal(x))) if 0 < x < inf else float(x)

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 import geoflow as gf
+from geoflow.numerics import autodiff
+from geoflow.numerics.balls import Jet, Scalar, precision
 from geoflow.numerics.enclosures import Evaluation, recorded_or_error
 from geoflow.numerics.polynomials import Polynomial
+from geoflow.potentials.categorical import log_sum_exp_of, softmax_of
 
 A = np.array([[0.5, -1.0, 2.0], [0.1, 3.0, 0.25]])
 RATIONAL = {
@@ -53,3 +56,37 @@ def test_a_map_that_is_not_its_record_is_refused():
     for f, why in ((drifting, "other values"), (lambda x: x if x[0] > 2 else 2 * x, "control flow")):
         with pytest.raises(gf.ProofError, match=why):
             recorded_or_error(f, points, "f")
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda w: anp.sum(anp.array([1e6 * w[..., 0], 1e6 * w[..., 1]], "int64") ** 2, axis=0),
+        lambda w: anp.sum(anp.array(1e6 * w, "int64") ** 2, axis=-1),
+        lambda w: anp.sum(anp.array([w[..., 0], w[..., 1]], dtype="float32") ** 2, axis=0),
+        lambda w: anp.sum(w**2, -1) - autodiff.largest(1e3 * w**2)[..., 0],
+        lambda w: anp.log(anp.sum(anp.exp(w - autodiff.largest(w)), -1)) + anp.sum(w**2, -1),
+        lambda w: anp.log(anp.sum(anp.exp(w - autodiff.largest(w)), -1)) + autodiff.largest(2 * w)[..., 0],
+        lambda w: anp.log(anp.sum(anp.exp(2 * w - autodiff.largest(w)), -1)) + autodiff.largest(w)[..., 0],
+        lambda w: autodiff.largest(w)[..., 0],
+    ],
+)
+def test_what_is_another_function_on_elements_is_refused(f):
+    pytest.importorskip("flint")
+    points = np.random.default_rng(0).uniform(0.6, 1.2, (10, 2))
+    words = r"with a type|dtype=|does not cancel|differentiate"
+    with pytest.raises(gf.GeoflowError, match=words), precision() as module:
+        Evaluation(recorded_or_error(f, points, "f"), Scalar(module, False).constant)
+
+
+def test_shifts_that_cancel_are_taken():
+    pytest.importorskip("flint")
+    for f in (log_sum_exp_of, lambda z: softmax_of(z) @ np.ones(2), lambda z: log_sum_exp_of(2 * z) + z[..., 0]):
+        points = np.random.default_rng(0).uniform(0.6, 1.2, (10, 2))
+        with precision() as module:
+            scalar = Scalar(module, False)
+            function, at = (
+                Evaluation(recorded_or_error(f, points, "f"), scalar.constant),
+                Jet.variables(scalar, points[0]),
+            )
+            assert abs(float(function(at).item().value.mid()) - f(points[0])) < 1e-14

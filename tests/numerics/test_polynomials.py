@@ -3,6 +3,8 @@
 import random
 from fractions import Fraction
 
+import autograd.numpy as anp
+import numpy as np
 import pytest
 
 import geoflow as gf
@@ -64,3 +66,12 @@ def test_what_is_no_rational_function_is_said():
     with pytest.raises(gf.ProofError, match="zero polynomial"):
         1 / (x - x)
     assert isinstance(x**-2, Quotient) and (x**-2).at([3]) == Fraction(1, 9)
+
+
+def test_floats_of_any_precision_are_the_numbers_they_are():
+    more = np.longdouble(1) + np.longdouble(2) ** -60
+    assert exact(more) == 1 + Fraction(1, 2**60) and exact(np.float16(0.1)) == Fraction(float(np.float16(0.1)))
+    G = gf.Parametrization(
+        lambda x: anp.stack([(x[..., 0] ** 2 + more * x[..., 1] ** 2) / 2, x[..., 0] * x[..., 1]], axis=-1), 2, 2
+    )
+    assert gf.prove_commuting(G).status != "proved"

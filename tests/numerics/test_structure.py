@@ -61,3 +61,11 @@ def test_an_index_that_depends_on_the_input_mixes():
         return anp.stack([sorted_squares(p) for p in x.reshape(-1, x.shape[-1])]).reshape(x.shape)
 
     assert gf.Parametrization(sorted_squares, 3, 3).check_commuting([0.3, 0.7, 0.9])
+
+
+def test_an_initial_value_is_an_input_too():
+    def f(x):
+        return anp.stack([anp.sum(x[:2] ** 2, None, None, None, False, x[2] ** 2), x[2] ** 3 * x[3]])
+
+    G = gf.Parametrization(f, 4, 2, check=False)
+    assert gf.prove_commuting(G).status == "refuted"

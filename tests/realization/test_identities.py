@@ -117,3 +117,10 @@ def test_a_rule_is_no_plan_for_the_map_of_a_solver():
     assert check(exact.prove(), None) and not check(exact.prove(), solved.map)
     said = dataclasses.replace(solved.prove(), argument="and F is perfect")
     assert "perfect" not in str(check(said, solved.map))
+
+
+@pytest.mark.parametrize("profile", [anp.exp, anp.cosh, lambda s: s**2 / 2 + s**4 / 12, lambda s: anp.exp(s) + s * s])
+def test_ridges_that_a_user_writes_are_proved(profile):
+    F = gf.realize(gf.RidgeSum(np.eye(1), np.zeros(1), [profile]), gf.domains.Box([-1], [1]))
+    proof = F.prove()
+    assert F.exact and proof and proof.eps < 1e-11 and proof.injectivity > 0
