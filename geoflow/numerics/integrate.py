@@ -294,6 +294,7 @@ def integrate_batch(
         solver = method(rhs, 0.0, start.ravel(), 1.0, rtol=rtol, atol=least, first_step=steps.first)
         taken, ended = 0, False
         while solver.status == "running" and not ended:
+            before = solver.h_abs
             solver.step()
             taken += 1
             if passing is not None and solver.status != "failed":
@@ -308,7 +309,7 @@ def integrate_batch(
                 )
             # a step far below the parameter's own resolution of the end means a finite end, not stiffness; after many
             # steps a short one means a finite end that is blurred by rounding
-            tiny = solver.status == "running" and solver.h_abs < steps.least
+            tiny = solver.status == "running" and solver.h_abs < min(steps.least, before)  # a first step may be short
             ended = taken > MAX_STEPS or solver.status == "failed" or tiny
         end = solver.y.reshape(shape)
         ended = ended or not np.isfinite(end).all()

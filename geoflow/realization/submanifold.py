@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 from geomstats.geometry.manifold import Manifold
@@ -23,6 +24,11 @@ class Submanifold(Portable, Manifold):
     def __init__(self, F: Embedding, nearest: NearestPoint, sample: Callable[..., Array]):
         super().__init__(dim=F.dim, shape=(F.ambient_dim,), equip=False)
         self._F, self._nearest, self._sample = F, nearest, sample
+
+    @cached_property
+    def extent(self) -> float:
+        """The largest |F| at a few points of K."""
+        return float(np.linalg.norm(self._F.value(self._sample(32, np.random.default_rng(0))), axis=-1).max())
 
     def distance_to(self, point: ArrayLike) -> Array:
         """Distance in R^D to the nearest point of M, shape=[...]; NaN where there is none in K."""

@@ -161,7 +161,7 @@ def tangent_space(space: Any, x: Array) -> Array | None:
 def drift(space: Manifold, x: Array) -> Array:
     """How far flat points are from M, relative to |x|; shape=[N, D] to shape=[N]. NaN where M cannot tell.
 
-    A point nearer to 0 than others is measured by the largest |x|, or by 1 where that is smaller.
+    A point nearer to 0 than others is measured by the largest |x|, or M's own `extent`, or by 1 where that is smaller.
 
     By the constraint of a level set over its slope towards M, else by the projection to M.
     """
@@ -172,7 +172,7 @@ def drift(space: Manifold, x: Array) -> Array:
         places = consecutive([int(np.prod(factor.shape)) for factor in space.factors])
         parts = [drift(factor, x[:, place]) for factor, place in zip(space.factors, places, strict=True)]
         return np.asarray(np.max(parts, axis=0))
-    size = _sizes(x)
+    size = _sizes(x, getattr(space, "extent", 0.0))
     with quiet():
         if isinstance(space, LevelSet):
             f = constraint_of(space)
@@ -188,9 +188,9 @@ def drift(space: Manifold, x: Array) -> Array:
     return np.asarray(np.linalg.norm(moved - x, axis=1) / size)
 
 
-def _sizes(x: Array) -> Array:
+def _sizes(x: Array, extent: float) -> Array:
     size = np.linalg.norm(x, axis=1)
-    largest = float(np.max(np.nan_to_num(size), initial=0.0))
+    largest = float(np.max(np.nan_to_num(size), initial=extent))
     return np.maximum(size, min(largest, 1.0) or 1.0)
 
 

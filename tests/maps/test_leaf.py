@@ -218,3 +218,12 @@ def test_points_next_to_the_boundary_are_in_the_range_and_those_beyond_are_not(w
     with pytest.raises(gf.DomainError) as caught:
         R.gradient([-w, w])
     assert 0 < caught.value.s <= 1 and not R.domain.belongs([w, -w])
+
+
+@pytest.mark.parametrize("size", [1e-17, 1e-200, 1e-12, 0.0])
+def test_a_start_that_is_0_but_for_rounding(size):
+    """The first step of an integrator from there is short, and not the end of a flow."""
+    A = np.array([[1.0, 1.0], [1.0, -1.0]])
+    G = gf.Parametrization(lambda x: anp.sinh(anp.matmul(x, A)), 2, 2)  # mu = arctan(sinh) of w, over 2
+    w = np.array([[0.1, 0.2], [0.3, 0.4], [-2.0, 5.0]])
+    assert np.allclose(gf.mirror_map(G, [size, size / 2]).gradient(w), np.arctan(w) / 2, rtol=1e-10, atol=1e-11)

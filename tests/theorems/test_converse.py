@@ -84,3 +84,13 @@ def test_the_gap_of_the_flows_is_below_what_is_proved_of_it():
     bound, gap = proved_gap(F, F.prove())
     # far above what the integrators add, and below a bound that is not useless
     assert 1e-8 < gap <= bound < 1e-2
+
+
+@pytest.mark.parametrize("w0", [[0.0, 0.0], [1e-9, 0.0]])
+@pytest.mark.parametrize("profile", [lambda s: anp.cosh(s), lambda s: s**4 + s**2, lambda s: anp.exp(s) + s**2])
+def test_a_separable_potential_of_ones_own_from_a_point_of_rounding_size(profile, w0):
+    R = gf.LegendreFunction(lambda w: anp.sum(profile(w), axis=-1), 2)
+    F = gf.realize(R)
+    loss = gf.LeastSquares([[1.0, 2.0]], [0.5])
+    assert F.exact and np.abs(F.embedding(w0)).max() < 1e-8
+    assert gf.verify_equivalence(loss, F.parametrization, F.embedding(w0), t=2.0)
