@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import autograd.numpy as anp
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Index
@@ -137,15 +138,26 @@ def _signed_forms(start: Array, L: int) -> tuple[LegendreFunction | None, Legend
         return 0.5 * LegendreFunction.composed(Separable(PROFILES["quadratic"], d, "R")), None
     if L == 2:
         return hypentropy(np.zeros(d), 2 * start**2), None
-    p = power_legendre(L)(start**L).conjugate
-    bound = start ** (2.0 - L) / (L * (L - 2))
-    dual = LegendreFunction(
-        lambda mu: p.potential(mu) + p.potential(-mu),
-        Box(-bound, bound),
-        gradient=lambda mu: p.kernel.derivative(1, mu) - p.kernel.derivative(1, -mu),
-        hessian=lambda mu: p.kernel.derivative(2, mu) + p.kernel.derivative(2, -mu),
-        name=f"Q of u^{L} - v^{L}",
-    )
+    q, bound = L / (L - 2), start ** (2.0 - L) / (L * (L - 2))
+
+    def powers(mu: Array, s: float) -> tuple[Array, Array]:
+        """log (1 - c^2)^{-s/2} and s artanh c: (1 -+ c)^{-s} = e^{a +- b} for c = mu / bound."""
+        c = mu / bound
+        return -s / 2 * anp.log1p(-c * c), s * anp.arctanh(c)
+
+    def value(mu: Array) -> Array:
+        a, b = powers(mu, q - 1)
+        return anp.sum(start**2 / L * (anp.expm1(a) * anp.cosh(b) + 2 * anp.sinh(b / 2) ** 2), axis=-1)
+
+    def gradient(mu: Array) -> Array:
+        a, b = powers(mu, q)
+        return 2 * start**L * anp.exp(a) * anp.sinh(b)
+
+    def hessian(mu: Array) -> Array:
+        a, b = powers(mu, q + 1)
+        return (2 * L**2 * start ** (2 * L - 2) * anp.exp(a) * anp.cosh(b))[..., None] * np.eye(d)
+
+    dual = LegendreFunction(value, Box(-bound, bound), gradient=gradient, hessian=hessian, name=f"Q of u^{L} - v^{L}")
     return None, dual
 
 

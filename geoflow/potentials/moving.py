@@ -45,6 +45,10 @@ class MovingPoints(Protocol):
         """A hess Q(mu) A^T at the one point where the last move ended, for A of shape=[n, d]."""
         ...
 
+    def nudged(self, way: Array) -> Array:
+        """grad Q(mu + way) there, shape=[d], to first order, for a way, shape=[d], that mu itself may not resolve."""
+        ...
+
 
 class Solvable(Protocol):
     """What solving grad R(w) = mu from a start asks of R."""
@@ -82,6 +86,14 @@ class ClosedPoints:
             if product is not None:
                 return product
         return A @ self._conjugate.hessian(self._mu)[0] @ A.T
+
+    def nudged(self, way: Array) -> Array:
+        w = self._conjugate.gradient(self._mu)[0]
+        if len(way) > LARGEST_IMPLICIT:
+            step = 1e-6 * (1 + np.abs(self._mu).max()) / (np.abs(way).max() + 1e-300)
+            ends = self._conjugate.gradient(np.concatenate([self._mu + step * way, self._mu - step * way]))
+            return np.asarray(w + (ends[0] - ends[1]) / (2 * step))
+        return np.asarray(w + self._conjugate.hessian(self._mu)[0] @ way)
 
     def _products(self, A: Array) -> Array | None:
         """The same by one derivative of grad Q a row, without the matrix; None where grad Q is not differentiated."""
@@ -139,6 +151,9 @@ class SolvedPoints:
     def gram(self, A: Array) -> Array:
         return A @ self._R.kernel.cometric(self._w)[0] @ A.T
 
+    def nudged(self, way: Array) -> Array:
+        return np.asarray(self._w[0] + self._R.kernel.cometric(self._w)[0] @ way)
+
 
 class MovingLeafPoints:
     """Those of an R that a map induces: joint flows on the leaf, and products with the cometric of the map."""
@@ -161,3 +176,7 @@ class MovingLeafPoints:
 
     def gram(self, A: Array) -> Array:
         return self._kernel.gram(self._mover.x, A)
+
+    def nudged(self, way: Array) -> Array:
+        x = self._mover.x[:1]
+        return np.asarray(self._kernel.value(x + self._kernel.pullback(x, way[None]))[0])

@@ -218,3 +218,6 @@ class EdgedPoints:
 
     def gram(self, A: Array) -> Array:
         return self._points.gram(A)
+
+    def nudged(self, way: Array) -> Array:
+        return self._points.nudged(way)

@@ -50,6 +50,10 @@ class TabledLeafPoints:
         self._mover.move(self._mu)
         return self._mover.gram(A)
 
+    def nudged(self, way: Array) -> Array:
+        self._mover.move(self._mu)
+        return self._mover.nudged(way)
+
     @cached_property
     def _mover(self) -> MovingLeafPoints:
         return MovingLeafPoints(self._leaf, self._w)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+#: part of w below which the way of a flow is what rounding leaves of it
+STANDS = 1e-6
+
+
 def verify_equivalence(
     loss: Loss,
     G: Parametrization,
@@ -63,7 +67,9 @@ def verify_equivalence(
     w, v = flow.w[:n], mirror.w[:n]
     assert flow.x is not None
     x, mu = flow.x[:n], flow.mu[:n]
-    over_time = np.abs(w - v).max(axis=-1) / (np.abs(w - induced.w0).max(initial=0.0) + 1e-300)
+    way, size = (float(np.abs(part).max(initial=0.0)) for part in (w - induced.w0, w))
+    least = max(STANDS * size, 1e-300)  # of a flow that stands still, w and mu have no way, but rounding
+    over_time = np.abs(w - v).max(axis=-1) / max(way, least)
 
     commuting, lift_gap = _along(induced, w, x)
     return EquivalenceReport(
@@ -71,7 +77,7 @@ def verify_equivalence(
         regular=G.check_regular(x),
         gap=float(over_time.max(initial=0.0)),
         lift_gap=lift_gap,
-        dual_gap=_gap(induced.gradient(w), mu),
+        dual_gap=_gap(induced.gradient(w), mu) * min(1.0, way / least),
         gap_over_time=over_time,
         tol=tol,
         gradient_flow=flow,

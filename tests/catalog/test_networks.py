@@ -1,6 +1,7 @@
 """Diagonal networks of any depth: their kernel against autograd, closed forms against the induced ones, any size."""
 
 import autograd.numpy as anp
+import mpmath
 import numpy as np
 import pytest
 
@@ -82,3 +83,30 @@ def test_it_is_the_pair_of_the_catalogue_at_depth_three():
     other = gf.Parametrization(lambda x: x[..., :2] ** 3 - x[..., 2:] ** 3, 4, 2)
     assert np.allclose(case.parametrization(case.x0 * 1.3), other(case.x0 * 1.3), rtol=1e-14)
     assert np.isfinite(anp.sum(case.x0))
+
+
+@pytest.mark.parametrize("depth, alpha", [(3, 1e-8), (4, 1e-6), (5, 1e-5), (6, 1e-4), (8, 1e-2), (10, 1e-3)])
+def test_deep_networks_from_small_starts_have_their_dual(depth, alpha):
+    case = diagonal_network(2, depth=depth, alpha=alpha)
+    edge = case.dual.domain.upper[0]
+    mu = edge * np.array([[1e-12, -1e-9], [0.3, -0.5], [0.9, -0.99]])
+    with mpmath.workdps(60):
+        wanted = [
+            [float(_end(depth, alpha, m) - _end(depth, alpha, -m)) for m in row] for row in mu.tolist()
+        ]  # u^L - v^L where the flows of both end, 60 digits
+    assert np.allclose(case.dual.gradient(mu), wanted, rtol=1e-12, atol=0)
+    flown = case.parametrization(gf.joint_flow(case.parametrization, case.x0, mu[1:]))  # which cancels near mu = 0
+    assert np.allclose(flown, wanted[1:], rtol=1e-8, atol=0)
+
+
+def _end(depth, alpha, mu):
+    start, power = mpmath.mpf(alpha) ** (2 - depth), -mpmath.mpf(depth) / (depth - 2)
+    return (start - depth * (depth - 2) * mpmath.mpf(mu)) ** power
+
+
+@pytest.mark.parametrize("depth, alpha", [(3, 1e-6), (4, 1e-4), (5, 1e-3), (6, 1e-2)])
+def test_projections_of_deep_networks_meet_their_constraint(depth, alpha):
+    """mu resolves w to 1e-8 there: the last step of Newton is one of w."""
+    case = diagonal_network(2, depth=depth, alpha=alpha)
+    w = gf.bregman_projection(gf.mirror_map(case.parametrization, case.x0), [[1.0, 2.0]], [1.0], np.zeros(2))
+    assert abs(w @ [1.0, 2.0] - 1) < 1e-10 and abs(w[1] - 0.5) < 1e-6

@@ -1,5 +1,6 @@
 """The converse theorem run on exact and on numerical realizations."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 

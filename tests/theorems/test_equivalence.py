@@ -73,3 +73,12 @@ def test_a_map_outside_the_theorem_has_no_report():
     case = gf.catalog.noncommuting["parabola"]()
     with pytest.raises(gf.NotCommutingError):
         gf.verify_equivalence(lambda w: w[0], case.parametrization, case.x0, 1.0)
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-15, -2e-15])
+def test_a_flow_that_stands_still_is_shown_to(off, rng):
+    G = gf.Parametrization(lambda x: x[..., :2] ** 2 - x[..., 2:] ** 2, 4, 2)
+    for _ in range(3):
+        x0, Z = rng.uniform(0.3, 1.0, 4), rng.standard_normal((1, 2))
+        assert gf.verify_equivalence(gf.LeastSquares(Z, Z @ G(x0) * (1 + off)), G, x0, t=1.0)
+    assert gf.verify_equivalence(lambda w: 1.0, G, x0, t=1.0)
