@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoflow.app.answers import answered
 from geoflow.app.arguments import parser
-from geoflow.app.session import FAILED, PASSED, Session, run_to_status, say
+from geoflow.app.session import FAILED, PASSED, Session, StoppedError, run_to_status, say
 
 if TYPE_CHECKING:
     from geoflow.app.tables import Advance
@@ -297,12 +297,16 @@ def _sweep(options: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r{done} of {total} rows, {left:.0f} s left ", end="" if done < total else "\n", file=sys.stderr)
 
-    found = sweep(function, grid, folder, seed=seed, jobs=options.jobs, progress=progress, retry=options.retry)
+    try:
+        found = sweep(function, grid, folder, seed=seed, jobs=options.jobs, progress=progress, retry=options.retry)
+    except StoppedError:
+        say(f"finished rows are in {folder / 'rows'}; the same command goes on")
+        raise
     print(f"{len(found.rows)} rows in {folder / 'rows'}, {found.failed} failed")
     for row in [row for row in found.rows if row["error"]][:5]:
         print(f"  {', '.join(f'{name} = {row[name]}' for name in grid)}: {row['error']}")
-    options.content.update(folder=str(folder), rows=len(found.rows), failed=found.failed)
-    options.content["errors"] = [row for row in found.rows if row["error"]]
+    options.content["folder"] = str(folder)
+    options.content.update(rows=list(found.rows), failed=found.failed)
     return FAILED if found.failed else PASSED
 
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import itertools
-import json
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geoflow._frames import require_pandas
 from geoflow._usercode import described_error
-from geoflow.errors import ArgumentError, FileError
-from geoflow.realization.archive import write_whole
+from geoflow.app.rowstore import RowStore, fingerprint
+from geoflow.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pandas
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
 Figures = Mapping[str, Any]
 #: rows done, of how many, and the seconds that are left at the pace so far
 Progress = Callable[[int, int, float], None]
-PLAN = "sweep.json"
-#: seconds after which what a writer left beside its file is of one that was killed
-STALE = 60.0
 
 
 @dataclass(frozen=True)
@@ -101,14 +96,12 @@ def sweep(
     _require_keywords(function, points)
     _require_numbers(seed, jobs, progress)
     tasks = [(k, point, int(np.random.SeedSequence([seed, k]).generate_state(1)[0])) for k, point in enumerate(points)]
-    store = None if folder is None else _Store(Path(folder), points, seed, function)
+    store = None if folder is None else RowStore(Path(folder), points, int(seed), _named(function))
     done = {} if store is None else store.rows()
     done = {k: row for k, row in done.items() if not (retry and row["error"])}
     left, begin = [task for task in tasks if task[0] not in done], time.monotonic()
     for n, (k, row) in enumerate(_rows(function, left, jobs), start=1):
-        done[k] = row
-        if store is not None:
-            store.add(k, row)
+        done[k] = row if store is None else store.add(k, row)
         if progress is not None:
             progress(len(done), len(tasks), (time.monotonic() - begin) / n * (len(left) - n))
     # a figure that is None is not written: a row that was read has it all the same
@@ -135,18 +128,9 @@ def _name_of(function: Any) -> str:
     return str(getattr(function, "__name__", type(function).__name__))  # its module may be __main__ in one run only
 
 
-def _code_of(function: Any) -> str:
-    """What changes when the function is edited, and not with its comments; of what it calls nothing is seen."""
-    if isinstance(function, OfFile):
-        function = _read(function.target)
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return "" if code is None else hashlib.sha256(repr(_instructions(code)).encode()).hexdigest()
-
-
-def _instructions(part: Any) -> Any:
-    if isinstance(part, CodeType):
-        return (part.co_code, part.co_names, [_instructions(constant) for constant in part.co_consts])
-    return sorted(map(repr, part)) if isinstance(part, frozenset) else part  # the order of a set is no one's
+def _named(function: Any) -> tuple[str, str]:
+    """The name and the fingerprint of a function."""
+    return _name_of(function), fingerprint(_read(function.target) if isinstance(function, OfFile) else function)
 
 
 def read_plan(file: Path) -> tuple[Callable[..., Figures | float], dict[str, list[Any]], Path, int]:
@@ -221,11 +205,23 @@ def _plain(value: Any, name: str) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (list, tuple)):
-        return [_plain(part, name) for part in value]
+        parts = [_plain(part, name) for part in value]
+        kinds = {_kind(part) for part in parts if part is not None}
+        if len(kinds) > 1:
+            raise ArgumentError(f"value of {name}", f"a list of {' and '.join(sorted(kinds))}", "a list of one kind")
+        return parts
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+        raise ArgumentError(f"value of {name}", f"an integer of {value.bit_length()} bits", "64 bits, or a float of it")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     remedy = "pass a name or a number, and build the object in the function"
     raise ArgumentError(f"value of {name}", type(value).__name__, "a number, a string, or a list of these", remedy)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return "numbers"
+    return {bool: "truth values", str: "strings"}.get(type(value), "lists")
 
 
 def _require_keywords(function: Any, points: list[dict[str, Any]]) -> None:
@@ -252,12 +248,44 @@ def _signature(function: Any) -> inspect.Signature | None:
 def _rows(
     function: Any, tasks: list[tuple[int, dict[str, Any], int]], jobs: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows as they are finished."""
+    """The rows as they are finished; a point whose process ends is a row with that error."""
     import joblib
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    run = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all")
-    found: Iterator[tuple[int, dict[str, Any]]] = run(joblib.delayed(_row)(function, *task) for task in tasks)
-    return found
+    _hush()
+    left = {task[0]: task for task in tasks}
+    while left:
+        try:
+            run = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all")
+            for k, row in run(joblib.delayed(_row)(function, *task) for task in list(left.values())):
+                del left[k]
+                yield k, row
+        except TerminatedWorkerError:
+            for task in list(left.values()):  # one by one, until the point is found
+                try:
+                    k, row = get_reusable_executor(max_workers=1).submit(_row, function, *task).result()
+                except TerminatedWorkerError:
+                    k, point, seed = task
+                    error = "the process that computed it ended: out of memory, killed, or by os._exit"
+                    yield k, {"seed": seed, **point, "seconds": None, "error": error}
+                    del left[k]
+                    break
+                del left[k]
+                yield k, row
+
+
+@cache
+def _hush() -> None:
+    """From now on nothing is told of a pool that is left before its end, as by Ctrl-C: rows that are done are kept."""
+    warnings.filterwarnings("ignore", r".*tasks have been successfully executed", UserWarning)
+    before = threading.excepthook
+
+    def told(args: Any) -> None:
+        if type(args.thread).__name__ != "_ExecutorManagerThread":
+            before(args)
+
+    threading.excepthook = told
 
 
 def _row(function: Any, k: int, point: dict[str, Any], seed: int) -> tuple[int, dict[str, Any]]:
@@ -270,68 +298,8 @@ def _row(function: Any, k: int, point: dict[str, Any], seed: int) -> tuple[int, 
         figures = dict(value) if isinstance(value, Mapping) else {"value": value}
         figures = {str(name): _plain(figure, f"the figure {name}") for name, figure in figures.items()}
         if taken := {"error", "seconds", *row} & set(figures):
-            raise ArgumentError("figures", f"the name {min(taken)!r}", "a name that is no keyword of the grid")
+            wanted = "another name: the table has a column of that one"
+            raise ArgumentError("figures", f"the name {min(taken)!r}", wanted)
     except (Exception, SystemExit) as raised:  # a call of exit ends its point, not the sweep
         figures, error = {}, described_error(raised)
     return k, {**row, **figures, "seconds": time.monotonic() - begin, "error": error}
-
-
-class _Store:
-    """Rows in a folder, a Parquet file each, and the plan that they are rows of."""
-
-    def __init__(self, folder: Path, points: list[dict[str, Any]], seed: int, function: Any):
-        self._pandas, self._rows = require_pandas("a table of a sweep", parquet=True), folder / "rows"
-        try:
-            self._rows.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FileError(f"{folder}", got=described_error(error), wanted="a folder, or a place for one") from None
-        text = json.dumps({"function": _name_of(function), "seed": int(seed), "points": points}, sort_keys=True)
-        plan = {"seed": int(seed), "points": len(points), "plan": hashlib.sha256(text.encode()).hexdigest()}
-        plan["code"] = _code_of(function)
-        file = folder / PLAN
-        for place in (folder, self._rows):
-            _clean(place)
-        if not file.exists():
-            write_whole(file, json.dumps(plan, indent=1).encode())
-        else:
-            _require_same(file, plan)
-
-    def rows(self) -> dict[int, dict[str, Any]]:
-        """The rows that are finished."""
-        found = {}
-        for file in sorted(self._rows.glob("*.parquet")):
-            try:
-                [row] = self._pandas.read_parquet(file).to_dict("records")
-                found[int(file.stem)] = {name: _plain(value, name) for name, value in row.items()}
-            except (OSError, ValueError) as error:
-                remedy = "remove it, and its row is computed again"
-                raise FileError(f"{file}", described_error(error), "a row of this sweep", remedy) from None
-        return found
-
-    def add(self, k: int, row: dict[str, Any]) -> None:
-        file = self._rows / f"{k:08d}.parquet"
-        whole = {name: value for name, value in row.items() if value is not None}
-        write_whole(file, self._pandas.DataFrame([whole]).to_parquet(index=False))
-
-
-def _require_same(file: Path, plan: dict[str, Any]) -> None:
-    """Refuse the plan of another sweep, or of the function as it was."""
-    try:
-        written = json.loads(file.read_text())
-        same = {name: written[name] == plan[name] for name in plan}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        got = described_error(error)
-        raise FileError(f"{file}", got, "the plan of a sweep", "use a new folder") from None
-    if not (same.pop("code") and all(same.values())):
-        got = (
-            "a sweep of this function before it was edited" if all(same.values()) else "another function, grid or seed"
-        )
-        raise FileError(f"{file.parent}", f"the folder of {got}", "a new folder, or the same sweep")
-
-
-def _clean(folder: Path) -> None:
-    """Remove what writers that were killed left behind; a sweep beside this one may be writing now."""
-    for part in folder.glob(".*.part"):
-        with suppress(OSError):  # another sweep may clean up too
-            if time.time() - part.stat().st_mtime > STALE:
-                part.unlink()

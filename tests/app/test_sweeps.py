@@ -1,5 +1,6 @@
 """Sweeps: the same table whatever runs it, and whatever ended it."""
 
+import functools
 import json
 import os
 import signal
@@ -164,7 +165,8 @@ def test_bad_input_is_named(make, words):
 
 def test_figures_that_no_table_keeps_are_an_error_of_their_row():
     found = gf.sweep(lambda a: {"a": 1} if a else {"map": object()}, {"a": [0, 1]}, jobs=1)
-    assert found.failed == 2 and "ArgumentError" in found.rows[0]["error"] and "keyword" in found.rows[1]["error"]
+    assert found.failed == 2 and "ArgumentError" in found.rows[0]["error"]
+    assert "has a column of that one" in found.rows[1]["error"]
 
 
 def other(a):
@@ -222,3 +224,94 @@ def test_folders_that_are_none_or_damaged_are_named(tmp_path):
         plan.write_text(text)
         with pytest.raises(gf.FileError, match="plan of a sweep"):
             gf.sweep(other, {"a": [1, 2]}, tmp_path / "s", jobs=1)
+
+
+def base(a, k=0):
+    return a + k
+
+
+def scaled(a, k=0):
+    return 1000 * a + k
+
+
+class Times:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, a):
+        return self.factor * a
+
+
+def closed_over(k):
+    return lambda a: a + k
+
+
+def with_default(k):
+    def figure(a, k=k):
+        return a + k
+
+    return figure
+
+
+@pytest.mark.parametrize(
+    "one, two",
+    [
+        (functools.partial(base, k=1), functools.partial(scaled, k=1)),
+        (functools.partial(base, k=1), functools.partial(base, k=100)),
+        (closed_over(1), closed_over(2)),
+        (with_default(3), with_default(50)),
+        (Times(1), Times(100)),
+        (closed_over(np.array([1.0])), closed_over(np.array([2.0]))),
+    ],
+    ids=["function", "argument", "closure", "default", "attribute", "array"],
+)
+def test_rows_are_those_of_what_a_function_holds(one, two, tmp_path):
+    plain = lambda found: [float(np.ravel(row["value"])[0]) for row in found.rows]  # noqa: E731
+    first = plain(gf.sweep(one, {"a": [1, 2]}, tmp_path, jobs=1))
+    assert plain(gf.sweep(one, {"a": [1, 2]}, tmp_path, jobs=1)) == first
+    with pytest.raises(gf.FileError, match=r"edited|another function"):
+        gf.sweep(two, {"a": [1, 2]}, tmp_path, jobs=1)
+
+
+def uneven(alpha, depth):
+    if alpha == 1:
+        raise ZeroDivisionError("none yet")
+    return {"v": 0 if alpha == 2 else 0.5, **({"late": "x"} if alpha == 0.1 else {}), "missing": None}
+
+
+def test_the_folder_is_one_table_whatever_the_figures(tmp_path):
+    found = gf.sweep(uneven, {"alpha": [1, 2, 0.3, 0.1], "depth": [2, 3]}, tmp_path, jobs=1)
+    table = pandas.read_parquet(tmp_path / "rows")
+    assert list(table["alpha"]) == [1, 1, 2, 2, 0.3, 0.3, 0.1, 0.1] and table["depth"].dtype == "int64"
+    assert table["v"].isna().sum() == 2 and sorted(table["v"].dropna()) == [0, 0, 0.5, 0.5, 0.5, 0.5]
+    assert list(table["late"].dropna()) == ["x", "x"] and found.failed == 2
+    again = gf.sweep(uneven, {"alpha": [1, 2, 0.3, 0.1], "depth": [2, 3]}, tmp_path, jobs=1)
+    assert without_time(again) == without_time(found)
+
+
+def test_figures_of_two_kinds_are_an_error_of_the_second(tmp_path):
+    def mixed(a):
+        return {"v": "word" if a == 2 else 1.0}
+
+    found = gf.sweep(mixed, {"a": [1, 2]}, tmp_path, jobs=1)
+    assert found.failed == 1 and "another kind" in found.rows[1]["error"]
+    assert without_time(gf.sweep(mixed, {"a": [1, 2]}, tmp_path, jobs=1)) == without_time(found)
+
+
+@pytest.mark.parametrize("value", [[1, "a"], 2**70, [[1.0], 2.0], [True, 1]])
+def test_what_no_column_holds_is_an_error_of_its_row(value, tmp_path):
+    found = gf.sweep(lambda a: {"v": value}, {"a": [1]}, tmp_path, jobs=1)
+    assert found.failed == 1 and "value of the figure v" in found.rows[0]["error"]
+
+
+def dying(a):
+    if a == 2:
+        os._exit(9)
+    return float(a)
+
+
+def test_a_point_whose_process_ends_is_a_row(tmp_path):
+    found = gf.sweep(dying, {"a": [1, 2, 3, 4]}, tmp_path, jobs=2)
+    assert found.failed == 1 and "the process that computed it ended" in found.rows[1]["error"]
+    assert [row["value"] for row in found.rows] == [1.0, None, 3.0, 4.0]
+    assert len(pandas.read_parquet(tmp_path / "rows")) == 4
