@@ -161,8 +161,15 @@ def _iterate(scheme: _Scheme, plan: Plan, state: Array, step: Step, n_steps: int
     states, forces = [state], [np.zeros(plan.loss.dim)]
     w = [np.asarray(scheme.w_of(state), dtype=float)]
     plan.loss.require_scalar(w[0], 0.0)
-    status, message = Status.SUCCESS, f"{len(steps)} steps"
+    status, message, values = Status.SUCCESS, f"{len(steps)} steps", list[float]()
     for k in range(len(t)):
+        with np.errstate(all="ignore"):  # of a descent that diverges the last losses are infinite
+            values.append(float(plan.loss.value(w[k][None], float(t[k]))[0]))
+        if np.isnan(values[k]):
+            status, message = Status.LEFT_DOMAIN, f"step {k} leaves the domain of the loss, which is NaN there"
+            for kept in (w, states, forces, values) if k else ():
+                kept.pop()
+            break
         if plan.until:
             before = w[k - plan.pass_steps][None] if k and k % plan.pass_steps == 0 else None
             found = figures(plan.until, plan.loss, w[k][None], before, t[k])
@@ -195,12 +202,10 @@ def _iterate(scheme: _Scheme, plan: Plan, state: Array, step: Step, n_steps: int
         s = require_within(s, t[-1])
         return np.stack([np.interp(s, t, path[:, i]) for i in range(path.shape[1])], axis=-1)
 
-    with np.errstate(over="ignore"):  # of a descent that diverges the last losses are infinite
-        values = np.array([plan.loss.value(p[None], float(s))[0] for p, s in zip(path, t, strict=True)])
     x = None if scheme.point_of is None else scheme.point_of(np.stack(states))
     mu = scheme.mu0 + np.cumsum(forces, axis=0)
     name, ended = scheme.name + plan.words, np.array(status.value)
-    return Trajectory(t, path, x, mu, values, status, message, sol, len(w) - 1, name, ended)
+    return Trajectory(t, path, x, mu, np.array(values), status, message, sol, len(w) - 1, name, ended)
 
 
 def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> float:

@@ -65,9 +65,15 @@ def figures(
             norm[fine] = np.linalg.norm(loss.gradient(w[fine], t), axis=-1)
         found["gradient"] = norm
     if "change" in bounds:
-        way = np.inf if before is None else np.linalg.norm(w - before, axis=-1)
-        found["change"] = way / np.maximum(np.linalg.norm(w, axis=-1), 1e-300)
+        way = np.nan if before is None else _length(w - before)
+        found["change"] = way / np.maximum(_length(w), 1e-300)
     return found
+
+
+def _length(w: Array) -> Array:
+    """|w|, also where squares underflow."""
+    size = np.maximum(np.abs(w).max(axis=-1), 1e-300)
+    return np.asarray(size * np.linalg.norm(w / size[..., None], axis=-1))
 
 
 def first_met(bounds: dict[str, float], found: dict[str, Array]) -> Index:
@@ -82,8 +88,13 @@ def reached(bounds: dict[str, float], which: int, found: dict[str, Array], entry
     if which < len(names):
         name = names[which]
         return REACHED[name], f"{WORDS[name]} is {found[name][entry]:.3g}, at most {bounds[name]:g}"
-    told = ", ".join(f"{WORDS[name]} is {found[name][entry]:.3g}, not {bounds[name]:g}" for name in names)
-    return Status.UNTIL_NOT_MET, f"at the end {told}"
+    told = []
+    for name in names:
+        value = float(np.broadcast_to(found[name], max(entry + 1, np.size(found[name])))[entry])
+        told.append(
+            f"{WORDS[name]} is " + ("not measured" if np.isnan(value) else f"{value:.3g}, not {bounds[name]:g}")
+        )
+    return Status.UNTIL_NOT_MET, f"at the end {', '.join(told)}"
 
 
 def stopped(flow: Trajectory, loss: PointwiseLoss, bounds: dict[str, float]) -> Trajectory:

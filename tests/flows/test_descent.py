@@ -1,5 +1,6 @@
 """Discretizations of the flows, and their orders in the step."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -109,3 +110,27 @@ def test_an_option_that_no_descent_has_is_named_with_the_function():
 def test_bad_input_is_named(make, words):
     with pytest.raises(gf.ArgumentError, match=words):
         make()
+
+
+def test_a_loss_that_is_nan_ends_a_descent_before_it():
+    R, loss = gf.catalog.potentials["negative_entropy"](2), lambda w: anp.sum(anp.log(w - 0.1), axis=-1)
+    squares = gf.Parametrization(lambda x: x**2, 2, 2)
+    for run in (
+        gf.mirror_descent(loss, R, [0.5, 0.2], 0.01, 200),
+        gf.mirror_descent(loss, R, [0.5, 0.2], 0.01, 200, until={"change": 1e-9}),
+        gf.gradient_descent(loss, squares, [0.7, 0.5], 0.01, 200),
+    ):
+        assert run.status is gf.Status.LEFT_DOMAIN and "domain of the loss" in run.message
+        assert len(run.t) == len(run.w) == len(run.mu) == len(run.loss) > 1 and np.isfinite(run.loss).all()
+
+
+def test_changes_are_measured_at_any_size_and_said_not_to_be():
+    R, size = gf.catalog.potentials["negative_entropy"](2), 1e-160
+    run = gf.mirror_descent(lambda w: anp.sum((w - 1) ** 2), R, [size, size], 1.0, 40, until={"change": 1e-3})
+    assert run.status is gf.Status.UNTIL_NOT_MET and len(run.t) == 41
+    Z = np.random.default_rng(0).standard_normal((7, 2))
+    rows = gf.gradient_descent(
+        gf.LeastSquares(Z, np.ones(7)), gf.Parametrization(lambda x: x**2, 2, 2), [1.0, 1.0], 1e-3, 50,
+        batch=3, until={"change": 1e-9},
+    )  # fmt: skip
+    assert "not measured" in rows.message  # a pass of three steps does not end at the last
