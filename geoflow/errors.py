@@ -21,7 +21,10 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     if len(text) > 40 * longest:
         text = f"{text[: 20 * longest]} ... {text[-20 * longest :]}"
     text = _MANY.sub(r"\1... \2", " ".join(text.split()))
-    return text if len(text) <= longest else f"{text[: 2 * longest // 3]} ... {text[-longest // 4 :]}"
+    if len(text) <= longest:
+        return text
+    first, last = text[: 2 * longest // 3], text[-longest // 4 :]  # at whole words, where there are any
+    return f"{first.rpartition(' ')[0] or first} ... {last.partition(' ')[2] or last}"
 
 
 def in_a_line(text: str) -> str:

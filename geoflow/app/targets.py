@@ -45,7 +45,8 @@ def user_case(target: str, x0: str | None, read: dict[str, ModuleType] | None = 
         start = _attribute(module, "x0", None) if x0 is None else [float(number) for number in x0.split(",")]
     except ValueError:
         raise ArgumentError("--x0", got=repr(x0), wanted="numbers separated by commas, such as 1,0.5") from None
-    return case_of(value, None if start is None else value.require_point(start, "x0"))
+    which = "--x0" if x0 is not None else f"x0 of the module {target.rpartition(':')[0]}, or --x0, as the start of G"
+    return case_of(value, None if start is None else value.require_point(start, which))
 
 
 def user_potential(target: str, d: int | None) -> LegendreFunction:
@@ -118,7 +119,7 @@ def _object(target: str, read: dict[str, ModuleType]) -> tuple[Any, ModuleType]:
     module, missing = read[path], object()
     value = _attribute(module, name, missing)
     if value is missing:
-        public = [n for n in vars(module) if not n.startswith("_")]
+        public = [n for n, held in vars(module).items() if not (n.startswith("_") or _is(held, ModuleType))]
         wanted = f"one of {shortened(', '.join(public), 300)}" if public else "a file that defines it"
         raise ArgumentError(f"object {name!r} of {path}", got="no such name", wanted=wanted)
     return value, module

@@ -232,7 +232,7 @@ def _solve(target: Target, tol: float, method: str, budget: Budget, tried: list[
     """Spectral or twist or one after the other; the first that is certified."""
     d, box = target.region.dim, target.box
     if box is None:
-        remedy = "; ".join(["pass gf.domains.Box(lower, upper)", *tried[-1:]])
+        remedy = "; ".join(["pass gf.domains.Box(lower, upper), on the command line --box LOW:HIGH", *tried[-1:]])
         raise ArgumentError("box", f"{target.region}", "a bounded box: a solver works on a compact region", remedy)
     if d > LARGEST_DIM:
         wanted = f"d <= {LARGEST_DIM}, or a potential with an exact rule"

@@ -11,6 +11,7 @@ from geomstats.geometry.manifold import Manifold
 from geomstats.geometry.product_manifold import ProductManifold
 
 from geoflow._typing import Array, Map
+from geoflow._usercode import guarded
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, NotOnManifoldError
 from geoflow.numerics.batches import consecutive
@@ -45,7 +46,8 @@ def tangent_at(space: Any, x: Array) -> Map | None:
         return None
     if not isinstance(space, ProductManifold):
         shape = (-1, *space.shape)
-        return lambda v: np.asarray(space.to_tangent(v.reshape(shape), x.reshape(shape)), dtype=float).reshape(v.shape)
+        tangent = guarded(space.to_tangent, f"to_tangent of {type(space).__name__}")
+        return lambda v: np.asarray(tangent(v.reshape(shape), x.reshape(shape)), dtype=float).reshape(v.shape)
     places = consecutive([int(np.prod(factor.shape)) for factor in space.factors])
     parts = [(tangent_at(f, x[:, place]), place) for f, place in zip(space.factors, places, strict=True)]
     return lambda v: np.concatenate([v[:, k] if P is None else P(v[:, k]) for P, k in parts], axis=1)
@@ -78,7 +80,8 @@ def _probe(space: Any, x: Array) -> None:
         )  # fmt: skip
 
     def P(v: Array, at: Array = x) -> Array:
-        one = space.to_tangent(v.reshape(-1, *space.shape), at.reshape(-1, *space.shape))
+        tangent = guarded(space.to_tangent, f"to_tangent of {type(space).__name__}")
+        one = tangent(v.reshape(-1, *space.shape), at.reshape(-1, *space.shape))
         return np.asarray(one, dtype=float).reshape(v.shape)
 
     def refuse(got: str, wanted: str, defect: float) -> None:

@@ -95,8 +95,9 @@ def test_sweep(tmp_path, capsys):
     (tmp_path / "study.py").write_text("def figure(a):\n    return {'inverse': 1 / a}\n")
     (tmp_path / "plan.toml").write_text('function = "study.py:figure"\nfolder = "out"\n[grid]\na = [0, 1, 2]\n')
     status, content = answer(tmp_path, "sweep", str(tmp_path / "plan.toml"), "--jobs", "1")
-    assert status == 1 and (content["rows"], content["failed"]) == (3, 1)
-    assert content["errors"][0]["a"] == 0 and "ZeroDivision" in content["errors"][0]["error"]
+    assert status == 1 and (len(content["rows"]), content["failed"]) == (3, 1)
+    assert content["rows"][0]["a"] == 0 and "ZeroDivision" in content["rows"][0]["error"]
+    assert [row["inverse"] for row in content["rows"]] == [None, 1.0, 0.5]
     capsys.readouterr()
 
 
