@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 ROUNDED = 1e-12
 Potential = LegendreFunction | RegularizedLegendreFunction
 COORDINATES = ("auto", "w", "mu", "nu")
+#: unknowns in mu up to which it is no better to have half as many in nu
+FEW_UNKNOWNS = 100
 #: how far beyond the end of a flow its Hessian is looked at, in lengths of the last way
 AHEAD = np.logspace(-8, -3, 6)[:, None, None]
 
@@ -120,8 +122,9 @@ def _integrated(R: Potential, run: _Run, w0: Array, coordinates: str, alpha: Cal
 def _best_coordinates(R: LegendreFunction, loss: PointwiseLoss, n: int) -> str:
     """mu where grad Q is known, nu where that leaves fewer unknowns of an induced R or of many, else w."""
     induced = isinstance(R, InducedLegendreFunction)
-    few = isinstance(loss.loss, LinearModelLoss) and len(loss.loss.Z) < R.dim
-    if few and (induced or (R.has_closed_conjugate and n * R.dim > LARGEST_IMPLICIT)):
+    rows = len(loss.loss.Z) if isinstance(loss.loss, LinearModelLoss) else R.dim
+    many = n * R.dim > (FEW_UNKNOWNS if 2 * rows <= R.dim else LARGEST_IMPLICIT)
+    if rows < R.dim and (induced or (R.has_closed_conjugate and many)):
         return "nu"
     return "mu" if R.has_closed_conjugate else "w"
 

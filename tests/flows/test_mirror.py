@@ -105,3 +105,15 @@ def test_a_hessian_that_vanishes_on_the_way_is_passed_in_mu(q):
     exact = np.array(w0) ** (q - 1) - 2.2 * force
     assert flow.success and "no inverse" in flow.message
     assert np.allclose(flow.w[-1], np.sign(exact) * np.abs(exact) ** (1 / (q - 1)), rtol=1e-7)
+
+
+def test_a_few_equations_are_as_many_unknowns(rng):
+    """A closed R of many coordinates is followed in nu, mu = mu0 + Z^T nu: n numbers for the solver."""
+    d, n = 300, 20
+    R = gf.catalog.diagonal_network(d, depth=2, alpha=1e-3).legendre
+    Z, t = rng.standard_normal((n, d)) / n**0.5, np.r_[0.0, np.geomspace(1e-2, 1e4, 20)]
+    loss = gf.LeastSquares(Z, Z[:, :3].sum(axis=1))
+    few, every = (gf.mirror_flow(loss, R, np.zeros(d), t, coordinates=c) for c in ("auto", "mu"))
+    assert few.success and np.abs(few.w - every.w).max() < 1e-9 and np.abs(few.mu - every.mu).max() < 1e-8
+    assert few.n_evaluations < every.n_evaluations
+    assert np.abs(few.mu[-1] - Z.T @ np.linalg.lstsq(Z.T, few.mu[-1], rcond=None)[0]).max() < 1e-10
