@@ -29,7 +29,8 @@ class RowStore:
     """Rows in a folder, one table whatever their figures: numbers are floats, but of a keyword that has integers."""
 
     def __init__(self, folder: Path, points: list[dict[str, Any]], seed: int, function: tuple[str, str]):
-        self._pandas, self._rows = require_pandas("a table of a sweep", parquet=True), folder / "rows"
+        require_pandas("a table of a sweep", parquet=True)
+        self._rows = folder / "rows"
         try:
             self._rows.mkdir(parents=True, exist_ok=True)
         except OSError as error:
