@@ -170,9 +170,8 @@ def _past_singular(R: LegendreFunction, run: _Run, w0: Array, found: Trajectory)
     if found.status is not Status.LEFT_DOMAIN or not isinstance(R.domain, WholeSpace):
         return found
     ends = found.w[-1].reshape(-1, R.dim)
-    around = (
-        1e-3 * np.abs(ends).max(axis=-1, keepdims=True) * np.random.default_rng(6).standard_normal((8, *ends.shape))
-    )
+    size = 1e-3 * np.abs(ends).max(axis=-1, keepdims=True)
+    around = size * np.random.default_rng(6).standard_normal((8, *ends.shape))
     with np.errstate(all="ignore"):
         if not np.isfinite(R.kernel.gradient((ends + around).reshape(-1, R.dim))).all():
             return found
@@ -217,9 +216,7 @@ def with_checked_end(R: LegendreFunction, found: Trajectory) -> Trajectory:
         missed = np.maximum(np.abs(mu - found.mu[-1]) - _resolved(R, found.w[-1]), 0.0)
         gap = missed.max() / (np.abs(found.mu[-1]).max() + 1e-300)
         if not gap <= PATH_TOL:
-            message = (
-                f"grad R at the last w differs from the last mu by {gap:.1e} relative, where {PATH_TOL:.0e} is asked"
-            )
+            message = f"grad R at the last w is {gap:.1e} from the last mu, relative, where {PATH_TOL:.0e} is asked"
             return replace(found, status=Status.FAILURE, message=message)
     return found
 
