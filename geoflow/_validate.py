@@ -100,7 +100,7 @@ def as_times(value: Any) -> Array:
     return times
 
 
-def as_tolerance(value: Any, what: str = "tol") -> float:
+def as_positive(value: Any, what: str = "tol") -> float:
     """A positive number."""
     tol = np.nan if isinstance(value, (bool, str, bytes)) or value is None else as_finite(value, what)
     if np.ndim(tol) or not tol > 0:

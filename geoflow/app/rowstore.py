@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import io
 import json
 import time
 from collections.abc import Mapping
@@ -108,8 +109,6 @@ class RowStore:
                 self._write(file, table.to_pylist()[0])
 
     def _write(self, file: Path, row: Mapping[str, Any]) -> None:
-        import io
-
         import pyarrow.parquet
 
         columns = {name: pyarrow.array([self._stored(name, row.get(name))], kind) for name, kind in self._types.items()}

@@ -208,6 +208,13 @@ def _iterate(scheme: _Scheme, plan: Plan, state: Array, step: Step, n_steps: int
     return Trajectory(t, path, x, mu, np.array(values), status, message, sol, len(w) - 1, name, ended)
 
 
+def _not_finite(k: int, before: Array, state: Array, point: Array) -> tuple[Status, str]:
+    """The status and the words of a step that is no point: the numbers ran out, or the domain of the map."""
+    if np.isinf(state).any() or np.isinf(point).any() or np.abs(before).max() > LARGE:
+        return Status.OVERFLOW, f"step {k} is beyond the largest numbers: the descent diverges, take shorter steps"
+    return Status.LEFT_DOMAIN, f"step {k} leaves the domain: w is NaN there, take shorter steps"
+
+
 def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> float:
     """Least-squares slope of log error(step), positive, against log step, over at least two steps."""
     h = as_finite(steps, "steps")
@@ -217,10 +224,3 @@ def fitted_order(error: Callable[[float], float], steps: Sequence[float]) -> flo
     if not (np.isfinite(errors) & (errors > 0)).all():
         raise ArgumentError("errors", got=describe(errors), wanted="positive numbers", remedy="use larger steps")
     return float(np.polyfit(np.log(h), np.log(errors), 1)[0])
-
-
-def _not_finite(k: int, before: Array, state: Array, point: Array) -> tuple[Status, str]:
-    """The status and the words of a step that is no point: the numbers ran out, or the domain of the map."""
-    if np.isinf(state).any() or np.isinf(point).any() or np.abs(before).max() > LARGE:
-        return Status.OVERFLOW, f"step {k} is beyond the largest numbers: the descent diverges, take shorter steps"
-    return Status.LEFT_DOMAIN, f"step {k} leaves the domain: w is NaN there, take shorter steps"

@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike, Index
-from geoflow._validate import as_tolerance, require_converged, require_type
+from geoflow._validate import as_positive, require_converged, require_type
 from geoflow.errors import ArgumentError, ConvergenceError, GeoflowError, InfeasibleError
 from geoflow.flows.losses import LogisticLoss
 from geoflow.potentials.legendre import LegendreFunction
@@ -100,13 +100,13 @@ def max_margin(
     ---------
     Lawson and Hanson, Solving Least Squares Problems, chapter 23; Pesme, Dragomir and Flammarion 2024 for R.
     """
-    data, tol, potential = LogisticLoss(Z, y), as_tolerance(tol), isinstance(norm, LegendreFunction)
+    data, tol = LogisticLoss(Z, y), as_positive(tol)
     if not data.Z.size:
         raise ArgumentError("Z", got=f"shape {data.Z.shape}", wanted="at least one row and one column")
     A = data.y[:, None] * data.Z
     start = _separating(A)
     if isinstance(norm, LegendreFunction):
-        found = _by_potential(A, norm, as_tolerance(level, "level"), start)
+        found = _by_potential(A, norm, as_positive(level, "level"), start)
     else:
         if isinstance(norm, bool) or not isinstance(norm, (int, float, np.number)) or float(norm) not in NORMS:
             require_type(norm, LegendreFunction, "norm", "pass 1, 2, numpy.inf, or a gf.LegendreFunction")
@@ -114,7 +114,7 @@ def max_margin(
             raise ArgumentError("level", got=f"{level!r} with a norm", wanted="an R beside it: a norm has no level")
         found = _by_norm(A, float(norm))
     what, remedy = f"the margin in {found.name}", "raise tol, or scale the columns of Z to sizes that are alike"
-    if potential:
+    if isinstance(norm, LegendreFunction):
         remedy += f"; or {found.name} has no least value on the constraints"
     require_converged(found.gap, tol, what, remedy)
     return found

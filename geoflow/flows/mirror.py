@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
-from geoflow._validate import as_options, as_times, as_tolerance, require_type
+from geoflow._validate import as_options, as_positive, as_times, require_type
 from geoflow.errors import (
     ArgumentError,
     DomainError,
@@ -379,7 +379,7 @@ def check_rate_bound(
     ---------
     LWLA22, theorem 4.14.
     """
-    tol = as_tolerance(tol)
+    tol = as_positive(tol)
     if trajectory.t[0] != 0.0:
         raise ArgumentError("trajectory", got=f"first time {trajectory.t[0]:g}", wanted="one that starts at t = 0")
     w_star = np.asarray(w_star, dtype=float)

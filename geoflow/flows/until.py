@@ -90,10 +90,9 @@ def reached(bounds: dict[str, float], which: int, found: dict[str, Array], entry
         return REACHED[name], f"{WORDS[name]} is {found[name][entry]:.3g}, at most {bounds[name]:g}"
     told = []
     for name in names:
-        value = float(np.broadcast_to(found[name], max(entry + 1, np.size(found[name])))[entry])
-        told.append(
-            f"{WORDS[name]} is " + ("not measured" if np.isnan(value) else f"{value:.3g}, not {bounds[name]:g}")
-        )
+        value = found[name][entry]
+        said = "not measured" if np.isnan(value) else f"{value:.3g}, not {bounds[name]:g}"
+        told.append(f"{WORDS[name]} is {said}")
     return Status.UNTIL_NOT_MET, f"at the end {', '.join(told)}"
 
 

@@ -14,7 +14,7 @@ from geoflow.errors import ConvergenceError, DomainError, NotIntrinsicError
 from geoflow.maps.holonomy import lift_curve, parallelogram
 from geoflow.maps.lie_algebra import LieAlgebra
 from geoflow.maps.parametrization import Parametrization
-from geoflow.maps.reach import alike, length_of, points_of_leaf, push_by, shrunk_until, unit_forces
+from geoflow.maps.reach import length_of, of_like_fields, points_of_leaf, push_by, shrunk_until, unit_forces
 from geoflow.maps.vertical import VERTICAL_TOL, vertical_check
 from geoflow.maps.words import largest_pushed
 from geoflow.results import Check
@@ -174,7 +174,7 @@ def orbit_points(G: Parametrization, x0: Array) -> Array:
     forces = unit_forces(G, x0, rng.standard_normal((3, POINTS, G.codomain_dim)))
 
     def reached(size: float) -> Array:
-        return alike(G, x0, push_by(G, x0, size * forces, rtol=1e-13, atol=1e-15), forces[-1])
+        return of_like_fields(G, x0, push_by(G, x0, size * forces, rtol=1e-13, atol=1e-15), forces[-1])
 
     return np.concatenate([x0[None], shrunk_until(reached, 0.2 * length_of(x0))[0]])
 

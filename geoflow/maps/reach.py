@@ -81,7 +81,7 @@ def unit_forces(G: Parametrization, x0: Array, forces: Array) -> Array:
     return forces / speeds
 
 
-def alike(G: Parametrization, x0: Array, x: Array, forces: Array) -> Array:
+def of_like_fields(G: Parametrization, x0: Array, x: Array, forces: Array) -> Array:
     """The points x, shape=[n, D], where fields <force, grad G>, forces of shape=[n, d], are as they are in x0.
 
     `DomainError` where a component is larger or smaller by more than `ALIKE`: brackets there have no digits, or are
@@ -104,7 +104,7 @@ def points_of_leaf(G: Parametrization, x0: Array, n: int = 8) -> Array:
     rtol = 1e-6 if G.is_euclidean else min(1e-6, G.commuting_tol)
 
     def reached(size: float) -> Array:
-        return alike(G, x0, joint_flow(G, x0, size * directions, rtol, 1e-3 * rtol), directions)
+        return of_like_fields(G, x0, joint_flow(G, x0, size * directions, rtol, 1e-3 * rtol), directions)
 
     try:
         return np.concatenate([x0[None], shrunk_until(reached, 0.3 * length_of(x0), factor=0.25)[0]])
@@ -118,7 +118,7 @@ def orbit_sample(G: Parametrization, x0: Array, size: float, n: int, rng: np.ran
     forces = rng.uniform(0, 1, (3, n, 1)) * unit_forces(G, x0, forces)
 
     def reached(length: float) -> Array:
-        return alike(G, x0, push_by(G, x0, length * forces), forces[-1])
+        return of_like_fields(G, x0, push_by(G, x0, length * forces), forces[-1])
 
     return shrunk_until(reached, size * length_of(x0))[0]
 

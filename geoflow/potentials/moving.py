@@ -90,21 +90,27 @@ class ClosedPoints:
     def nudged(self, way: Array) -> Array:
         w = self._conjugate.gradient(self._mu)[0]
         if len(way) > LARGEST_IMPLICIT:
-            step = 1e-6 * (1 + np.abs(self._mu).max()) / (np.abs(way).max() + 1e-300)
-            ends = self._conjugate.gradient(np.concatenate([self._mu + step * way, self._mu - step * way]))
-            return np.asarray(w + (ends[0] - ends[1]) / (2 * step))
+            moved = self._moved(way[None])
+            return w if moved is None else np.asarray(w + moved[0])
         return np.asarray(w + self._conjugate.hessian(self._mu)[0] @ way)
 
     def _products(self, A: Array) -> Array | None:
         """The same by one derivative of grad Q a row, without the matrix; None where grad Q is not differentiated."""
-        try:
-            with np.errstate(all="ignore"):
-                at = np.repeat(self._mu, len(A), axis=0)
-                found: Array = autodiff.jvp(partial(self._conjugate.formula.derivative, 1), at, A)[1] @ A.T
-        except Exception:  # whatever a closed form does that is given for numbers
+        moved = self._moved(A)
+        if moved is None:
             return None
+        found = moved @ A.T
         symmetric = np.allclose(found, found.T, rtol=1e-8, atol=1e-10 * np.abs(found).max(initial=0.0))
         return found if np.isfinite(found).all() and symmetric and found.any() else None
+
+    def _moved(self, ways: Array) -> Array | None:
+        """hess Q times each way, shape=[n, d]; None where grad Q is not differentiated."""
+        try:
+            with np.errstate(all="ignore"):
+                at = np.repeat(self._mu, len(ways), axis=0)
+                return autodiff.jvp(partial(self._conjugate.formula.derivative, 1), at, ways)[1]
+        except Exception:  # whatever a closed form does that is given for numbers
+            return None
 
 
 class SolvedPoints:

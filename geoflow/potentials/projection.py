@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import qr
 
 from geoflow._typing import Array, ArrayLike, Mask
-from geoflow._validate import as_finite, as_tolerance, require_converged, require_type
+from geoflow._validate import as_finite, as_positive, require_converged, require_type
 from geoflow.errors import InfeasibleError, ShapeError
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.moving import MovingPoints
@@ -38,7 +38,7 @@ def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: Arra
     LWLA22, theorem 4.17.
     """
     require_type(R, LegendreFunction, "R")
-    Z, y, tol = as_finite(Z, "Z"), as_finite(y, "y"), as_tolerance(tol)
+    Z, y, tol = as_finite(Z, "Z"), as_finite(y, "y"), as_positive(tol)
     if Z.ndim != 2 or Z.shape[1] != R.dim or y.shape != Z.shape[:1]:
         got, wanted = f"Z of shape {Z.shape}, y of shape {y.shape}", f"shapes [n, {R.dim}] and [n]"
         raise ShapeError("constraint Z w = y", got=got, wanted=wanted)

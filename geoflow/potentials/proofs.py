@@ -131,11 +131,14 @@ class _Hessians:
         return [self.arb(float(a)).union(self.arb(float(b))) for a, b in zip(low, high, strict=True)]
 
     def definite(self, low: Array, high: Array, middle: Array) -> tuple[float, list[list[Any]] | None]:
-        """A bound of the eigenvalues on the cell from low to high, by its ball or the mean-value form; H at a point."""
-        on_cell, at_middle = self.at(low, high), self.at(middle, middle)
+        """A bound of the eigenvalues on a cell, by its ball or else by the mean-value form, with H at its middle."""
+        on_cell = self.at(low, high)
         bound = -np.inf if on_cell is None else definite(on_cell)
-        if bound <= 0 and on_cell is not None and at_middle is not None and definite(at_middle) > 0:
-            bound = max(bound, definite(self.centred(self.cell(low, high), middle.tolist(), at_middle)))
+        if bound > 0:
+            return bound, None
+        at_middle = self.at(middle, middle)
+        if on_cell is not None and at_middle is not None and definite(at_middle) > 0:
+            bound = definite(self.centred(self.cell(low, high), middle.tolist(), at_middle))
         return bound, at_middle
 
     def at(self, low: Array, high: Array) -> list[list[Any]] | None:

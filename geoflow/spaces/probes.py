@@ -10,7 +10,7 @@ from geomstats.geometry.euclidean import Euclidean
 from geomstats.geometry.manifold import Manifold
 from geomstats.geometry.product_manifold import ProductManifold
 
-from geoflow._typing import Array, Map
+from geoflow._typing import Array, Bilinear, Map
 from geoflow._usercode import guarded
 from geoflow._validate import describe
 from geoflow.errors import ArgumentError, NotOnManifoldError
@@ -37,6 +37,16 @@ def remembers(space: Any) -> bool:
     return bool(getattr(space, "remembers", False))
 
 
+def _flat_tangent(space: Any) -> Bilinear:
+    """`to_tangent` on flat vectors v and points x, whose errors name it."""
+    shape, tangent = (-1, *space.shape), guarded(space.to_tangent, f"to_tangent of {type(space).__name__}")
+
+    def projected(v: Array, x: Array) -> Array:
+        return np.asarray(tangent(v.reshape(shape), x.reshape(shape)), dtype=float).reshape(v.shape)
+
+    return projected
+
+
 def tangent_at(space: Any, x: Array) -> Map | None:
     """The projection of flat vectors at flat points to the tangent spaces; None where those are all of R^D.
 
@@ -45,9 +55,8 @@ def tangent_at(space: Any, x: Array) -> Map | None:
     if isinstance(space, (Euclidean, ImmersedSet)):
         return None
     if not isinstance(space, ProductManifold):
-        shape = (-1, *space.shape)
-        tangent = guarded(space.to_tangent, f"to_tangent of {type(space).__name__}")
-        return lambda v: np.asarray(tangent(v.reshape(shape), x.reshape(shape)), dtype=float).reshape(v.shape)
+        tangent = _flat_tangent(space)
+        return lambda v: tangent(v, x)
     places = consecutive([int(np.prod(factor.shape)) for factor in space.factors])
     parts = [(tangent_at(f, x[:, place]), place) for f, place in zip(space.factors, places, strict=True)]
     return lambda v: np.concatenate([v[:, k] if P is None else P(v[:, k]) for P, k in parts], axis=1)
@@ -79,10 +88,10 @@ def _probe(space: Any, x: Array) -> None:
             wanted="points of the manifold", remedy="project what random_point draws",
         )  # fmt: skip
 
+    to_tangent = _flat_tangent(space)
+
     def P(v: Array, at: Array = x) -> Array:
-        tangent = guarded(space.to_tangent, f"to_tangent of {type(space).__name__}")
-        one = tangent(v.reshape(-1, *space.shape), at.reshape(-1, *space.shape))
-        return np.asarray(one, dtype=float).reshape(v.shape)
+        return to_tangent(v, at)
 
     def refuse(got: str, wanted: str, defect: float) -> None:
         raise ArgumentError(

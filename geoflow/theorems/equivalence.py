@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike
-from geoflow._validate import as_tolerance
+from geoflow._validate import as_positive
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import Loss
 from geoflow.flows.mirror import mirror_flow
@@ -59,7 +59,7 @@ def verify_equivalence(
     NotCommutingError, NotRegularError
         When G is not covered by the theorem.
     """
-    tol, induced = as_tolerance(tol), mirror_map(G, x0)
+    tol, induced = as_positive(tol), mirror_map(G, x0)
     R = induced if legendre is None else legendre
     options: SolverOptions = {"rtol": 1e-11, "atol": 1e-14, **solver}
     flow, mirror = gradient_flow(loss, G, x0, t, **options), mirror_flow(loss, R, induced.w0, t, **options)

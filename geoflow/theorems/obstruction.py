@@ -8,7 +8,7 @@ import numpy as np
 
 from geoflow._pickling import Portable
 from geoflow._typing import Array, ArrayLike
-from geoflow._validate import as_points, as_tolerance, require_type
+from geoflow._validate import as_points, as_positive, require_type
 from geoflow.errors import ArgumentError, DomainError
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import LinearSchedule
@@ -178,7 +178,7 @@ def time_warp(G: Parametrization, x0: ArrayLike, w: ArrayLike, tol: float = 1e-8
     Azulay et al., On the implicit bias of initialization shape: beyond infinitesimal mirror descent, ICML 2021.
     """
     require_type(G, Parametrization, "G", "wrap the map: gf.Parametrization(f, space, codomain_dim)")
-    x0, d, tol = G.require_points(x0, "x0"), G.codomain_dim, as_tolerance(tol)
+    x0, d, tol = G.require_points(x0, "x0"), G.codomain_dim, as_positive(tol)
     if d == 1:
         raise ArgumentError("time warp", "d = 1", "d >= 2", "every metric on a line is Hessian: s = 1")
     w, w0 = as_points(w, d, "w").reshape(-1, d), G(x0)
