@@ -23,6 +23,11 @@ LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
 #: part of a segment up to its end from which a lift goes on along a segment of its own, and how many times: one
 #: resolves thirteen decades of the way to a boundary
 RESOLVED, AGAIN = 1e-6, 3
+#: error of mu beside mu, from the rounding of w, from which w is the boundary of the range
+UNRESOLVED = 0.5
+#: a way from w0, beside |w|, of which mu keeps digits that w itself does not have; the largest |log x|, about
+NEAR_START, LOG_OF_X = 1e-3, 40
+EPS = float(np.finfo(float).eps)
 #: entries of x and mu that are lifted at once: arrays that stay in the cache
 AT_ONCE = 2**13
 
@@ -199,10 +204,10 @@ class Leaf(Portable):
         if curves is not None:
             found = curves(w)
             self.watch(found.x)
-            return self._corrected(w, found)
+            return self._corrected(w, found, (index, batch))
         start, alone = np.broadcast_to(self.start, (len(w), self.kernel.dim)), self.kernel.blocks.width == 1
         found = self._lifted(start, w, w - self.w0, with_Q and alone, (index, batch))
-        return self._corrected(w, found) if alone else self._settled(w, found)
+        return self._corrected(w, found, (index, batch)) if alone else self._settled(w, found)
 
     def _settled(self, w: Array, found: LeafPoints) -> LeafPoints:
         """The points at polished mu, which are those that the lift came to."""
@@ -252,19 +257,30 @@ class Leaf(Portable):
         rest = self._lifted(at, w, w - there, with_Q, place, done + (1 - done) * part, again - 1)
         return LeafPoints(rest.x, first.mu + rest.mu, first.Q + rest.Q)
 
-    def _corrected(self, w: Array, found: LeafPoints) -> LeafPoints:
-        """One Newton step, along the leaf, for what G(x) misses of w; the error left is the square of its size."""
+    def _corrected(self, w: Array, found: LeafPoints, place: tuple[Index, tuple[int, ...]]) -> LeafPoints:
+        """One Newton step, along the leaf, for what G(x) misses of w; the error left is the square of its size.
+
+        Raises
+        ------
+        DomainError
+            At a w that is the boundary of the range to rounding: it resolves not one digit of mu.
+        """
         kernel, blocks = self.kernel, self.kernel.blocks
         # what x resolves of w is |grad G_i| |x| times rounding: less than that is not missed, and mends nothing
         squared = blocks.sums(kernel.block_rows(found.x)[0][:, 0] ** 2)[:, blocks.of_output]
         reach = np.sqrt(squared) * blocks.largest(found.x)[:, blocks.of_output]
-        resolution = 8 * np.finfo(float).eps * (np.abs(w) + reach)
+        rounding = EPS * (np.abs(w) + reach)
+        resolution, near = 8 * rounding, np.abs(w - self.w0) <= NEAR_START / EPS * rounding
         missing = w - kernel.value(found.x)
-        missing = np.where(np.abs(missing) <= resolution, 0.0, missing)
+        missing = np.where(np.abs(missing) <= np.where(near, resolution, rounding), 0.0, missing)
         dx, dmu = kernel.horizontal_lift(found.x, missing)
-        # the logarithm of x, in which it was lifted, is rounded too: what G(x) misses by that, mu does not
-        dmu = np.where(np.abs(missing) <= 16 * resolution, 0.0, dmu)
+        # what G(x) misses by the rounding of the logarithm of x, in which it was lifted, mu does not; near w0 no rounding
+        dmu = np.where(np.abs(missing) <= np.where(near, 16 * resolution, LOG_OF_X * EPS * reach), 0.0, dmu)
         x, mu = found.x + dx, found.mu + dmu
+        at_end = (resolution > UNRESOLVED * np.abs(mu) * squared) & (np.abs(w - self.w0) > 16 * resolution)
+        for entry in np.flatnonzero(at_end.any(axis=-1))[:1]:
+            index = np.unravel_index(int(place[0][entry]), place[1]) if place[1] else ()
+            raise self._out_of_reach(w[entry], tuple(int(i) for i in index), 1.0)
         left = np.maximum(np.abs(w - kernel.value(x)) - resolution, 0.0)
         defect = (left / (np.abs(w) + np.abs(w - self.w0) + 1e-300)).max(initial=0.0)
         moved = (np.abs(dmu) / (np.abs(mu) + resolution / squared + 1e-300)).max(initial=0.0)
@@ -272,6 +288,7 @@ class Leaf(Portable):
             return self._polish(w, mu)
         return LeafPoints(x, mu, found.Q + np.einsum("ni,ni->n", w, dmu))
 
+    @np.errstate(all="ignore")  # what is not finite converges to nothing
     def _polish(self, w: Array, mu: Array) -> LeafPoints:
         """Newton on G(psi(x0; mu)) = w; also Q(mu) = int <G(psi(x0; s mu)), mu> ds."""
         kernel, D = self.kernel, self.kernel.dim

@@ -18,6 +18,8 @@ BLOW_UP, FAR, OVERFLOW = 1e14, 1e100, 1e280
 MAX_EVALUATIONS = 500_000
 #: a run is given up where it would take so many times MAX_EVALUATIONS at the pace of its last steps
 PATIENCE = 20
+#: windows more of evaluations, in the last of which the state stood still to tolerance, from which LSODA is left
+STILL = 4
 #: looks at the pace, one after the other, none of which sees it get faster, before that is believed
 LOOKS = 20
 #: unknowns beyond which no square matrix of them is formed, and beyond which no interpolant of every step is kept
@@ -103,7 +105,7 @@ class Run:
     def __init__(self, problem: Problem, tolerances: tuple[float, float], method: str, max_step: float):
         self._problem, self._rhs, self._y0, self._max_step = problem, problem.rhs, problem.start, max_step
         self._tolerances, self._method = tolerances, method
-        self._count, self._last_seen, self._reached = 0, (0.0, 0.0), (0.0, problem.start)
+        self._count, self._last_seen, self._reached = 0, (0.0, problem.start), (0.0, problem.start)
         # a jacobian by differences takes an evaluation an unknown, and tells nothing about progress
         self._window, self._last = 1000 + 50 * min(len(self._y0), LARGEST_IMPLICIT), 0.0
         self._bound, self._hopeless = BLOW_UP * (1 + np.abs(self._y0).max()), False
@@ -217,11 +219,13 @@ class Run:
                 self._pace, self._looks = progress, 0
             self._looks += 1
             slow = endless and (progress <= 1e-6 * s or self._looks > LOOKS)
-            size = float(np.abs(y).max())
-            self._hopeless = slow and not size > 1.1 * self._last_seen[1]  # what grows may be about to blow up
-            if slow and self._method == "LSODA":
+            size, last = float(np.abs(y).max()), self._last_seen[1]
+            self._hopeless = slow and not size > 1.1 * np.abs(last).max()  # what grows may be about to blow up
+            # LSODA bounds its steps by a Lipschitz constant from differences of the field, also of its rounding
+            still = self._last - s > STILL * progress and not (np.abs(y - last) > self._tolerances[1]).any()
+            if self._method == "LSODA" and (slow or still):
                 raise LsodaStuckError
-            self._last_seen = s, size
+            self._last_seen = s, y.copy()
         return velocity
 
     def _ends_soon(self, s: float, y: Array) -> bool:

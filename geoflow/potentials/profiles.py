@@ -6,6 +6,7 @@ isometric embedding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import autograd.numpy as anp
@@ -118,7 +119,7 @@ class Profile(Portable):
     def derivative(self, order: int, s: Array) -> Array:
         """The derivative of r of an order up to 3, entry by entry."""
         while len(self._levels) <= order:
-            self._levels.append(_derivative(self._levels[-1]))
+            self._levels.append(_derivative(self._levels[self._given], len(self._levels) - self._given))
         return self._levels[order](s)
 
     def root_integral(self, s: ArrayLike) -> Array:
@@ -189,9 +190,10 @@ def as_profile(profile: ProfileLike) -> Profile:
     return Profile(profile, name=getattr(profile, "__name__", "r").replace("<lambda>", "r"))
 
 
-def _derivative(f: Map) -> Map:
-    df = autodiff.jacobian(lambda s: f(s[..., 0]))
-    return lambda s: df(s[..., None])[..., 0]
+def _derivative(f: Map, order: int) -> Map:
+    makers: tuple[Callable[[Map], Map], ...] = (autodiff.jacobian, autodiff.hessian, autodiff.third_derivative)
+    df = makers[order - 1](lambda s: f(s[..., 0]))
+    return lambda s: df(s[..., None])[(..., *[0] * order)]
 
 
 def _finite_interval(f: Map) -> tuple[float, float]:

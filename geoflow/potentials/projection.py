@@ -16,8 +16,8 @@ from geoflow.spaces.domains import WholeSpace
 
 #: margin, in units of y, below which a linear program shows that there is no solution without a try
 CLEAR = 1e-6
-#: a relative miss of the constraint that one step of Newton mends
-NEAR = 1e-4
+#: relative misses of the constraint that one step of Newton mends: from rounding on
+ROUNDED, NEAR = 1e-13, 1e-4
 
 
 def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: ArrayLike, tol: float = 1e-10) -> Array:
@@ -54,10 +54,11 @@ def bregman_projection(R: LegendreFunction, Z: ArrayLike, y: ArrayLike, w0: Arra
     found = Newton(dual, convex=True).solve(b[None], np.zeros((1, len(b))), sure=False)
     w = dual.kernel.primal(found.w[0])
     worst = _defect(Z, y, w)
-    if tol < worst < NEAR:  # towards an end of the range of grad R, w resolves more than mu, and nu, do
+    if ROUNDED < worst < NEAR:  # towards an end of the range of grad R, w resolves more than mu, and nu, do
         nudged = dual.kernel.nudged(found.w[0], b)
-        if R.domain.belongs(nudged) and _defect(Z, y, nudged) < worst:
-            w, worst = nudged, _defect(Z, y, nudged)
+        better = _defect(Z, y, nudged)
+        if better < worst / 2 and R.domain.belongs(nudged):
+            w, worst = nudged, better
     if worst <= tol and R.domain.belongs(w):
         return w.copy()  # which is w0 itself where that is on the subspace
     if margin <= 0:

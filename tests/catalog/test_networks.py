@@ -109,4 +109,4 @@ def test_projections_of_deep_networks_meet_their_constraint(depth, alpha):
     """mu resolves w to 1e-8 there: the last step of Newton is one of w."""
     case = diagonal_network(2, depth=depth, alpha=alpha)
     w = gf.bregman_projection(gf.mirror_map(case.parametrization, case.x0), [[1.0, 2.0]], [1.0], np.zeros(2))
-    assert abs(w @ [1.0, 2.0] - 1) < 1e-10 and abs(w[1] - 0.5) < 1e-6
+    assert abs(w @ [1.0, 2.0] - 1) < 1e-13 and abs(w[1] - 0.5) < 1e-6

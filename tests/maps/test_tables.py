@@ -55,3 +55,11 @@ def test_pieces_are_shorter_where_the_map_has_a_feature(rng):
     leaf = G.leaf(x0)
     back = leaf.lift(table.value(mu)).mu
     assert np.allclose(back, mu, rtol=1e-8)
+
+
+def test_pieces_grow_again_after_a_feature_and_rounding_does_not_hold_them_back():
+    """w = x + a bend of width 1e-3 at 1.5, beyond which it is x again: pieces become as long as before."""
+    G = gf.Parametrization(lambda x: x + 1e-4 * anp.tanh((x - 1.5) / 1e-3), 1, 1)
+    table = DualTable(G.kernel, np.ones(1))
+    assert np.isfinite(table.value(np.array([[2.0], [30.0]]))).all() and table.pieces < 60
+    assert table.value(np.zeros((1, 1))) == G(np.ones(1))  # no rounding there

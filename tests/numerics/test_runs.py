@@ -95,3 +95,11 @@ def test_a_kink_reached_by_a_curved_map_is_told_after_some_thousand_evaluations(
     G = gf.Parametrization(lambda x: x[..., :2] ** 2 - x[..., 2:] ** 2, 4, 2)
     found = gf.gradient_flow(lambda w: anp.sum(anp.abs(w - 0.3), axis=-1), G, [1.0, 1.0, 0.5, 0.2], 20.0)
     assert not found.success and "kink" in found.message and found.n_evaluations < 50_000
+
+
+def test_a_state_that_rounding_moves_to_and_fro_is_not_followed_step_by_step():
+    """LSODA takes the jumps of a field for a Lipschitz constant, and would need half a million steps."""
+    found = run(lambda t, y: np.where(y > 0, -1e-16, 1e-16), [0.0], 1.0)
+    assert found.status is gf.Status.SUCCESS and abs(found.y[-1, 0]) < 1e-14 and found.n_evaluations < 2000
+    moves = run(lambda t, y: np.where(y > 0, -1e-16, 1e-16) + 1e-3, [0.0], 1.0)
+    assert moves.y[-1, 0] == pytest.approx(1e-3)

@@ -29,6 +29,18 @@ def test_closed_derivatives_are_derivatives(name):
         assert np.allclose(PROFILES[name].derivative(order + 1, s), expected, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("given", [0, 1, 2])
+def test_what_is_missing_of_the_derivatives_is_differentiated(given):
+    """Asked once, by autograd, and asked often, by the steps of the profile."""
+    closed = (lambda s: 4 * s**3 + anp.sinh(s), lambda s: 12 * s**2 + anp.cosh(s), lambda s: 24 * s + anp.sinh(s))
+    p = gf.Profile(lambda s: s**4 + anp.cosh(s), derivatives=closed[:given])
+    for s in (np.linspace(-2, 2, 7), np.array(0.3), np.ones((2, 3))):
+        for order in (1, 2, 3):
+            for _ in range(12):
+                found = p.derivative(order, s)
+            assert found.shape == s.shape and np.allclose(found, closed[order - 1](s), rtol=1e-14, atol=1e-14)
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_root_integral_is_the_integral_of_the_root(name):
     p = PROFILES[name]
