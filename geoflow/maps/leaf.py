@@ -274,7 +274,7 @@ class Leaf(Portable):
         missing = w - kernel.value(found.x)
         missing = np.where(np.abs(missing) <= np.where(near, resolution, rounding), 0.0, missing)
         dx, dmu = kernel.horizontal_lift(found.x, missing)
-        # rounding of the logarithm of x, in which it was lifted, G(x) misses and mu does not; near w0, no rounding at all
+        # rounding of log x, in which it was lifted, G(x) misses and mu does not; near w0, no rounding at all
         dmu = np.where(np.abs(missing) <= np.where(near, 16 * resolution, LOG_OF_X * EPS * reach), 0.0, dmu)
         x, mu = found.x + dx, found.mu + dmu
         at_end = (resolution > UNRESOLVED * np.abs(mu) * squared) & (np.abs(w - self.w0) > 16 * resolution)
