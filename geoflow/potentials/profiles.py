@@ -193,7 +193,8 @@ def as_profile(profile: ProfileLike) -> Profile:
 def _derivative(f: Map, order: int) -> Map:
     makers: tuple[Callable[[Map], Map], ...] = (autodiff.jacobian, autodiff.hessian, autodiff.third_derivative)
     df = makers[order - 1](lambda s: f(s[..., 0]))
-    return lambda s: df(s[..., None])[(..., *[0] * order)]
+    entry: Any = (..., *[0] * order)
+    return lambda s: df(s[..., None])[entry]
 
 
 def _finite_interval(f: Map) -> tuple[float, float]:
