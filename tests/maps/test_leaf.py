@@ -232,11 +232,10 @@ def test_a_start_that_is_0_but_for_rounding(size):
 def test_a_boundary_that_w_is_to_rounding_has_no_mirror_coordinate():
     """tanh x is 1 in doubles from x = 19 on: which x, and so mu, the number 1 does not tell."""
     R = gf.mirror_map(gf.Parametrization(anp.tanh, 2, 2), [0.0, 0.5])
-    for w in ([1.0, 0.5], [0.3, -1.0], [np.nextafter(1, 0), 0.5]):
-        for ask in (R, R.gradient, R.hessian):
-            with pytest.raises(gf.DomainError) as caught:
-                ask(np.array([[0.3, 0.5], w]))
-            assert caught.value.index == (1,)
+    for ask, w in ((R.gradient, [1.0, 0.5]), (R, [0.3, -1.0]), (R.hessian, [np.nextafter(1, 0), 0.5])):
+        with pytest.raises(gf.DomainError) as caught:
+            ask(np.array([[0.3, 0.5], w]))
+        assert caught.value.index == (1,)
     assert R.domain.belongs([[1.0, 0.5], [0.3, 0.5]]).tolist() == [False, True]
     near = 1 - 1e-10  # mu = int dw / (1 - w^2)^2
     assert R.gradient([near, 0.5])[0] == pytest.approx(near / (2 * (1 - near**2)) + np.arctanh(near) / 2, rel=1e-5)
