@@ -18,7 +18,7 @@ from geoflow.spaces.gradients import as_space, is_flat, membership, riemannian_g
 
 #: outputs beyond which a given Jacobian with blocks of zeros is not formed
 LARGEST_JACOBIAN = 32
-#: pullbacks from which it pays to record a map
+#: derivatives from which it pays to record a map
 OFTEN = 30
 
 
@@ -54,11 +54,15 @@ class FunctionKernel(MapKernel):
         return value if outside is None else np.where(outside[..., None], np.nan, value)
 
     def jacobian(self, x: Array) -> Array:
-        if self._closed_jacobian is not None and not autodiff.is_traced(x):
+        if autodiff.is_traced(x):
+            return autodiff.jacobian(self.function, self.codomain_dim)(x)
+        if self._closed_jacobian is not None:
             e = np.asarray(self._closed_jacobian(x), dtype=float)
         else:
-            e = autodiff.jacobian(self.function, self.codomain_dim)(x)
-        outside = None if autodiff.is_traced(x) else self._outside(x)
+            self._unchecked = True  # no value is asked for on the way
+            replay = self._believed_record() if x.ndim > 1 else None
+            e = autodiff.jacobian(self.function, self.codomain_dim)(x) if replay is None else replay.jacobian(x)
+        outside = self._outside(x)
         return e if outside is None else np.where(outside[..., None, None], np.nan, e)
 
     def gradients(self, x: Array) -> Array:
@@ -89,13 +93,17 @@ class FunctionKernel(MapKernel):
 
     def _differentiated(self, x: Array) -> tuple[Array, Map]:
         """The value and the pullback of derivatives: by the record where a map is asked often, else by tracing it."""
-        if not autodiff.is_traced(x):
-            self._asked += 1
-            if self._asked > OFTEN and self._replay is not None:
-                if self._unchanged():
-                    return self._replay(x)
-                self._replay = None
-        return autodiff.value_and_vjp(self.function, x)
+        replay = None if autodiff.is_traced(x) else self._believed_record()
+        return autodiff.value_and_vjp(self.function, x) if replay is None else replay(x)
+
+    def _believed_record(self) -> Replay | None:
+        """The record of a map that is asked often and still is what was recorded."""
+        self._asked += 1
+        if self._asked <= OFTEN or self._replay is None:
+            return None
+        if not self._unchanged():
+            self._replay = None
+        return self._replay
 
     def _unchanged(self) -> bool:
         """Whether the map still is what was recorded, asked as a flow or a lift sets out: both begin with a value."""

@@ -50,6 +50,7 @@ class Replay:
 
     def __init__(self, record: Record):
         self._steps, self._output = record.steps[1:], record.output
+        self._outputs = np.shape(record.steps[record.output].value)[-1]
         self._argnums = differentiated(record)
         self._raw = raw_functions(record)
         self._sliced = [_is_slice(step) for step in self._steps]
@@ -85,6 +86,19 @@ class Replay:
             return out
 
         return np.concatenate([value for _, value, _ in parts]), pull
+
+    def jacobian(self, x: Array) -> Array:
+        """df(x), shape=[..., D] to shape=[..., d, D]: all rows by one reverse pass while that stays in the cache."""
+        points = x.reshape(-1, x.shape[-1])
+        if not len(points):
+            return np.empty((*x.shape[:-1], self._outputs, x.shape[-1]))
+        d, n = self._outputs, len(points)
+        if d * points.size <= IN_CACHE:
+            rows = self._once(np.repeat(points, d, axis=0))[1](np.tile(np.eye(d), (n, 1)))
+        else:
+            pull = self(points)[1]
+            rows = np.stack([pull(np.broadcast_to(unit, (n, d))) for unit in np.eye(d)], axis=1)
+        return rows.reshape(*x.shape[:-1], d, x.shape[-1])
 
     def _once(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
         values: list[Any] = [x]
