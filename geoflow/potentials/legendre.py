@@ -317,7 +317,7 @@ class LegendreFunction(Shown):
         """The same for a flow or a descent, which moves them very often."""
         return self.moving_points(mu, w)
 
-    @property
+    @cached_property
     def metric(self) -> HessianMetric:
         """The Hessian metric, as a geomstats metric on the domain."""
         from geoflow.metrics.hessian import metric_of
