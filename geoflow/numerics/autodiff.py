@@ -74,7 +74,7 @@ def jacobian(f: Map, outputs: int | None = None) -> Map:
     def df(x: ArrayLike) -> Array:
         x = as_float(x)
         single = anp.ndim(x) == 1  # f may be a function of one point alone: it is never given a batch of its copies
-        if outputs is not None and not single and 1 < outputs <= ONE_PASS / anp.size(x):
+        if outputs is not None and not single and outputs > 1 and outputs * anp.size(x) <= ONE_PASS:
             return _all_rows(f, x, outputs)
         value, vjp = value_and_vjp(f, x)
         shape = anp.shape(value)
@@ -82,7 +82,7 @@ def jacobian(f: Map, outputs: int | None = None) -> Map:
             return vjp(anp.ones(shape))
         if shape[-1] == 1:
             return vjp(anp.ones(shape))[..., None, :]
-        if not single and shape[-1] <= ONE_PASS / anp.size(x):
+        if not single and shape[-1] * anp.size(x) <= ONE_PASS:
             return _all_rows(f, x, shape[-1])
         return anp.stack([vjp(anp.broadcast_to(unit, shape)) for unit in anp.eye(shape[-1])], axis=-2)
 

@@ -116,10 +116,17 @@ def _added(u: Jet, v: Jet) -> Jet:
 
 def _multilinear(call: Call) -> Jet:
     """What is linear in each of the arguments that depend on the input."""
-    places = sorted(call.jets)
+    places, args = sorted(call.jets), list(call.args)
+    if len(places) == 1:
+        (place,), found = places, {}
+        jet = call.jets[place]
+        for index in call.indices:
+            if index in jet:
+                args[place] = jet[index]
+                found[index] = call.f(*args, **call.kwargs)
+        return found
 
     def f(*factors: Any) -> Any:
-        args = list(call.args)
         for place, factor in zip(places, factors, strict=True):
             args[place] = factor
         return call.f(*args, **call.kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -25,7 +25,10 @@ AGREE = 1e-9
 
 
 class Jets:
-    """x to the derivatives of f of one order, from the record of f at a batch; shape=[N, D] to shape=[N, ..., D, D]."""
+    """x to the derivatives of f of one order, from the record of f at a batch; shape=[N, D] to shape=[N, ..., D, D].
+
+    `several` gives those of lower orders too, which they are computed from.
+    """
 
     def __init__(self, recorded: Record, order: int):
         self._order, self._output, self._steps = order, recorded.output, recorded.steps[1:]
@@ -41,14 +44,19 @@ class Jets:
         self._done = [[p for p, at in last.items() if at == k and p != self._output] for k in range(len(self._steps))]
 
     def __call__(self, x: Array) -> Array:
+        return self.several((self._order,), x)[0]
+
+    def several(self, orders: Sequence[int], x: Array) -> list[Array]:
+        """The derivatives of these orders, up to the own one, from one pass."""
         N, D = x.shape
         wanted = indices(D, self._order)
         rows = max(1, int(AT_ONCE / (self._width * len(wanted))))
         if rows >= N:
-            return self._once(x, wanted)
-        return np.concatenate([self._once(x[k : k + rows], wanted) for k in range(0, N, rows)])
+            return self._once(orders, x, wanted)
+        parts = [self._once(orders, x[k : k + rows], wanted) for k in range(0, N, rows)]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def _once(self, x: Array, wanted: tuple[tuple[int, ...], ...]) -> Array:
+    def _once(self, orders: Sequence[int], x: Array, wanted: tuple[tuple[int, ...], ...]) -> list[Array]:
         D, pure = x.shape[1], tuple(m for m in wanted if len(set(m)) == 1)
         x = np.asfortranarray(x)  # the points last in memory: numpy's loops are long
         jets: list[Jet] = [{(): x, **{(i,): np.broadcast_to(unit, x.shape) for i, unit in enumerate(np.eye(D))}}]
@@ -65,7 +73,7 @@ class Jets:
             jets.append({(): value, **found})
             for parent in self._done[k]:
                 jets[parent] = {}
-        return _assembled(jets[self._output], D, self._order)
+        return [_assembled(jets[self._output], D, order) for order in orders]
 
 
 def coordinatewise(recorded: Record) -> list[bool]:
@@ -110,6 +118,30 @@ class Remembered:
 
     def fast(self, x: ArrayLike) -> Array | None:
         """The derivatives by jets; None where there are none, or where they cost more than others."""
+        points = self._points_for_jets(x)
+        if points is None:
+            return None
+        assert self._jets is not None
+        with np.errstate(all="ignore"):
+            found = self._jets(points)
+        finite = np.isfinite(found).reshape(len(found), -1).all(axis=1)
+        if not finite.all():
+            found[~finite] = self._plain(points[~finite])
+        return found.reshape(*np.shape(x)[:-1], *found.shape[1:])
+
+    def fast_with_lower(self, x: ArrayLike) -> list[Array] | None:
+        """The derivatives of one order less, and these, by one pass; None where `fast` is, or they are not finite."""
+        points = self._points_for_jets(x)
+        if points is None:
+            return None
+        assert self._jets is not None
+        with np.errstate(all="ignore"):
+            both = self._jets.several((self._order - 1, self._order), points)
+        if not all(np.isfinite(found).all() for found in both):
+            return None
+        return [found.reshape(*np.shape(x)[:-1], *found.shape[1:]) for found in both]
+
+    def _points_for_jets(self, x: ArrayLike) -> Array | None:
         if not isinstance(x, np.ndarray):  # it may be being differentiated
             return None
         x = np.asarray(x, dtype=float)
@@ -120,12 +152,7 @@ class Remembered:
         with np.errstate(all="ignore"):
             if not self._ready(points) or not self._accepts(x.ndim):
                 return None
-            assert self._jets is not None
-            found = self._jets(points)
-        finite = np.isfinite(found).reshape(len(found), -1).all(axis=1)
-        if not finite.all():
-            found[~finite] = self._plain(points[~finite])
-        return found.reshape(*x.shape[:-1], *found.shape[1:])
+        return points
 
     def _ready(self, points: Array) -> bool:
         """Whether there are jets, f is what was recorded, and they are faster at so many points."""

@@ -4,6 +4,9 @@ import autograd.numpy as anp
 import numpy as np
 
 import geoflow as gf
+from geoflow.maps.traced import OFTEN
+from geoflow.numerics import autodiff
+from geoflow.numerics.autodiff import is_traced
 
 
 def test_a_function_that_has_changed_is_read_anew():
@@ -16,6 +19,28 @@ def test_a_function_that_has_changed_is_read_anew():
     assert not bent.check_commuting(x0)
     again, w = gf.Parametrization(lambda x: anp.matmul(x**2, A), 3, 3), 1.1 * mixed(x0)
     assert np.allclose(gf.mirror_map(mixed, x0).gradient(w), gf.mirror_map(again, x0).gradient(w), rtol=1e-12)
+
+
+def test_rows_of_a_map_that_is_asked_often_come_from_its_record(rng):
+    A = rng.standard_normal((3, 4))
+    traced, scale = [], [1.0]
+
+    def f(x):
+        traced.append(is_traced(x))
+        return scale[0] * anp.stack([x[..., 0] * x[..., 1], anp.sin(x[..., 2]), anp.sum(x**2, axis=-1)], axis=-1) @ A
+
+    G = gf.Parametrization(f, 3, 4)
+    for shape in ((1, 3), (2, 5, 3), (0, 3), (3000, 3), (3,)):
+        x = rng.standard_normal(shape)
+        wanted = autodiff.jacobian(f)(x)
+        for _ in range(OFTEN + 1):
+            G.kernel.jacobian(x[:3])
+        traced.clear()
+        found = G.kernel.jacobian(x)
+        assert found.shape == wanted.shape and np.allclose(found, wanted, rtol=1e-14, atol=1e-14)
+        assert any(traced) == (len(shape) == 1)  # a point alone is traced
+    scale[0] = 2.0
+    assert np.allclose(G.kernel.jacobian(x[None]), 2 * wanted, rtol=1e-14)
 
 
 def test_what_overflows_where_a_map_is_read_is_no_error():

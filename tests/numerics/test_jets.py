@@ -50,6 +50,19 @@ def test_the_same_in_any_batch_without_tracing(f, order, rng):
         assert (counted.traced, counted.plain) == (traced, plain + 1)  # asked whether it has changed
 
 
+@pytest.mark.parametrize("f", [SCALAR, VECTOR], ids=["scalar", "vector"])
+def test_two_orders_by_one_pass(f, rng):
+    x, counted = rng.standard_normal((2, 3, 3)), Counted(f)
+    derivative = autodiff.third_derivative(counted)
+    assert derivative.fast_with_lower(x) is None  # not asked often yet
+    asked_often(derivative, x)
+    traced = counted.traced
+    for found, order in zip(derivative.fast_with_lower(x), (2, 3), strict=True):
+        wanted = MAKERS[order](f)(x)
+        assert found.shape == wanted.shape and np.abs(found - wanted).max() <= 1e-14 * np.abs(wanted).max()
+    assert counted.traced == traced and derivative.fast_with_lower(np.full((1, 3), np.inf)) is None
+
+
 def test_many_points_at_once_are_asked_often_and_go_in_parts(rng, monkeypatch):
     monkeypatch.setattr(jets, "AT_ONCE", 1000)
     counted, x = Counted(VECTOR), rng.standard_normal((jets.OFTEN * jets.POINTS, 3))
