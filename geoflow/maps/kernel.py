@@ -29,6 +29,11 @@ class MapKernel(Portable, ABC):
     #: whether gradients are the Euclidean derivatives of G
     flat: bool = False
 
+    @property
+    def extent(self) -> float:
+        """The size of M, where values near x = 0 are rounded as those far from it are; 0 where M has none."""
+        return 0.0
+
     @abstractmethod
     def value(self, x: Array) -> Array:
         """G(x), shape=[N, d]."""

@@ -213,8 +213,14 @@ class Leaf(Portable):
         """The points at polished mu, which are those that the lift came to."""
         polished = self._polish(w, found.mu)
         size = np.abs(found.x).max(-1) + np.abs(found.x - self.start).max(-1) + 1e-300
-        self._require_path_independence(w, found.x, np.abs(polished.x - found.x).max(-1) / size)
+        gap = np.maximum(np.abs(polished.x - found.x).max(-1) - self._rounding, 0.0)
+        self._require_path_independence(w, found.x, gap / size)
         return polished
+
+    @property
+    def _rounding(self) -> float:
+        """Of x on an M that has an extent of its own, however close to 0."""
+        return 16 * EPS * self.kernel.extent
 
     def _require_path_independence(self, w: Array, x: Array, gap: Array) -> None:
         """`NotCommutingError` where two lifts to w, shape=[N, d], differ, the gap of shape=[N] relative."""
@@ -298,7 +304,8 @@ class Leaf(Portable):
         units = np.where(units > 0, units, 1.0)
         distance = (np.abs(w - self.w0) / units).max(-1)
         scale = (np.abs(w) / units).max(-1) + distance + 1e-300
-        resolvable = distance > 1e-9 * scale  # at w0 itself mu is 0, and has no relative accuracy
+        # at w0 itself mu is 0, and has no relative accuracy
+        resolvable = distance > np.maximum(1e-9 * scale, self._rounding / (100 * LIFT_TOL))
         error, missed, best = np.inf, np.inf, None
         for _ in range(POLISH_STEPS):
             end, stop = integrate_batch(joint_rate(kernel, mu), start, FLOW_RTOL, FLOW_ATOL)
@@ -312,7 +319,8 @@ class Leaf(Portable):
             now = float(np.where(resolvable, (np.abs(step) * units).max(-1) / size, 0.0).max())
             improves = now < 0.5 * error
             if now < error:
-                error, missed = now, float(((np.abs(missing) / units).max(-1) / scale).max())
+                left = np.maximum((np.abs(missing) / units).max(-1) - self._rounding, 0.0)
+                error, missed = now, float((left / scale).max())
                 best = LeafPoints(x, mu, end[:, D])
             if now <= 1e-14 or not improves:
                 break

@@ -81,6 +81,11 @@ class NearestPoint:
         return foot
 
     @cached_property
+    def extent(self) -> float:
+        """The largest |F| at a few points of K."""
+        return float(np.linalg.norm(self._F.value(self._sample(32)), axis=-1).max())
+
+    @cached_property
     def _width(self) -> float:
         """The size of K."""
         return float(np.ptp(self._sample(200), axis=0).max())

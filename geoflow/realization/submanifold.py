@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 
 import numpy as np
 from geomstats.geometry.manifold import Manifold
@@ -25,10 +24,10 @@ class Submanifold(Portable, Manifold):
         super().__init__(dim=F.dim, shape=(F.ambient_dim,), equip=False)
         self._F, self._nearest, self._sample = F, nearest, sample
 
-    @cached_property
+    @property
     def extent(self) -> float:
         """The largest |F| at a few points of K."""
-        return float(np.linalg.norm(self._F.value(self._sample(32, np.random.default_rng(0))), axis=-1).max())
+        return self._nearest.extent
 
     def distance_to(self, point: ArrayLike) -> Array:
         """Distance in R^D to the nearest point of M, shape=[...]; NaN where there is none in K."""
@@ -78,6 +77,10 @@ class NearestPointKernel(MapKernel):
 
     def __init__(self, F: Embedding, nearest: NearestPoint):
         self.dim, self.codomain_dim, self._nearest = F.ambient_dim, F.dim, nearest
+
+    @property
+    def extent(self) -> float:
+        return self._nearest.extent
 
     def value(self, x: Array) -> Array:
         x = np.asarray(x, dtype=float)

@@ -239,3 +239,16 @@ def test_a_boundary_that_w_is_to_rounding_has_no_mirror_coordinate():
     assert R.domain.belongs([[1.0, 0.5], [0.3, 0.5]]).tolist() == [False, True]
     near = 1 - 1e-10  # mu = int dw / (1 - w^2)^2
     assert R.gradient([near, 0.5])[0] == pytest.approx(near / (2 * (1 - near**2)) + np.arctanh(near) / 2, rel=1e-5)
+
+
+def test_a_point_of_rounding_size_on_a_manifold_with_an_extent_is_the_start(rng):
+    """F of order 1 is rounded by 1e-16 also where it is 0: so are x, w, and what their difference says of mu."""
+    F = gf.realize(gf.LegendreFunction(lambda w: anp.sum(anp.exp(w) + w**2, axis=-1), 2))
+    x0 = F.embedding([0.0, 0.0])
+    leaf = F.parametrization.leaf(x0)
+    assert 1e-3 < F.parametrization.kernel.extent < 1e3 and np.abs(x0).max() < 1e-14
+    tiny = leaf.w0 + 1e-16 * rng.standard_normal((20, 2))
+    w = np.concatenate([tiny, rng.uniform(-0.2, 0.2, (5, 2))])
+    points = leaf.lift(w)
+    assert np.abs(points.mu[:20]).max() < 1e-14
+    assert np.allclose(points.mu[20:], np.exp(w[20:]) + 2 * w[20:] - 1, rtol=1e-8, atol=1e-12)

@@ -89,6 +89,7 @@ def test_a_jacobian_of_many_columns_is_taken_in_slices(monkeypatch):
     sizes = []
     parts = entrywise_jacobian(lambda x: sizes.append(x.size) or np.sin(x @ A), y, 30)
     exact = np.einsum("ij,nj->nji", A[:30], np.cos(y @ A))
-    assert np.array_equal(whole, parts) and max(sizes) <= 2 * (200 + 2 * y.size)
+    # a product of another shape is rounded in another way, and the step of a difference makes it larger
+    assert np.allclose(whole, parts, rtol=0, atol=1e-5) and max(sizes) <= 2 * (200 + 2 * y.size)
     assert np.allclose(whole.reshape(2, 40, 2, 40)[1, :, 1, :30], exact[1], atol=1e-4)
     assert not whole.reshape(2, 40, 2, 40)[1, :, 0].any() and not whole[:, 30:40].any()
