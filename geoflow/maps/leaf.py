@@ -24,7 +24,7 @@ LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
 #: resolves thirteen decades of the way to a boundary
 RESOLVED, AGAIN = 1e-6, 3
 #: error of mu beside mu, from the rounding of w, from which w is the boundary of the range
-UNRESOLVED = 0.5
+UNTOLD = 0.5
 #: a way from w0, beside |w|, of which mu keeps digits that w itself does not have; the largest |log x|, about
 NEAR_START, LOG_OF_X = 1e-3, 40
 EPS = float(np.finfo(float).eps)
@@ -57,8 +57,16 @@ class Leaf(Portable):
         """The points over w, shape=[..., d], in one solve a slice; the last two batches are remembered.
 
         Raises `DomainError` when w is out of reach from x0, with `s`, how far along the segment from G(x0) the lift
-        got, and `index`; what `watch` raises along the lift; `ConvergenceError` too close to the boundary of the range.
+        got, and `index`, and when w is the boundary of the range to rounding, so that it does not tell mu; what `watch`
+        raises along the lift; `ConvergenceError` too close to the boundary of the range.
         """
+        found = self._lift_or_untold(w, with_Q)
+        for entry in np.argwhere(np.isnan(found.mu).any(axis=-1))[:1]:
+            raise self._untold(w, tuple(int(i) for i in entry))
+        return found
+
+    def _lift_or_untold(self, w: Array, with_Q: bool) -> LeafPoints:
+        """The same, NaN where w is the boundary of the range to rounding."""
         key = w.tobytes() + str(w.shape).encode()
         if key not in self._last or (with_Q and np.isnan(self._last[key].Q).any()):
             batch, flat = w.shape[:-1], w.reshape(-1, w.shape[-1])
@@ -85,7 +93,7 @@ class Leaf(Portable):
         if len(rest) == len(flat):
             try:
                 with np.errstate(all="ignore"):
-                    return self.lift(w, with_Q)
+                    return self._lift_or_untold(w, with_Q)
             except UserCodeError:
                 raise
             except caught:
@@ -204,10 +212,10 @@ class Leaf(Portable):
         if curves is not None:
             found = curves(w)
             self.watch(found.x)
-            return self._corrected(w, found, (index, batch))
+            return self._corrected(w, found)
         start, alone = np.broadcast_to(self.start, (len(w), self.kernel.dim)), self.kernel.blocks.width == 1
         found = self._lifted(start, w, w - self.w0, with_Q and alone, (index, batch))
-        return self._corrected(w, found, (index, batch)) if alone else self._settled(w, found)
+        return self._corrected(w, found) if alone else self._settled(w, found)
 
     def _settled(self, w: Array, found: LeafPoints) -> LeafPoints:
         """The points at polished mu, which are those that the lift came to."""
@@ -263,13 +271,10 @@ class Leaf(Portable):
         rest = self._lifted(at, w, w - there, with_Q, place, done + (1 - done) * part, again - 1)
         return LeafPoints(rest.x, first.mu + rest.mu, first.Q + rest.Q)
 
-    def _corrected(self, w: Array, found: LeafPoints, place: tuple[Index, tuple[int, ...]]) -> LeafPoints:
+    def _corrected(self, w: Array, found: LeafPoints) -> LeafPoints:
         """One Newton step, along the leaf, for what G(x) misses of w; the error left is the square of its size.
 
-        Raises
-        ------
-        DomainError
-            At a w that is the boundary of the range to rounding: it resolves not one digit of mu.
+        NaN at a w that is the boundary of the range to rounding: it tells not one digit of mu.
         """
         kernel, blocks = self.kernel, self.kernel.blocks
         # what x resolves of w is |grad G_i| |x| times rounding: less than that is not missed, and mends nothing
@@ -283,10 +288,13 @@ class Leaf(Portable):
         # rounding of log x, in which it was lifted, G(x) misses and mu does not; near w0, no rounding at all
         dmu = np.where(np.abs(missing) <= np.where(near, 16 * resolution, LOG_OF_X * EPS * reach), 0.0, dmu)
         x, mu = found.x + dx, found.mu + dmu
-        at_end = (resolution > UNRESOLVED * np.abs(mu) * squared) & (np.abs(w - self.w0) > 16 * resolution)
-        for entry in np.flatnonzero(at_end.any(axis=-1))[:1]:
-            index = np.unravel_index(int(place[0][entry]), place[1]) if place[1] else ()
-            raise self._out_of_reach(w[entry], tuple(int(i) for i in index), 1.0)
+        untold = (rounding > UNTOLD * np.abs(mu) * squared) & (np.abs(w - self.w0) > 16 * resolution)
+        told = ~(untold | np.isnan(found.mu)).any(axis=-1)
+        if not told.all():
+            points, rest = self._missing(len(w)), np.flatnonzero(told)
+            if len(rest):
+                points.put(rest, self._corrected(w[rest], LeafPoints(*(part[rest] for part in found))))
+            return points
         left = np.maximum(np.abs(w - kernel.value(x)) - resolution, 0.0)
         defect = (left / (np.abs(w) + np.abs(w - self.w0) + 1e-300)).max(initial=0.0)
         moved = (np.abs(dmu) / (np.abs(mu) + resolution / squared + 1e-300)).max(initial=0.0)
@@ -335,18 +343,28 @@ class Leaf(Portable):
         return describe(w[0]) if len(w) == 1 else f"{len(w)} points"
 
     def _out_of_reach(self, w: Array, index: tuple[int, ...], s: float) -> DomainError:
-        reached, place = self.w0 + s * (w - self.w0), f" at batch entry {index}" if index else ""
+        reached = self.w0 + s * (w - self.w0)
         return DomainError(
             f"w outside the range of {self.name} from x0",
-            got=f"w = {describe(w)}{place}; its lift ends at fraction s = {s:.6g} of the segment from G(x0), "
+            got=f"w = {describe(w)}{_place(index)}; its lift ends at fraction s = {s:.6g} of the segment from G(x0), "
             f"near w = {describe(reached)}",
             wanted="w that gradient flows from x0 can reach",
-            remedy="choose w closer to G(x0), or another x0",
-            s=s,
-            index=index,
-            point=w,
-            reached=reached,
-        )
+            remedy="choose w closer to G(x0), or another x0", s=s, index=index, point=w, reached=reached,
+        )  # fmt: skip
+
+    def _untold(self, w: Array, index: tuple[int, ...]) -> DomainError:
+        digits = np.array2string(w[index], precision=17, threshold=8)
+        return DomainError(
+            f"w on the boundary of the range of {self.name} from x0, to rounding",
+            got=f"w = {digits}{_place(index)}, whose last digit is worth more than half of its dual coordinate",
+            wanted="w whose digits tell mu",
+            remedy="move w inside, or go on from mu itself, which a flow has beside w",
+            s=1.0, index=index, point=w[index], reached=w[index],
+        )  # fmt: skip
+
+
+def _place(index: tuple[int, ...]) -> str:
+    return f" at batch entry {index}" if index else ""
 
 
 class LeafKernel(MapKernel):

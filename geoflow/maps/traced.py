@@ -59,9 +59,7 @@ class FunctionKernel(MapKernel):
         if self._closed_jacobian is not None:
             e = np.asarray(self._closed_jacobian(x), dtype=float)
         else:
-            self._unchecked = True  # no value is asked for on the way
-            replay = self._believed_record() if x.ndim > 1 else None
-            e = autodiff.jacobian(self.function, self.codomain_dim)(x) if replay is None else replay.jacobian(x)
+            e = self._replayed_rows(np.asarray(x, dtype=float))
         outside = self._outside(x)
         return e if outside is None else np.where(outside[..., None, None], np.nan, e)
 
@@ -92,26 +90,49 @@ class FunctionKernel(MapKernel):
         return value if outside is None else np.where(outside[..., None], np.nan, value), pull
 
     def _differentiated(self, x: Array) -> tuple[Array, Map]:
-        """The value and the pullback of derivatives: by the record where a map is asked often, else by tracing it."""
-        replay = None if autodiff.is_traced(x) else self._believed_record()
-        return autodiff.value_and_vjp(self.function, x) if replay is None else replay(x)
+        """The value and the pullback of derivatives: by the record where a map is asked often, else by tracing it.
 
-    def _believed_record(self) -> Replay | None:
-        """The record of a map that is asked often and still is what was recorded."""
+        Whether the map still is what was recorded is asked as a flow or a lift sets out: both begin with a value.
+        """
+        if not autodiff.is_traced(x) and self._often and self._replay is not None:
+            found = self._replay(x)
+            if not self._unchecked:
+                return found
+            self._unchecked = False
+            if self._unchanged() and self._is_recorded(x, found[0]):
+                return found
+        return autodiff.value_and_vjp(self.function, x)
+
+    def _replayed_rows(self, x: Array) -> Array:
+        """dG of the function in the same ways: no flow sets out, and the map is asked at every x."""
+        if x.ndim > 1 and self._often and self._replay is not None:
+            with np.errstate(all="ignore"):
+                value, rows = self._replay.with_jacobian(x)
+            if self._is_recorded(x, value):
+                return rows
+        return autodiff.jacobian(self.function, self.codomain_dim)(x)
+
+    @property
+    def _often(self) -> bool:
         self._asked += 1
-        if self._asked <= OFTEN or self._replay is None:
-            return None
-        if not self._unchanged():
-            self._replay = None
-        return self._replay
+        return self._asked > OFTEN
 
     def _unchanged(self) -> bool:
-        """Whether the map still is what was recorded, asked as a flow or a lift sets out: both begin with a value."""
-        if self._unchecked:
-            self._unchecked = False
-            points, values = self._recorded
-            return np.array_equal(self._asked_at(points), values, equal_nan=True)
-        return True
+        """Whether the map has the values that it had where it was recorded."""
+        points, values = self._recorded
+        return np.array_equal(self._asked_at(points), values, equal_nan=True)
+
+    def _is_recorded(self, x: Array, value: Array) -> bool:
+        """Whether the map still is what was recorded, where the record has this value at x; else it is one no more."""
+        now = self._asked_at(x)
+        if np.array_equal(now, value):
+            return True
+        assert self._replay is not None
+        with np.errstate(all="ignore"):  # powers of a replay are products, whose rounding is another
+            if np.array_equal(self._replay.plain(x), now, equal_nan=True):
+                return True
+        self._replay = None
+        return False
 
     @cached_property
     def _recorded(self) -> tuple[Array, Array]:

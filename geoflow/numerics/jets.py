@@ -112,6 +112,11 @@ class Remembered:
         self._points, self._values = np.zeros((0, 0)), np.zeros(0)
         self._axes: dict[int, bool] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the record: another process makes its own."""
+        fresh = Remembered(self._f, self._order, self._plain)
+        return vars(fresh).copy()
+
     def __call__(self, x: ArrayLike) -> Array:
         fast = self.fast(x)
         return self._plain(x) if fast is None else fast

@@ -24,7 +24,7 @@ def power(x: Any, p: Any) -> Any:
         if p & 1:
             result = x if result is None else result * x
         x, p = (x * x if p > 1 else x), p >> 1
-    return 0.0 * x + 1.0 if result is None else result
+    return x**0.0 if result is None else result
 
 
 #: derivatives g d(value)/d(argument k) of primitives between arrays of one shape, (g, a, b, k) to that of argument k
@@ -38,6 +38,8 @@ ENTRYWISE: dict[Any, Callable[[Any, Any, Any, int], Any]] = {
 TAKE: Any = ArrayBox.__getitem__
 #: entries of x that are replayed at once
 IN_CACHE = 2**14
+#: entries of all rows up to which one reverse pass has them, where x itself has no more than few
+ONE_PASS, FEW = 2**17, 2**11
 
 
 class Replay:
@@ -50,7 +52,7 @@ class Replay:
 
     def __init__(self, record: Record):
         self._steps, self._output = record.steps[1:], record.output
-        self._outputs = np.shape(record.steps[record.output].value)[-1]
+        self._record, self._outputs = record, int(np.shape(record.steps[record.output].value)[-1])
         self._argnums = differentiated(record)
         self._raw = raw_functions(record)
         self._sliced = [_is_slice(step) for step in self._steps]
@@ -87,18 +89,27 @@ class Replay:
 
         return np.concatenate([value for _, value, _ in parts]), pull
 
-    def jacobian(self, x: Array) -> Array:
-        """df(x), shape=[..., D] to shape=[..., d, D]: all rows by one reverse pass while that stays in the cache."""
-        points = x.reshape(-1, x.shape[-1])
-        if not len(points):
-            return np.empty((*x.shape[:-1], self._outputs, x.shape[-1]))
-        d, n = self._outputs, len(points)
-        if d * points.size <= IN_CACHE:
-            rows = self._once(np.repeat(points, d, axis=0))[1](np.tile(np.eye(d), (n, 1)))
+    def with_jacobian(self, x: Array) -> tuple[Array, Array]:
+        """f(x), shape=[..., d], and df(x), shape=[..., d, D], for x of shape=[..., D].
+
+        All rows are of one reverse pass while that stays in the cache, or a pass for each would have little to do.
+        """
+        points, d, D = x.reshape(-1, x.shape[-1]), self._outputs, x.shape[-1]
+        n, size = len(points), d * x.size
+        if not n:
+            return np.empty((*x.shape[:-1], d)), np.empty((*x.shape[:-1], d, D))
+        if size <= IN_CACHE or (size <= ONE_PASS and x.size <= FEW):
+            value, pull = self._once(np.repeat(points, d, axis=0))
+            value, rows = value[::d], pull(np.tile(np.eye(d), (n, 1)))
         else:
-            pull = self(points)[1]
+            value, pull = self(points)
             rows = np.stack([pull(np.broadcast_to(unit, (n, d))) for unit in np.eye(d)], axis=1)
-        return rows.reshape(*x.shape[:-1], d, x.shape[-1])
+        return value.reshape(*x.shape[:-1], d), rows.reshape(*x.shape[:-1], d, D)
+
+    def plain(self, x: Array) -> Array:
+        """f(x) by the very operations that were recorded; shape=[..., d]."""
+        flat = self._record.replay(x.reshape(-1, x.shape[-1]))
+        return np.asarray(flat, dtype=float).reshape(*x.shape[:-1], -1)
 
     def _once(self, x: Array) -> tuple[Array, Callable[[Array], Array]]:
         values: list[Any] = [x]

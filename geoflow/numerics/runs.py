@@ -222,7 +222,9 @@ class Run:
             size, last = float(np.abs(y).max()), self._last_seen[1]
             self._hopeless = slow and not size > 1.1 * np.abs(last).max()  # what grows may be about to blow up
             # LSODA bounds its steps by a Lipschitz constant from differences of the field, also of its rounding
-            still = self._last - s > STILL * progress and not (np.abs(y - last) > self._tolerances[1]).any()
+            # here it takes steps that nobody asked for: those up to a `max_step` are long enough
+            waits = self._last - s > STILL * progress and progress < 0.1 * self._window * self._max_step
+            still = waits and not (np.abs(y - last) > self._tolerances[1]).any()
             if self._method == "LSODA" and (slow or still):
                 raise LsodaStuckError
             self._last_seen = s, y.copy()

@@ -190,6 +190,7 @@ class LegendreFunction(Shown):
     def set_structure(self, structure: object) -> Self:
         """This function, told how it is built: a structure with its Hessian, for exact embeddings and geodesics."""
         self.structure = structure
+        vars(self).pop("metric", None)  # whose isometry is of the structure
         return self
 
     def __add__(self, other: object) -> LegendreFunction:
@@ -250,8 +251,7 @@ class LegendreFunction(Shown):
         w0 = self.domain.require(w0, "w0")
         if w0.shape != (self.dim,):
             raise ShapeError("w0", got=f"shape {w0.shape}", wanted=f"one point, shape ({self.dim},)")
-        slope = self.gradient(w0)
-        known = w0, np.zeros(self.dim), 0.0
+        slope, known = self.gradient(w0), (w0, np.zeros(self.dim), 0.0)
         return LegendreFunction.composed(Tilted(self, -slope, float(slope @ w0 - self(w0)), known))
 
     # duality --------------------------------------------------------------------------------------------------------

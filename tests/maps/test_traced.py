@@ -41,6 +41,29 @@ def test_rows_of_a_map_that_is_asked_often_come_from_its_record(rng):
         assert any(traced) == (len(shape) == 1)  # a point alone is traced
     scale[0] = 2.0
     assert np.allclose(G.kernel.jacobian(x[None]), 2 * wanted, rtol=1e-14)
+    assert np.allclose(G.kernel.jacobian(np.ones((2, 3), dtype=int)), autodiff.jacobian(f)(np.ones((2, 3))))
+
+
+def test_a_function_that_has_changed_at_the_points_asked_alone_is_traced_anew():
+    bound = [5.0]
+    G = gf.Parametrization(lambda x: anp.minimum(x, bound[0]) ** 2 + 0.01 * x, 2, 2)
+    x, mu = np.array([[3.0, 4.0]]), np.ones((1, 2))
+    for _ in range(OFTEN + 5):
+        G.jacobian(x), G.kernel.pullback(x, mu)
+    bound[0] = 2.0
+    assert np.allclose(G.jacobian(x), 0.01 * np.eye(2), rtol=1e-15)
+    G(x)  # a flow sets out with a value
+    assert np.allclose(G.kernel.pullback(x, mu), 0.01, rtol=1e-15)
+
+
+def test_powers_that_a_record_takes_by_products_are_no_change():
+    traced = []
+    G = gf.Parametrization(lambda x: traced.append(is_traced(x)) or x[..., :2] ** 7 - x[..., 2:] ** 7, 4, 2)
+    x = np.array([[0.3, 0.7, 0.3, 0.7 + 1e-15], [1.1, 1e5, 1.3, 1e-7]])
+    for _ in range(OFTEN + 1):
+        G.kernel.jacobian(x)
+    traced.clear()
+    assert np.allclose(G.kernel.jacobian(x)[:, 0, 0], 7 * x[:, 0] ** 6, rtol=1e-14) and not any(traced)
 
 
 def test_what_overflows_where_a_map_is_read_is_no_error():

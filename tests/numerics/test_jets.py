@@ -1,5 +1,7 @@
 """Derivatives by jets in the place of autograd's: when they are used, when they are not, and that they are the same."""
 
+import pickle
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -203,3 +205,20 @@ def test_the_geometry_of_a_plain_potential(scale, rng):
     for _ in range(jets.OFTEN + 2):
         K = R.metric.sectional_curvature(np.array([1.0, 0.0]), np.array([0.3, 1.0]), w)
         assert np.allclose(K, 1 / 16, rtol=1e-11)
+
+
+def of_exponentials(x):
+    return anp.log(1 + anp.exp(x[..., 0]) + anp.exp(x[..., 1]))
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_what_is_asked_often_is_pickled_without_its_record(order):
+    x = np.array([[0.1, 0.4]])
+    R = gf.LegendreFunction(of_exponentials, 2)
+    profile = gf.Profile(anp.cosh)
+    for _ in range(jets.OFTEN + 5):
+        asked = R.kernel.derivative(order, x), profile.derivative(order, x)
+    again = pickle.loads(pickle.dumps((R, profile)))
+    for _ in range(jets.OFTEN + 5):
+        assert np.allclose(again[0].kernel.derivative(order, x), asked[0], rtol=1e-13, atol=1e-16)
+        assert np.allclose(again[1].derivative(order, x), asked[1], rtol=1e-14)

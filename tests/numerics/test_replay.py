@@ -53,6 +53,24 @@ def test_a_large_batch_is_replayed_in_parts(rng, monkeypatch):
     assert np.array_equal(parts, value) and np.array_equal(pull_parts(u), pull(u))
 
 
+@pytest.mark.parametrize("d, D, n, passes", [(3, 2, 4, 1), (64, 64, 8, 1), (300, 300, 1, 1), (4, 3, 9000, 4)])
+def test_rows_take_one_pass_where_many_would_have_little_to_do(d, D, n, passes, rng, monkeypatch):
+    A, x = rng.standard_normal((D, d)), rng.standard_normal((n, D))
+    run = Replay.of(record(lambda x: anp.matmul(anp.tanh(x), A), x[:2])[0])
+    calls, once = [], run._once
+
+    def counted(points):
+        value, pull = once(points)
+        return value, lambda u: calls.append(len(u)) or pull(u)
+
+    monkeypatch.setattr(run, "_once", counted)
+    value, rows = run.with_jacobian(x)
+    parts = -(-x.size // replay.IN_CACHE) if passes > 1 else 1
+    assert len(calls) == passes * parts
+    assert np.allclose(value, np.tanh(x) @ A, rtol=1e-12, atol=1e-13)
+    assert np.allclose(rows, np.einsum("Dd,nD->ndD", A, 1 / np.cosh(x) ** 2), rtol=1e-11, atol=1e-13)
+
+
 def test_there_is_no_replay_of_one_point_nor_without_a_record():
     assert Replay.of(None) is None
     assert Replay.of(record(lambda x: x**2, np.ones(3))[0]) is None

@@ -103,3 +103,10 @@ def test_a_state_that_rounding_moves_to_and_fro_is_not_followed_step_by_step():
     assert found.status is gf.Status.SUCCESS and abs(found.y[-1, 0]) < 1e-14 and found.n_evaluations < 2000
     moves = run(lambda t, y: np.where(y > 0, -1e-16, 1e-16) + 1e-3, [0.0], 1.0)
     assert moves.y[-1, 0] == pytest.approx(1e-3)
+
+
+def test_short_steps_that_were_asked_for_are_no_reason_to_leave_lsoda():
+    """At rest, and stiff: DOP853 would need a step of 1e-4 all the way."""
+    found = run(lambda t, y: -1e4 * (y - 1.0), [0.0], 100.0, max_step=1e-2)
+    assert found.status is gf.Status.SUCCESS and found.y[-1, 0] == pytest.approx(1.0, rel=1e-9)
+    assert found.n_evaluations < 15_000 and found.method == "LSODA"
