@@ -24,7 +24,7 @@ LIFT_TOL, PATH_TOL, POLISH_STEPS, REMEMBERED = 1e-10, 1e-6, 4, 2
 #: resolves thirteen decades of the way to a boundary
 RESOLVED, AGAIN = 1e-6, 3
 #: error of mu beside mu, from the rounding of w, from which w is the boundary of the range
-UNTOLD = 0.5
+UNTOLD = 0.1
 #: a way from w0, beside |w|, of which mu keeps digits that w itself does not have; the largest |log x|, about
 NEAR_START, LOG_OF_X = 1e-3, 40
 EPS = float(np.finfo(float).eps)
@@ -356,7 +356,7 @@ class Leaf(Portable):
         digits = np.array2string(w[index], precision=17, threshold=8)
         return DomainError(
             f"w on the boundary of the range of {self.name} from x0, to rounding",
-            got=f"w = {digits}{_place(index)}, whose last digit is worth more than half of its dual coordinate",
+            got=f"w = {digits}{_place(index)}, whose last digit is worth more than a tenth of its dual coordinate",
             wanted="w whose digits tell mu",
             remedy="move w inside, or go on from mu itself, which a flow has beside w",
             s=1.0, index=index, point=w[index], reached=w[index],

@@ -13,7 +13,7 @@ from geoflow.maps.kernel import MapKernel
 from geoflow.maps.reading import Reading
 from geoflow.numerics import autodiff
 from geoflow.numerics.records import record
-from geoflow.numerics.replay import Replay
+from geoflow.numerics.replay import IN_CACHE, Replay
 from geoflow.spaces.gradients import as_space, is_flat, membership, riemannian_gradient
 
 #: outputs beyond which a given Jacobian with blocks of zeros is not formed
@@ -98,14 +98,17 @@ class FunctionKernel(MapKernel):
             found = self._replay(x)
             if not self._unchecked:
                 return found
-            self._unchecked = False
-            if self._unchanged() and self._is_recorded(x, found[0]):
+            if not self._unchanged():
+                self._replay = None
+            elif self._is_recorded(x, found[0]):
+                self._unchecked = False
                 return found
         return autodiff.value_and_vjp(self.function, x)
 
     def _replayed_rows(self, x: Array) -> Array:
         """dG of the function in the same ways: no flow sets out, and the map is asked at every x."""
-        if x.ndim > 1 and self._often and self._replay is not None:
+        small = x.ndim > 1 and self.codomain_dim * x.size <= IN_CACHE  # beyond, tracing is not what it costs
+        if small and self._often and self._replay is not None:
             with np.errstate(all="ignore"):
                 value, rows = self._replay.with_jacobian(x)
             if self._is_recorded(x, value):
@@ -124,12 +127,14 @@ class FunctionKernel(MapKernel):
 
     def _is_recorded(self, x: Array, value: Array) -> bool:
         """Whether the map still is what was recorded, where the record has this value at x; else it is one no more."""
-        now = self._asked_at(x)
-        if np.array_equal(now, value):
+        flat = x.reshape(-1, self.dim)  # as it was recorded
+        now = self._asked_at(flat)
+        if np.array_equal(now, value.reshape(now.shape)):
             return True
         assert self._replay is not None
         with np.errstate(all="ignore"):  # powers of a replay are products, whose rounding is another
-            if np.array_equal(self._replay.plain(x), now, equal_nan=True):
+            plain, size = self._replay.plain(flat), np.abs(now[np.isfinite(now)]).max(initial=0.0)
+            if np.allclose(plain, now, rtol=1e-13, atol=1e-15 * size, equal_nan=True):
                 return True
         self._replay = None
         return False

@@ -38,8 +38,6 @@ ENTRYWISE: dict[Any, Callable[[Any, Any, Any, int], Any]] = {
 TAKE: Any = ArrayBox.__getitem__
 #: entries of x that are replayed at once
 IN_CACHE = 2**14
-#: entries of all rows up to which one reverse pass has them, where x itself has no more than few
-ONE_PASS, FEW = 2**17, 2**11
 
 
 class Replay:
@@ -90,21 +88,13 @@ class Replay:
         return np.concatenate([value for _, value, _ in parts]), pull
 
     def with_jacobian(self, x: Array) -> tuple[Array, Array]:
-        """f(x), shape=[..., d], and df(x), shape=[..., d, D], for x of shape=[..., D].
-
-        All rows are of one reverse pass while that stays in the cache, or a pass for each would have little to do.
-        """
+        """f(x), shape=[..., d], and df(x), shape=[..., d, D], for x of shape=[..., D]: all rows by one reverse pass."""
         points, d, D = x.reshape(-1, x.shape[-1]), self._outputs, x.shape[-1]
-        n, size = len(points), d * x.size
-        if not n:
+        if not x.size:
             return np.empty((*x.shape[:-1], d)), np.empty((*x.shape[:-1], d, D))
-        if size <= IN_CACHE or (size <= ONE_PASS and x.size <= FEW):
-            value, pull = self._once(np.repeat(points, d, axis=0))
-            value, rows = value[::d], pull(np.tile(np.eye(d), (n, 1)))
-        else:
-            value, pull = self(points)
-            rows = np.stack([pull(np.broadcast_to(unit, (n, d))) for unit in np.eye(d)], axis=1)
-        return value.reshape(*x.shape[:-1], d), rows.reshape(*x.shape[:-1], d, D)
+        value, pull = self._once(np.repeat(points, d, axis=0))
+        rows = pull(np.tile(np.eye(d), (len(points), 1)))
+        return value[::d].reshape(*x.shape[:-1], d), rows.reshape(*x.shape[:-1], d, D)
 
     def plain(self, x: Array) -> Array:
         """f(x) by the very operations that were recorded; shape=[..., d]."""

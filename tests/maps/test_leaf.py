@@ -236,8 +236,13 @@ def test_a_boundary_that_w_is_to_rounding_has_no_mirror_coordinate():
         with pytest.raises(gf.DomainError) as caught:
             ask(np.array([[0.3, 0.5], w]))
         assert caught.value.index == (1,) and "the range of G from x0" in str(caught.value)
-    last = 1 - 1e-15  # half an ulp is a tenth of mu there, and one digit is told
-    assert R.gradient([last, 0.5])[0] == pytest.approx(1 / (4 * (1 - last)), rel=0.2)
+    last = 1 - 3e-15  # half an ulp is a thirtieth of mu there, and one digit is told
+    assert R.gradient([last, 0.5])[0] == pytest.approx(1 / (4 * (1 - last)), rel=0.1)
+    for c, s in ((0.1, 1e-10), (1.0, 1e-4), (0.1, 1e-8)):  # mu = log((w - c) / s) / (4 s)
+        flat = gf.mirror_map(gf.Parametrization(lambda x, c=c, s=s: c + s * x**2, 1, 1), [1.0])
+        for w in (c, np.nextafter(c, 0)):
+            with pytest.raises(gf.DomainError):
+                flat.gradient([w])
     assert R.domain.belongs([[1.0, 0.5], [0.3, 0.5]]).tolist() == [False, True]
     near = 1 - 1e-10  # mu = int dw / (1 - w^2)^2
     assert R.gradient([near, 0.5])[0] == pytest.approx(near / (2 * (1 - near**2)) + np.arctanh(near) / 2, rel=1e-5)

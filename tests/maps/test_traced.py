@@ -2,6 +2,7 @@
 
 import autograd.numpy as anp
 import numpy as np
+import pytest
 
 import geoflow as gf
 from geoflow.maps.traced import OFTEN
@@ -38,7 +39,7 @@ def test_rows_of_a_map_that_is_asked_often_come_from_its_record(rng):
         traced.clear()
         found = G.kernel.jacobian(x)
         assert found.shape == wanted.shape and np.allclose(found, wanted, rtol=1e-14, atol=1e-14)
-        assert any(traced) == (len(shape) == 1)  # a point alone is traced
+        assert any(traced) == (len(shape) == 1 or len(x) > 1000)  # a point alone is traced, and so are many
     scale[0] = 2.0
     assert np.allclose(G.kernel.jacobian(x[None]), 2 * wanted, rtol=1e-14)
     assert np.allclose(G.kernel.jacobian(np.ones((2, 3), dtype=int)), autodiff.jacobian(f)(np.ones((2, 3))))
@@ -54,6 +55,34 @@ def test_a_function_that_has_changed_at_the_points_asked_alone_is_traced_anew():
     assert np.allclose(G.jacobian(x), 0.01 * np.eye(2), rtol=1e-15)
     G(x)  # a flow sets out with a value
     assert np.allclose(G.kernel.pullback(x, mu), 0.01, rtol=1e-15)
+
+
+def test_a_flow_of_a_map_that_has_changed_is_of_the_new_map():
+    A, x, mu = np.eye(2), np.array([[1.0, 2.0]]), np.ones((1, 2))
+    G = gf.Parametrization(lambda x: anp.matmul(x**2, A), 2, 2)
+    for _ in range(OFTEN + 5):
+        G.kernel.pullback(x, mu)
+    A *= 3
+    G(x)
+    for _ in range(4):
+        assert np.allclose(G.kernel.pullback(x, mu), [[6.0, 12.0]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (4, 6), (4, 1, 6), (50, 6)])
+def test_products_in_another_order_are_no_change(shape, rng):
+    """A matrix that is transposed, and a batch of another shape, are multiplied in another order."""
+    Q, traced = np.linalg.qr(rng.standard_normal((6, 6)))[0], []
+
+    def f(x):
+        traced.append(is_traced(x))
+        return anp.matmul(anp.matmul(x, Q) + 0.1 * anp.sin(anp.matmul(x, Q)), Q.T)
+
+    G = gf.Parametrization(f, 6, 6)
+    for _ in range(OFTEN + 5):
+        G.kernel.jacobian(rng.standard_normal(shape))
+    traced.clear()
+    G.kernel.jacobian(rng.standard_normal(shape)), G.kernel.pullback(np.ones((2, 6)), np.ones((2, 6)))
+    assert not any(traced)
 
 
 def test_powers_that_a_record_takes_by_products_are_no_change():

@@ -53,8 +53,8 @@ def test_a_large_batch_is_replayed_in_parts(rng, monkeypatch):
     assert np.array_equal(parts, value) and np.array_equal(pull_parts(u), pull(u))
 
 
-@pytest.mark.parametrize("d, D, n, passes", [(3, 2, 4, 1), (64, 64, 8, 1), (300, 300, 1, 1), (4, 3, 9000, 4)])
-def test_rows_take_one_pass_where_many_would_have_little_to_do(d, D, n, passes, rng, monkeypatch):
+@pytest.mark.parametrize("d, D, n", [(3, 2, 4), (16, 16, 8), (1, 5, 1)])
+def test_rows_take_one_pass(d, D, n, rng, monkeypatch):
     A, x = rng.standard_normal((D, d)), rng.standard_normal((n, D))
     run = Replay.of(record(lambda x: anp.matmul(anp.tanh(x), A), x[:2])[0])
     calls, once = [], run._once
@@ -65,8 +65,7 @@ def test_rows_take_one_pass_where_many_would_have_little_to_do(d, D, n, passes, 
 
     monkeypatch.setattr(run, "_once", counted)
     value, rows = run.with_jacobian(x)
-    parts = -(-x.size // replay.IN_CACHE) if passes > 1 else 1
-    assert len(calls) == passes * parts
+    assert calls == [n * d]
     assert np.allclose(value, np.tanh(x) @ A, rtol=1e-12, atol=1e-13)
     assert np.allclose(rows, np.einsum("Dd,nD->ndD", A, 1 / np.cosh(x) ** 2), rtol=1e-11, atol=1e-13)
 
