@@ -289,7 +289,7 @@ class Leaf(Portable):
         dmu = np.where(np.abs(missing) <= np.where(near, 16 * resolution, LOG_OF_X * EPS * reach), 0.0, dmu)
         x, mu = found.x + dx, found.mu + dmu
         untold = (rounding > UNTOLD * np.abs(mu) * squared) & (np.abs(w - self.w0) > 16 * resolution)
-        told = ~(untold | np.isnan(found.mu)).any(axis=-1)
+        told = ~untold.any(axis=-1)
         if not told.all():
             points, rest = self._missing(len(w)), np.flatnonzero(told)
             if len(rest):
@@ -356,7 +356,7 @@ class Leaf(Portable):
         digits = np.array2string(w[index], precision=17, threshold=8)
         return DomainError(
             f"w on the boundary of the range of {self.name} from x0, to rounding",
-            got=f"w = {digits}{_place(index)}, whose last digit is worth more than a tenth of its dual coordinate",
+            got=f"w = {digits}{_place(index)}, whose last digit is worth more than {UNTOLD:g} of its dual coordinate",
             wanted="w whose digits tell mu",
             remedy="move w inside, or go on from mu itself, which a flow has beside w",
             s=1.0, index=index, point=w[index], reached=w[index],

@@ -94,7 +94,7 @@ class FunctionKernel(MapKernel):
 
         Whether the map still is what was recorded is asked as a flow or a lift sets out: both begin with a value.
         """
-        if not autodiff.is_traced(x) and self._often and self._replay is not None:
+        if not autodiff.is_traced(x) and self._asked_often() and self._replay is not None:
             found = self._replay(x)
             if not self._unchecked:
                 return found
@@ -108,15 +108,15 @@ class FunctionKernel(MapKernel):
     def _replayed_rows(self, x: Array) -> Array:
         """dG of the function in the same ways: no flow sets out, and the map is asked at every x."""
         small = x.ndim > 1 and self.codomain_dim * x.size <= IN_CACHE  # beyond, tracing is not what it costs
-        if small and self._often and self._replay is not None:
+        if small and self._asked_often() and self._replay is not None:
             with np.errstate(all="ignore"):
                 value, rows = self._replay.with_jacobian(x)
             if self._is_recorded(x, value):
                 return rows
         return autodiff.jacobian(self.function, self.codomain_dim)(x)
 
-    @property
-    def _often(self) -> bool:
+    def _asked_often(self) -> bool:
+        """Whether it is, this time counted."""
         self._asked += 1
         return self._asked > OFTEN
 

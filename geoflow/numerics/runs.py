@@ -221,8 +221,8 @@ class Run:
             slow = endless and (progress <= 1e-6 * s or self._looks > LOOKS)
             size, last = float(np.abs(y).max()), self._last_seen[1]
             self._hopeless = slow and not size > 1.1 * np.abs(last).max()  # what grows may be about to blow up
-            # LSODA bounds its steps by a Lipschitz constant from differences of the field, also of its rounding
-            # here it takes steps that nobody asked for: those up to a `max_step` are long enough
+            # LSODA bounds its steps by a Lipschitz constant from differences of the field, also of its rounding: it is
+            # left where it takes short steps at rest, but not where `max_step` asks for them
             waits = self._last - s > STILL * progress and progress < 0.1 * self._window * self._max_step
             still = waits and not (np.abs(y - last) > self._tolerances[1]).any()
             if self._method == "LSODA" and (slow or still):

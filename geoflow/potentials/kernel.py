@@ -161,13 +161,18 @@ class LegendreKernel(Portable):
         w = np.asarray(w, dtype=float)
         inside = self.inside(w)
         if inside.all():
-            if isinstance(self.formula, ClosedFormula):
-                with np.errstate(all="ignore"):
-                    return [np.asarray(found, dtype=float) for found in self.formula.several(orders, w)]
-            return [self.derivative(order, w) for order in orders]
+            return self._derivatives(orders, w)
         safe = np.where(inside[..., None], w, self.domain.interior_point())
         masks = [np.reshape(inside, (*inside.shape, *[1] * order)) for order in orders]
-        return [np.where(mask, self.derivative(order, safe), np.nan) for order, mask in zip(orders, masks, strict=True)]
+        found = self._derivatives(orders, safe)
+        return [np.where(mask, values, np.nan) for values, mask in zip(found, masks, strict=True)]
+
+    def _derivatives(self, orders: Sequence[int], w: Array) -> list[Array]:
+        """The derivatives of these orders at points inside, together where the formula has them together."""
+        if not isinstance(self.formula, ClosedFormula):
+            return [self.derivative(order, w) for order in orders]
+        with np.errstate(all="ignore"):
+            return [np.asarray(values, dtype=float) for values in self.formula.several(orders, w)]
 
 
 class SolvedKernel(LegendreKernel):
