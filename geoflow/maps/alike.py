@@ -22,13 +22,15 @@ class Alike:
     kernel : MapKernel
     start : array
         Its point, flat.
+    kinds : array, shape=[d]
+        Of which of its outputs every output of all blocks is.
     """
 
     def __init__(self, whole: MapKernel, whole_start: Array, kernel: MapKernel, inputs: Index, kind: Index):
         blocks, self.kernel, self._d = whole.blocks, kernel, whole.codomain_dim
         self.start, self._whole_start, r = whole_start[inputs], whole_start, int(kind.max()) + 1
-        #: the kind of every output, and its place among those of its kind
-        self._kind, self._slot = kind, np.empty(self._d, dtype=int)
+        #: the place of every output among those of its kind
+        self.kinds, self._slot = kind, np.empty(self._d, dtype=int)
         order = np.argsort(kind, kind="stable")
         sizes = np.bincount(kind, minlength=r)
         begins = np.cumsum(sizes) - sizes
@@ -71,7 +73,7 @@ class Alike:
 
     def column(self, output: int) -> int:
         """Which of the kinds an output is of."""
-        return int(self._kind[output])
+        return int(self.kinds[output])
 
     def gather(self, w: Array) -> Array:
         """Numbers of the outputs of all blocks, shape=[N, d], at those of one of each, shape=[N m, r]."""
@@ -79,7 +81,7 @@ class Alike:
 
     def scatter(self, values: Array) -> Array:
         """The inverse, shape=[N m, r] to shape=[N, d]."""
-        return values.reshape(-1, *self._fill.shape)[:, self._slot, self._kind]
+        return values.reshape(-1, *self._fill.shape)[:, self._slot, self.kinds]
 
     def scatter_points(self, x: Array) -> Array:
         """The inputs of all blocks from those of one of each, shape=[N m, D'] to shape=[N, D]; unused ones stay."""

@@ -202,7 +202,7 @@ def solved_blocks(gram: Array, right: Array) -> Array:
 
 def weighted_gram(A: Array, weights: Array) -> Array:
     """A diag(weights) A^T for weights >= 0, shape=[n, d] and shape=[d], in parts that stay in the cache."""
-    root, step = np.sqrt(weights), max(1, 2**14 // max(len(A), 1))
+    root, step = np.sqrt(weights), max(1, 2**18 // max(len(A), 1))
     total = np.zeros((len(A), len(A)))
     for k in range(0, len(root), step):
         part = A[:, k : k + step] * root[k : k + step]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from geoflow._typing import Array, Index
+from geoflow._typing import Array, Index, Mask
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.lifts import growth_of
-from geoflow.numerics.steps import step_of_order_eight
 
 DEGREE = 16
-#: points of a piece that are reached by a step from one
-LEAP = 4
+#: times that the flow over a piece is put into its integral equation
+ITERATIONS = 40
 #: growth of x over a piece that is tried first, and the largest
 FIRST, LARGEST = 0.2, 1.5
-#: errors of a step beside x, and of a polynomial beside the change of w, that a piece may have
+#: errors of the flow beside x, and of a polynomial beside the change of w, that a piece may have
 STEP_TOL, TAIL_TOL = 1e-13, 1e-13
+#: the part of the length that the next piece may have, as its coefficients fall
+SAFE = 0.9
 #: pieces of a curve, and times that one is shortened, before the table ends
 PIECES, TRIES = 200, 12
 #: numbers handled at once: arrays that stay in the cache
@@ -29,22 +31,23 @@ EPS = float(np.finfo(float).eps)
 class DualTable:
     """w_i(mu_i) = G_i(psi(x0; mu)), one function of one number for every output, as polynomials piece by piece.
 
-    Pieces are added as larger |mu| are asked for, of a length of its own for every output and sign: over each x grows
-    by a part, the flow of mu passes Chebyshev points one step of order eight after the other, with the error of each
-    step, and of what the polynomial leaves out, at rounding. What lies beyond the last piece is NaN.
+    Where many are alike, `kinds`, shape=[d], says which output of the map each is; by default its own. Pieces are added
+    as larger |mu| are asked for, of a length of its own for every output and sign: over each x grows by a part, and the
+    flow of mu, and w on it, are polynomials to rounding, as points between those that made them show. What lies beyond
+    the last piece is NaN.
     """
 
-    def __init__(self, kernel: MapKernel, start: Array):
+    def __init__(self, kernel: MapKernel, start: Array, kinds: Index | None = None):
         self._kernel, self._x = kernel, np.stack([start, start])
         self._dim, self._w0 = kernel.codomain_dim, kernel.value(start[None])[0]
+        self._kinds = np.arange(self._dim) if kinds is None else kinds
         self._sign = np.stack([np.ones(self._dim), -np.ones(self._dim)])
         self._part = np.full((2, self._dim), FIRST)
         self._reached = np.zeros((2, self._dim))
-        # a column for every piece, sign and output: where it begins, its length, and its coefficients
-        self._begin = np.empty(0)
-        self._length = np.empty(0)
+        # a column for every piece, sign and output: where it begins and ends, 2 / length, and its coefficients
+        self._begin, self._end, self._scale = np.empty(0), np.empty(0), np.empty(0)
         self._powers = np.empty((DEGREE + 1, 0))
-        self._last: Index | None = None
+        self._last = np.empty(0, dtype=int)
         self._ended = False
 
     @property
@@ -61,48 +64,58 @@ class DualTable:
         return self._evaluated(mu, slope=True)
 
     def _evaluated(self, mu: Array, slope: bool) -> Array:
-        size, column = np.abs(mu).ravel(), np.tile(np.arange(self._dim), len(mu))
-        side = column + self._dim * (mu.ravel() < 0)
-        while not self._ended and not (size < self._reached.ravel()[side]).all():
-            self._extend()
-        if not self.pieces:
-            return np.full(mu.shape, np.nan)
-        out, place = np.empty(size.shape), self._places(side, size)
+        out, flat = np.empty(mu.size), mu.ravel()
+        kinds = self._kinds if len(mu) == 1 else np.tile(self._kinds, len(mu))
+        if len(self._last) != len(flat):
+            self._last = np.zeros(len(flat), dtype=int)
         for k in range(0, len(out), AT_ONCE):
             part = slice(k, k + AT_ONCE)
-            here = place[part]
-            length = self._length[here]
-            t = (size[part] - self._begin[here]) * (2 / length) - 1
-            found = self._powers[DEGREE][here]
-            if slope:
-                found = DEGREE * found
-                for j in range(DEGREE - 1, 0, -1):
-                    found = found * t + j * self._powers[j][here]
-                out[part] = found * (2 / length) * np.where(mu.ravel()[part] < 0, -1.0, 1.0)
-            else:
-                for row in self._powers[DEGREE - 1 :: -1]:
-                    found *= t
-                    found += row[here]
-                out[part] = found
-        if not slope:  # what stands still at the start has no force there, not one of rounding
-            still = size == 0
-            out[still] = self._w0[column[still]]
-        out[~(size <= self._reached.ravel()[side])] = np.nan
+            out[part] = self._evaluated_part(flat[part], kinds[part], self._last[part], slope)
         return out.reshape(mu.shape)
 
-    def _places(self, side: Index, size: Array) -> Index:
-        """The columns of the pieces that the numbers lie in: those of the last time where they still do."""
-        step, last = 2 * self._dim, self._last
-        place = side.copy() if last is None or len(last) != len(side) else side + step * (last // step)
-        wrong = np.flatnonzero(~((self._begin[place] <= size) & (size < self._begin[place] + self._length[place])))
-        if len(wrong):
-            begins = self._begin.reshape(-1, step)
-            count = np.zeros(len(wrong), dtype=int)
-            for row in begins[1:]:
-                count += row[side[wrong]] <= size[wrong]
-            place[wrong] = side[wrong] + step * count
-        self._last = place
-        return place
+    def _evaluated_part(self, mu: Array, kind: Index, piece: Index, slope: bool) -> Array:
+        """So many numbers, shape=[k]; `piece`, where those of the last time lay, becomes where these do."""
+        size = np.abs(mu)
+        side = kind + self._dim * (mu < 0)
+        beyond = self._find_pieces(side, size, piece)
+        if not self.pieces:
+            return np.full(mu.shape, np.nan)
+        place = side + piece
+        scale = self._scale.take(place)
+        t = (size - self._begin.take(place)) * scale - 1
+        t[beyond] = np.nan
+        found = self._powers[DEGREE].take(place)
+        if slope:
+            found *= DEGREE
+            for j in range(DEGREE - 1, 0, -1):
+                found *= t
+                found += j * self._powers[j].take(place)
+            found *= np.where(mu < 0, -scale, scale)
+        else:
+            for row in self._powers[DEGREE - 1 :: -1]:
+                found *= t
+                found += row.take(place)
+            still = np.flatnonzero(size == 0)  # what stands still at the start has no force there, not one of rounding
+            found[still] = self._w0[kind[still]]
+        return found
+
+    def _find_pieces(self, side: Index, size: Array, piece: Index) -> Index:
+        """Set `piece` to where the first columns of the pieces are that the numbers lie in; which lie in none."""
+        place = side + piece
+        inside: Mask = np.zeros(len(size), dtype=bool)
+        if self.pieces:
+            inside = (self._begin.take(place) <= size) & (size < self._end.take(place))
+        lost = np.flatnonzero(~inside)
+        if not len(lost):
+            return lost
+        side, size = side[lost], size[lost]
+        while not self._ended and (size >= self._reached.ravel()[side]).any():
+            self._extend()
+        count = np.zeros(len(lost), dtype=int)
+        for row in self._begin.reshape(-1, 2 * self._dim)[1:]:
+            count += row[side] <= size
+        piece[lost] = 2 * self._dim * count
+        return lost[~(size <= self._reached.ravel()[side])]
 
     def _extend(self) -> None:
         """One piece more for every output and sign, or the end of the table."""
@@ -113,13 +126,7 @@ class DualTable:
             rate = np.where(rate < 1e290, rate, 1.0)
             for _ in range(TRIES):
                 length = self._part / np.maximum(rate, 1e-290)
-                values, x, worst = self._passed(length)
-                series = np.tensordot(lobatto()[1], values, axes=1)
-                change = np.abs(values - values[:1]).max(axis=0)
-                # rounding is no error of the polynomial: a piece that shows no other may grow
-                tail = np.maximum(np.abs(series[-2:]).max(axis=0) - 4 * EPS * np.abs(values).max(axis=0), 0.0)
-                tail /= np.maximum(TAIL_TOL * change, 1e-300)
-                error = np.maximum(np.nan_to_num(tail, nan=np.inf), np.nan_to_num(worst, nan=np.inf))
+                values, x, error = self._passed(length)
                 good = error <= 1
                 if good.all():
                     break
@@ -127,43 +134,80 @@ class DualTable:
             else:
                 self._ended = True
                 return
-        for name, new in (("_begin", self._reached), ("_length", length)):
+        reached = self._reached + length
+        for name, new in (("_begin", self._reached), ("_end", reached), ("_scale", 2 / length)):
             setattr(self, name, np.concatenate([getattr(self, name), new.ravel()]))
-        powers = np.tensordot(lobatto()[2], series, axes=1)
-        self._powers = np.concatenate([self._powers, powers.reshape(DEGREE + 1, -1)], axis=1)
-        self._x, self._reached = x, self._reached + length
-        self._part = np.where(error < 1e-4, np.minimum(2 * self._part, LARGEST), self._part)
+        series = np.tensordot(collocation().series, values, axes=1)  # first: values to powers at once lose six digits
+        powers = np.tensordot(collocation().powers, series, axes=1).reshape(DEGREE + 1, -1)
+        self._powers = np.concatenate([self._powers, powers], axis=1)
+        self._x, self._reached = x, reached
+        # the k-th falls as r^-k, r as one over the length; those of the end, under rounding, are told by two before
+        change, noise = np.maximum(_change(values), 1e-300), 4 * EPS * np.abs(values).max(axis=0)
+        early, late = (np.abs(series[k : k + 2]).max(axis=0) - noise for k in (3, 11))
+        early, late = (np.maximum(part / change, EPS) for part in (early, late))
+        longer = SAFE * (TAIL_TOL / (late * np.sqrt(late / early))) ** (1 / DEGREE)
+        self._part = np.minimum(self._part * np.clip(longer, 0.5, 2.0), LARGEST)
         self._ended = self.pieces >= PIECES
 
     def _passed(self, length: Array) -> tuple[Array, Array, Array]:
-        """w at the points of a piece, shape=[DEGREE + 1, 2, d], x at its end, and the worst error of a step."""
-        kernel, blocks, nodes = self._kernel, self._kernel.blocks, lobatto()[0]
-        x, worst, values = self._x, np.zeros(length.shape), [kernel.value(self._x)[None]]
-        for k in range(0, DEGREE, LEAP):
-            # so many points from one, all at once
-            ways = (0.5 * (nodes[k + 1 : k + 1 + LEAP] - nodes[k])[:, None, None] * (length * self._sign)).reshape(
-                -1, self._dim
-            )
-            ends, errors = step_of_order_eight(partial(_pulled, kernel, ways), np.tile(x, (LEAP, 1)))
-            size = np.maximum(np.tile(blocks.largest(x), (LEAP, 1)), blocks.largest(ends))
-            beside = (blocks.largest(errors) / (STEP_TOL * size + 1e-300))[:, blocks.of_output]
-            worst = np.maximum(worst, beside.reshape(LEAP, 2, -1).max(axis=0))
-            values.append(kernel.value(ends).reshape(LEAP, 2, -1))
-            x = ends[-2:]
-        return np.concatenate(values), x, worst
+        """w at the points of a piece, shape=[DEGREE + 1, 2, d], x at its end, and its errors beside those allowed.
+
+        The flow is a fixed point, x = start + int pullback(x), of polynomials. Its errors are read off between their
+        points, where both the velocity and w are asked anew.
+        """
+        kernel, blocks, grid, start = self._kernel, self._kernel.blocks, collocation(), self._x
+        half = 0.5 * length * self._sign
+        ways, at = np.tile(half, (DEGREE + 1, 1)), (-1, *start.shape)
+        x = np.tile(start, (DEGREE + 1, 1))
+        for _ in range(ITERATIONS):
+            velocity = kernel.pullback(x, ways).reshape(at)
+            new = (start + np.tensordot(grid.integral, velocity, axes=1)).reshape(x.shape)
+            size, moved = blocks.largest(new), blocks.largest(new - x)
+            x = new
+            if not (moved > 4 * EPS * size).any():
+                break
+        between = np.tensordot(grid.between, x.reshape(at), axes=1).reshape(-1, start.shape[1])
+        values = kernel.value(x).reshape(-1, *length.shape)
+        size, moved = (part.reshape(-1, 2, blocks.count).max(axis=0) for part in (size, moved))
+        w_error = _missed(kernel.value(between).reshape(-1, *length.shape), values)
+        asked = kernel.pullback(between, ways[: len(between)]).reshape(-1, *start.shape)
+        x_error = blocks.largest(_missed(asked, velocity)) + np.maximum(moved - 4 * EPS * size, 0.0)
+        beside = (x_error / (STEP_TOL * size + 1e-300))[:, blocks.of_output]
+        error = np.maximum(beside, w_error / np.maximum(TAIL_TOL * _change(values), 1e-300))
+        return values, x[-2:], np.nan_to_num(error, nan=np.inf)
 
 
-def _pulled(kernel: MapKernel, mu: Array, s: float, x: Array) -> Array:
-    return kernel.pullback(x, mu)
+def _change(values: Array) -> Array:
+    return np.asarray(np.abs(values - values[:1]).max(axis=0))
+
+
+def _missed(asked: Array, values: Array) -> Array:
+    """How far numbers between the points are from the polynomial through values at them, beyond rounding."""
+    error = np.abs(asked - np.tensordot(collocation().between, values, axes=1)).max(axis=0)
+    return np.maximum(error - 16 * EPS * np.abs(values).max(axis=0), 0.0)
+
+
+class Collocation(NamedTuple):
+    """What takes values at the extreme points of T_DEGREE in [-1, 1] to other numbers, as matrices.
+
+    To the integral from -1 to each of them, to values half way between them, to the series in T_k, and that to powers.
+    """
+
+    integral: Array
+    between: Array
+    series: Array
+    powers: Array
 
 
 @cache
-def lobatto() -> tuple[Array, Array, Array]:
-    """The extreme points of T_DEGREE in [-1, 1], what takes values there to a Chebyshev series, and that to powers."""
-    nodes = -np.cos(np.pi * np.arange(DEGREE + 1) / DEGREE)
+def collocation() -> Collocation:
+    """The matrices of `Collocation`."""
+    angle = np.pi * np.arange(DEGREE + 1) / DEGREE
+    nodes, half_way = -np.cos(angle), -np.cos(angle[1:] - 0.5 * angle[1])
     ends = np.where(np.arange(DEGREE + 1) % DEGREE == 0, 0.5, 1.0)  # of the sums of the discrete cosine transform
     series = (2 / DEGREE) * ends[:, None] * ends * chebyshev.chebvander(nodes, DEGREE).T
     powers = np.zeros((DEGREE + 1, DEGREE + 1))
     for k in range(DEGREE + 1):
         powers[: k + 1, k] = chebyshev.cheb2poly(np.eye(DEGREE + 1)[k])[: k + 1]
-    return nodes, series, powers
+    integral = chebyshev.chebvander(nodes, DEGREE + 1) @ chebyshev.chebint(series, lbnd=-1)
+    return Collocation(integral, chebyshev.chebvander(half_way, DEGREE) @ series, series, powers)

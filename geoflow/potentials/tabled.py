@@ -23,8 +23,8 @@ class TabledLeafPoints:
 
     def __init__(self, leaf: Leaf, w: Array):
         self._leaf, self._w, self._mu = leaf, w, np.full(w.shape, np.nan)
-        kernel, start = (leaf.kernel, leaf.start) if leaf.alike is None else (leaf.alike.kernel, leaf.alike.start)
-        self._table = DualTable(kernel, start)
+        of = leaf if leaf.alike is None else leaf.alike
+        self._table = DualTable(of.kernel, of.start, None if leaf.alike is None else leaf.alike.kinds)
 
     @staticmethod
     def fit(leaf: Leaf) -> bool:
@@ -32,7 +32,7 @@ class TabledLeafPoints:
         return leaf.kernel.grows_alone and (leaf.alike is not None or leaf.kernel.codomain_dim <= EACH)
 
     def move(self, mu: Array) -> Array:
-        w = self._looked_up(mu, slope=False)
+        w = self._table.value(mu)
         self._mu = mu
         return w if np.isfinite(w).all() else self._mover.move(mu)
 
@@ -44,7 +44,7 @@ class TabledLeafPoints:
         return self._mover.reach(way)
 
     def gram(self, A: Array) -> Array:
-        C = self._looked_up(self._mu, slope=True)[0]
+        C = self._table.slope(self._mu)[0]
         if np.isfinite(C).all():
             return weighted_gram(A, C)
         self._mover.move(self._mu)
@@ -57,7 +57,3 @@ class TabledLeafPoints:
     @cached_property
     def _mover(self) -> MovingLeafPoints:
         return MovingLeafPoints(self._leaf, self._w)
-
-    def _looked_up(self, mu: Array, slope: bool) -> Array:
-        look, alike = self._table.slope if slope else self._table.value, self._leaf.alike
-        return look(mu) if alike is None else alike.scatter(look(alike.gather(mu)))
