@@ -35,7 +35,7 @@ class GradientFlow:
         self.kernel, self.d, self._value, self._force = kernel, d, value, force
         self._linear, self._short = rows is not None, rows is not None and rows < d
         self._dual = rows if rows is not None and rows < d else d
-        self._flow = CompiledFlow(self._rhs, self._observe)
+        self._flow = CompiledFlow(self._rhs, self._observe, kernel.dim)
         self._loss_at = Compiled(lambda w, t: (value(w, t, ()), force(w, t, ())), 1, 0)
 
     def is_of(self, loss: PointwiseLoss, w: Array) -> bool:

@@ -259,6 +259,27 @@ def test_every_entry_of_a_block_meets_the_tolerance_and_blocks_are_solved_apart(
     assert np.all(np.abs(states[0] - exact_rotation(start, 3.0)) <= 1e-8 * np.abs(start).max(axis=1, keepdims=True))
 
 
+def test_what_comes_after_the_first_numbers_does_not_dilute_their_error(jnp):
+    """A rotation beside a thousand numbers at rest takes the steps of a rotation alone, on either side of `first`."""
+
+    def turning(place, first):
+        def rhs(t, y, data):
+            turned = jnp.array([-y[place + 1], y[place]])
+            return jnp.zeros_like(y).at[place : place + 2].set(turned)
+
+        start = np.ones((1, 1002))
+        (ends,), evaluations, success = engine.CompiledFlow(rhs, lambda t, y, data: (y,), first)(
+            start, np.empty(0), 20.0, (), (1e-8, 1e-10)
+        )
+        assert success
+        error = np.abs(ends[-1, 0, place : place + 2] - exact_rotation(start[0, :2], 20.0)).max()
+        return evaluations, error
+
+    diluted, before, after = turning(0, None), turning(0, 2), turning(1000, 1000)
+    assert before[0] == after[0] > 1.3 * diluted[0]
+    assert before[1] <= 1e-7 < diluted[1] and after[1] <= 1e-7
+
+
 def test_a_flow_that_ends_is_no_success(jnp):
     blow_up = engine.CompiledFlow(lambda t, y, data: y**2, lambda t, y, data: (y,))
     assert not blow_up(np.ones((3, 1)), np.empty(0), 2.0, (), (1e-8, 1e-10))[2]
