@@ -28,8 +28,6 @@ from geoflow.numerics.runs import BLOW_UP
 ENGINES = ("auto", "autograd", "jax")
 #: relative difference up to which compiled values and autograd's are the same
 AGREE = 1e-9
-
-
 #: arrays of jax at one point to an array, or to several
 Point = Callable[..., Any]
 
@@ -327,8 +325,8 @@ class CompiledFlow:
 
     At one point y has shape=[k], and `observe`, (t, y, data) to a tuple of arrays, is what is told of it at the output
     times. `data` is a tuple of arrays that may change from call to call. On a CPU the batch is integrated in blocks,
-    each with one step size that meets the tolerances in every entry of the block: in the mean over its numbers or, where
-    there are so many `first` ones, over those and over the others.
+    each with one step size that meets the tolerances in every entry of the block: in the mean over its numbers or, with
+    so many `first` ones, over those and over the others.
     """
 
     def __init__(self, rhs: Point, observe: Point, first: int | None = None):
