@@ -14,8 +14,9 @@ from geoflow.maps.compiled import CompiledKernel
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.parametrization import Parametrization
 from geoflow.numerics import engine
-from geoflow.numerics.engine import Compiled, CompiledFlow, Point
+from geoflow.numerics.engine import Compiled, Point
 from geoflow.numerics.integrate import Solver
+from geoflow.numerics.loops import CompiledFlow
 from geoflow.potentials.regularized import with_regularizer
 from geoflow.results import Status, Trajectory, require_within
 

@@ -21,9 +21,9 @@ from geoflow.metrics.isometries import isometry
 from geoflow.metrics.space_forms import Isometry
 from geoflow.numerics import autodiff
 from geoflow.numerics.batches import same_batch
-from geoflow.numerics.engine import Compiled, einsum, solve
+from geoflow.numerics.engine import Compiled, Point, definite_solve, einsum
 from geoflow.numerics.integrate import FLOW_ATOL, STEPS, Steps, Stop, integrate_batch
-from geoflow.potentials.convexity import require_definite
+from geoflow.potentials.convexity import SINGULAR, require_definite
 from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import CompiledFormula
 from geoflow.potentials.legendre import LegendreFunction
@@ -111,7 +111,7 @@ class HessianMetric(Portable, RiemannianMetric):
 
     def christoffels(self, base_point: Any = None) -> Array:
         """Gamma^k_ij = H^{kl} T_lij / 2; the contravariant index k is first, shape=[..., d, d, d]."""
-        if (found := self._by_engine(_christoffels_at, base_point)) is not None:
+        if (found := self._by_engine(_christoffels_of, base_point)) is not None:
             return found
         return self._raise(self.potential.third_derivative(base_point), base_point) / 2
 
@@ -146,7 +146,7 @@ class HessianMetric(Portable, RiemannianMetric):
 
     def riemann_tensor(self, base_point: Any = None) -> Array:
         """R_ijk^l with R(e_j, e_k) e_i = R_ijk^l e_l: geomstats' index order, l last; shape=[..., d, d, d, d]."""
-        if (found := self._by_engine(_riemann_at, base_point)) is not None:
+        if (found := self._by_engine(_riemann_of, base_point)) is not None:
             return found
         S = self._raise(self.potential.third_derivative(base_point), base_point)
         first = anp.einsum("...ljp,...pki->...ijkl", S, S)
@@ -287,18 +287,19 @@ class HessianMetric(Portable, RiemannianMetric):
         with np.errstate(all="ignore"):
             return require_digits(self.isometry.distance(b, a), a, b, f"distance in {self.potential.name}")
 
-    def _by_engine(self, tensor: Callable[[Any, Any], Any], base_point: Any) -> Array | None:
-        """A tensor made of H and T at one point, compiled; None where R is not, or where it is not finite."""
+    def _by_engine(self, tensor: Callable[[Any], Any], base_point: Any) -> Array | None:
+        """A tensor made of H^{kl} T_lij at one point, compiled; None where R is not, or where it is not finite."""
         formula = self.potential.formula
         if autodiff.is_traced(base_point) or not isinstance(formula, CompiledFormula):
             return None
         if (H := formula.points[2]) is None or (T := formula.points[3]) is None:
             return None
-        if tensor not in formula.remembered:  # a metric is made anew for every call of `R.metric`
-            formula.remembered[tensor] = Compiled(lambda w: (tensor(H(w), T(w)), H(w)), 1)
+        if tensor not in formula.remembered:
+            formula.remembered[tensor] = Compiled(partial(_of_raised, tensor, H, T), 1)
         w = self.potential.domain.require(base_point, "base_point")
-        found, hessian = formula.remembered[tensor](w)
-        require_definite(np.asarray(hessian), w, self.potential.name)
+        found, pivots = formula.remembered[tensor](w)
+        if not (pivots > SINGULAR).all():
+            require_definite(self.potential.hessian(w), w, self.potential.name)
         return found if all_finite(found) else None
 
     def _raise(self, T: Any, base_point: Any) -> Array:
@@ -376,17 +377,18 @@ class HessianMetric(Portable, RiemannianMetric):
         return autodiff.with_derivative(self.squared_dist, derivatives)
 
 
-def _raised_at(H: Any, T: Any) -> Any:
-    return solve(H, T.reshape(len(H), -1)).reshape(T.shape)
+def _of_raised(tensor: Callable[[Any], Any], H: Point, T: Point, w: Any) -> tuple[Any, Any]:
+    """The tensor of H^{kl} T_lij at one point of jax, k first, and the least pivot of H."""
+    raised, pivot = definite_solve(H(w), (third := T(w)).reshape(len(w), -1))
+    return tensor(raised.reshape(third.shape)), pivot
 
 
-def _christoffels_at(H: Any, T: Any) -> Any:
-    return _raised_at(H, T) / 2
+def _christoffels_of(raised: Any) -> Any:
+    return raised / 2
 
 
-def _riemann_at(H: Any, T: Any) -> Any:
-    S = _raised_at(H, T)
-    first = einsum("ljp,pki->ijkl", S, S)
+def _riemann_of(raised: Any) -> Any:
+    first = einsum("ljp,pki->ijkl", raised, raised)
     return (first.transpose(0, 2, 1, 3) - first) / 4
 
 

@@ -23,11 +23,12 @@ from geoflow._typing import Array, ArrayLike
 from geoflow.errors import ArgumentError
 from geoflow.numerics import autodiff
 from geoflow.numerics.records import Record, record
-from geoflow.numerics.runs import BLOW_UP
 
 ENGINES = ("auto", "autograd", "jax")
 #: relative difference up to which compiled values and autograd's are the same
 AGREE = 1e-9
+#: unknowns up to which a system is eliminated entry by entry
+SMALL = 4
 #: arrays of jax at one point to an array, or to several
 Point = Callable[..., Any]
 
@@ -64,7 +65,7 @@ def written_in_jax(f: Callable[[Array], Any], x: Array) -> bool:
         return False
     x = np.asarray(x, dtype=float)
     try:
-        with _double():
+        with double():
             if is_jax_array(f(x)):
                 return True
             try:  # parts of jax give numpy's arrays back as they are, and refuse autograd's
@@ -91,7 +92,7 @@ def has_diffrax() -> bool:
     return importlib.util.find_spec("diffrax") is not None
 
 
-def _double() -> Any:
+def double() -> Any:
     """float64, whatever the rest of the program has chosen."""
     jax = load()
     return nullcontext() if jax.config.jax_enable_x64 else jax.enable_x64(True)
@@ -149,9 +150,31 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     return load().numpy.einsum(subscripts, *operands)
 
 
-def solve(matrix: Any, right: Any) -> Any:
-    """numpy's, of jax arrays; what is not finite where the matrix is singular."""
-    return load().numpy.linalg.solve(matrix, right)
+def definite_solve(matrix: Any, right: Any) -> tuple[Any, Any]:
+    """matrix^-1 right for a symmetric matrix, shape=[d, d], and right of shape=[d, k], and the least pivot.
+
+    Every coordinate is taken in a unit of its own, as by `convexity.pivots`. The pivot is not positive, or NaN, where
+    the matrix is not positive definite, and the solution is then of no use. Small matrices are eliminated entry by
+    entry: over a batch, that is many times faster than a routine for one matrix after the other.
+    """
+    jax = load()
+    jnp, d = jax.numpy, len(matrix)
+    unit = 1 / jnp.sqrt(jnp.diagonal(matrix))
+    A, b = matrix * unit[:, None] * unit, right * unit[:, None]
+    if d > SMALL:
+        L = jnp.linalg.cholesky(A)
+        return jnp.linalg.solve(A, b) * unit[:, None], jnp.min(jnp.diagonal(L)) ** 2
+    rows, rights = [[A[i, j] for j in range(d)] for i in range(d)], list(b)
+    for k in range(d):
+        for i in range(k + 1, d):
+            factor = rows[i][k] / rows[k][k]
+            rows[i] = [rows[i][j] - factor * rows[k][j] for j in range(d)]
+            rights[i] = rights[i] - factor * rights[k]
+    found: list[Any] = [None] * d
+    for i in reversed(range(d)):
+        known = sum((rows[i][j] * found[j] for j in range(i + 1, d)), jnp.zeros_like(rights[i]))
+        found[i] = (rights[i] - known) / rows[i][i]
+    return jnp.stack(found) * unit[:, None], jnp.min(jnp.stack([rows[k][k] for k in range(d)]))
 
 
 def concatenate(parts: Any) -> Any:
@@ -267,8 +290,8 @@ class Compiled:
         for a, own in zip(arrays, batches, strict=True):
             points = a.shape[len(own) :]
             rows = (a if own == batch else np.broadcast_to(a, batch + points)).reshape(n, *points)
-            flat.append(_padded(rows, padded_size(n)))
-        with _double():
+            flat.append(padded(rows, padded_size(n)))
+        with double():
             values = self._batched(*flat)
             # a value that is waited for first is read sooner
             found = [np.asarray(v.block_until_ready()) for v in (values if isinstance(values, tuple) else (values,))]
@@ -282,7 +305,7 @@ def padded_size(n: int) -> int:
     return -(-max(n, 1) // step) * step
 
 
-def _padded(rows: Array, size: int, fill: float | None = None) -> Array:
+def padded(rows: Array, size: int, fill: float | None = None) -> Array:
     """Rows filled up, by the last one unless it is said by what, to so many."""
     if (n := len(rows)) == size:
         return rows
@@ -312,88 +335,3 @@ def traceable(point: Point, *ranks: int) -> Callable[..., Array]:
     function = autodiff.with_pullback(Compiled(point, *ranks), pull)
     function.point = point  # type: ignore[attr-defined]
     return rebuilt_by(function, traceable, point, *ranks)
-
-
-# flows --------------------------------------------------------------------------------------------------------------
-
-#: steps of one compiled loop, and numbers of the states of one, few enough for the stages of a step to stay in cache
-MAX_STEPS, BLOCK = 16384, 4096
-
-
-class CompiledFlow:
-    """y' = rhs(t, y, data) from time 0, compiled: diffrax's Dopri8 over output times, for a batch of starts.
-
-    At one point y has shape=[k], and `observe`, (t, y, data) to a tuple of arrays, is what is told of it at the output
-    times. `data` is a tuple of arrays that may change from call to call. On a CPU the batch is integrated in blocks,
-    each with one step size that meets the tolerances in every entry of the block: in the mean over its numbers or, with
-    so many `first` ones, over those and over the others.
-    """
-
-    def __init__(self, rhs: Point, observe: Point, first: int | None = None):
-        self._rhs, self._observe, self._first = rhs, observe, first
-        self._solve = load().jit(self._solve_blocks)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return CompiledFlow, (self._rhs, self._observe, self._first)
-
-    def __call__(
-        self, start: Array, times: Array, end: float, data: tuple[Array, ...], tolerances: tuple[float, float]
-    ) -> tuple[tuple[Array, ...], int, bool]:
-        """What is observed at increasing times and at `end`, shape=[n_times + 1, N, ...], evaluations, and success.
-
-        At time 0 and at `end` a state is one of the integration's own, and between them it is interpolated.
-        """
-        jax, (N, k), inner = load(), start.shape, times[times > 0]
-        largest = 1 << max((BLOCK // k).bit_length() - 1, 0) if jax.default_backend() == "cpu" else N
-        size = padded_size(N) if largest >= N else largest
-        blocks = padded_size(-(-N // size))
-        at = _padded(inner, padded_size(len(inner)), end) if len(inner) else inner
-        rows = _padded(np.asarray(start, dtype=float), blocks * size).reshape(blocks, size, k)
-        with _double():
-            seen, steps, ended_well = self._solve(rows, at, float(end), tuple(data), tolerances)
-            values, steps, ended_well = [np.asarray(v) for v in seen], np.asarray(steps), np.asarray(ended_well)
-        told = tuple(_joined(v, len(times) - len(inner), len(inner), N) for v in values)
-        return told, 13 * int(steps.sum()), bool(ended_well.all())
-
-    def _solve_blocks(self, rows: Any, times: Any, end: Any, data: Any, tolerances: Any) -> Any:
-        jax = load()
-        if len(rows) == 1:
-            return jax.tree.map(lambda v: v[None], self._solve_block(rows[0], times, end, data, tolerances))
-        return jax.lax.map(lambda y: self._solve_block(y, times, end, data, tolerances), rows)
-
-    def _solve_block(self, start: Any, times: Any, end: Any, data: Any, tolerances: Any) -> Any:
-        jax, diffrax = load(), load("diffrax")
-        jnp, (rtol, atol) = jax.numpy, tolerances
-
-        def worst(error: Any) -> Any:
-            parts = [error] if self._first is None else jnp.split(error, [self._first], axis=-1)
-            norm = jnp.sqrt(jnp.max(jnp.stack([jnp.max(jnp.mean(part**2, axis=-1)) for part in parts])))
-            return jnp.where(jnp.isnan(norm), jnp.inf, norm)
-
-        def velocity(t: Any, y: Any, data: Any) -> Any:
-            return self._rhs(t, y[0], data)[None] if len(y) == 1 else over(self._rhs, None, 0, None)(t, y, data)
-
-        # the start and the end of the last step are saved as they are, and cost nothing
-        between = [diffrax.SubSaveAt(ts=times)] if len(times) else []
-        save = [diffrax.SubSaveAt(t0=True), *between, diffrax.SubSaveAt(t1=True)]
-        found = diffrax.diffeqsolve(
-            diffrax.ODETerm(velocity), diffrax.Dopri8(), 0.0, end, None, start, data,
-            saveat=diffrax.SaveAt(subs=save), max_steps=MAX_STEPS, throw=False,
-            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=worst, dtmin=1e-15 * end),
-        )  # fmt: skip
-        at, states = jnp.concatenate([jnp.zeros(1), times, jnp.full(1, end)]), jnp.concatenate(found.ys)
-        seen = over(over(self._observe, None, 0, None), 0, 0, None)(at, states, data)
-        bounded = jnp.all(jnp.abs(states) <= BLOW_UP * (1 + jnp.max(jnp.abs(start))))
-        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(v)) for v in jax.tree.leaves(seen)]))
-        return seen, found.stats["num_steps"], (found.result == diffrax.RESULTS.successful) & bounded & finite
-
-
-def _joined(blocks: Array, n_starts: int, n_inner: int, N: int) -> Array:
-    """[block, time, entry, ...], padded in all three, to [time, point, ...]: the start so many times, the end last."""
-    size = blocks.shape[2]
-    joined = np.empty((n_starts + n_inner + 1, N, *blocks.shape[3:]))
-    for b, first in enumerate(range(0, N, size)):
-        many = min(size, N - first)
-        block, into = blocks[b, :, :many], joined[:, first : first + many]
-        into[:n_starts], into[n_starts:-1], into[-1] = block[0], block[1 : n_inner + 1], block[-1]
-    return joined
