@@ -35,19 +35,18 @@ class Way:
 
     `build` takes the problem to a call without arguments whose value is compared with the reference, or to a pair:
     `prepare`, untimed before every call, and a call of what it returned, for what must not be reused from round to
-    round. `needs` are modules that have to be installed; `absent` says why the way does not exist here.
+    round. `needs` are modules that have to be installed.
     """
 
     name: str
     build: Callable[[Any], Any]
     needs: tuple[str, ...] = ()
-    absent: str = ""
 
     @property
     def missing(self) -> str:
         """Why the way cannot be measured, or nothing."""
         missing = [module for module in self.needs if importlib.util.find_spec(module) is None]
-        return f"not installed: {', '.join(missing)}" if missing else self.absent
+        return f"not installed: {', '.join(missing)}" if missing else ""
 
 
 @dataclass(frozen=True)

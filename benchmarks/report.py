@@ -172,7 +172,7 @@ def _rows(records: Sequence[Record]) -> Iterable[list[str]]:
     statuses = {
         way: {r["status"] for r in records if r["way"] == way} for way in dict.fromkeys(r["way"] for r in records)
     }
-    nowhere = [w for w, found in statuses.items() if len(found) == 1 and min(found).startswith(("absent", "not inst"))]
+    nowhere = [w for w, found in statuses.items() if len(found) == 1 and min(found).startswith("not installed")]
     for r in records:
         size, peak = describe(r["size"]), f"{r['peak_bytes'] / 1e9:.2f} GB" if "peak_bytes" in r else ""
         if "median_s" not in r:

@@ -151,15 +151,11 @@ def test_errors_and_absences_are_rows():
         raise MemoryError
 
     away = Way("away", failing, needs=("no_such_module", "numpy"))
-    older = Way("older", failing, absent="absent: no engine")
-    records, order = cell(
-        Way("failing", failing), Way("hungry", hungry), away, older, constant("a", 1), skip={"a": "x"}
-    )
+    records, order = cell(Way("failing", failing), Way("hungry", hungry), away, constant("a", 1), skip={"a": "x"})
     assert {r["way"]: r["status"] for r in records.values()} == {
         "failing": "failed: ValueError: no such map",
         "hungry": "over memory",
         "away": "not installed: no_such_module",
-        "older": "absent: no engine",
         "a": "x",
     }
     assert order == ["failing", "hungry"]
@@ -175,17 +171,10 @@ def test_what_must_not_be_reused_is_prepared_before_every_call():
     assert called == list(range(1, len(prepared) + 1)) and len(called) >= 1 + ROUNDS
 
 
-def test_the_second_engine_is_a_column_where_there_is_one():
-    def old(function):
-        return function
-
-    def new(function, engine="auto"):
-        return function
-
-    plain, jax = peers.engines(lambda p, options: options, old)
-    assert plain.build(None) == {} and jax.absent == "absent: old takes no engine"
-    plain, jax = peers.engines(lambda p, options: options, new)
-    assert (plain.build(None), jax.build(None)) == ({"engine": "autograd"}, {"engine": "jax"}) and not jax.absent
+def test_both_engines_are_ways():
+    plain, jax = peers.engines(lambda p, options: options)
+    assert (plain.build(None), jax.build(None)) == ({"engine": "autograd"}, {"engine": "jax"})
+    assert not plain.needs and jax.needs == peers.DIFFRAX
 
 
 # workers --------------------------------------------------------------------------------------------------------------
