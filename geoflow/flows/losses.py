@@ -127,7 +127,8 @@ class PointwiseLoss(Portable):
         if not callable(loss):
             raise ArgumentError("loss", got=type(loss).__name__, wanted="a callable loss(w) or loss(w, t)")
         require_flag(check)
-        self._believed = not check or type(loss) in (LeastSquares, LogisticLoss)
+        self._ours = type(loss) in (LeastSquares, LogisticLoss)
+        self._believed = not check or self._ours
         linear = isinstance(loss, LinearModelLoss) and type(loss).gradient is LinearModelLoss.gradient
         self.loss, self.dim, self.time_dependent = loss, dim, not linear and takes_second(loss, "t")
         own: Callable[..., ArrayLike] | None = getattr(loss, "gradient", None)
@@ -141,7 +142,7 @@ class PointwiseLoss(Portable):
     def require_scalar(self, w: Array, t: float) -> None:
         """Refuse a loss that is no finite scalar at the starting point w, shape=[d], or whose gradient is not that of
         its values near it; take one written in jax.numpy."""
-        if written_in_jax(lambda point: self.at(point, t), w):
+        if not self._ours and written_in_jax(lambda point: self.at(point, t), w):
             self._believed = True
             self.loss = traceable(self.loss, 1, 0) if self.time_dependent else traceable(self.loss, 1)
         with np.errstate(all="ignore"):
