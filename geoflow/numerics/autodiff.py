@@ -107,6 +107,12 @@ def third_derivative(f: Map) -> Remembered:
     return Remembered(f, 3, _nested(f, 3))
 
 
+def derivative(f: Map, order: int) -> Map:
+    """Return the derivative of order 1, 2 or 3: `jacobian`, `hessian` or `third_derivative`."""
+    makers: tuple[Callable[[Map], Map], ...] = (jacobian, hessian, third_derivative)
+    return makers[order - 1](f)
+
+
 def _nested(f: Map, order: int) -> Map:
     """Differentiate in reverse once, then forwards along the unit vectors, which become axes of the batch."""
 

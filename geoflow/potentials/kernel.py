@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,8 +32,7 @@ class ClosedFormula(Portable):
 
     def __init__(self, potential: Map, closed: Sequence[Map | None]):
         self.potential, self.closed = potential, tuple(closed)
-        automatic: tuple[Callable[[Map], Map], ...] = (autodiff.jacobian, autodiff.hessian, autodiff.third_derivative)
-        self._levels = (potential, *(f or make(potential) for f, make in zip(closed, automatic, strict=True)))
+        self._levels = (potential, *(f or autodiff.derivative(potential, k) for k, f in enumerate(closed, 1)))
 
     def derivative(self, order: int, w: Array) -> Array:
         return self._levels[order](w)

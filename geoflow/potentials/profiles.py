@@ -6,7 +6,6 @@ isometric embedding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import autograd.numpy as anp
@@ -191,8 +190,7 @@ def as_profile(profile: ProfileLike) -> Profile:
 
 
 def _derivative(f: Map, order: int) -> Map:
-    makers: tuple[Callable[[Map], Map], ...] = (autodiff.jacobian, autodiff.hessian, autodiff.third_derivative)
-    df = makers[order - 1](lambda s: f(s[..., 0]))
+    df = autodiff.derivative(lambda s: f(s[..., 0]), order)
     entry: Any = (..., *[0] * order)
     return lambda s: df(s[..., None])[entry]
 
