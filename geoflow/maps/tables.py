@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from geoflow._typing import Array, Index, Mask
+from geoflow._typing import Array, Index
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.lifts import growth_of
 
@@ -44,8 +44,8 @@ class DualTable:
         self._sign = np.stack([np.ones(self._dim), -np.ones(self._dim)])
         self._part = np.full((2, self._dim), FIRST)
         self._reached = np.zeros((2, self._dim))
-        # a column for every piece, sign and output: where it begins and ends, 2 / length, and its coefficients
-        self._begin, self._end, self._scale = np.empty(0), np.empty(0), np.empty(0)
+        # a column for every piece, sign and output: where it begins, 2 / length, and its coefficients
+        self._begin, self._scale = np.empty(0), np.empty(0)
         self._powers = np.empty((DEGREE + 1, 0))
         self._last = np.empty(0, dtype=int)
         self._ended = False
@@ -68,54 +68,53 @@ class DualTable:
         kinds = self._kinds if len(mu) == 1 else np.tile(self._kinds, len(mu))
         if len(self._last) != len(flat):
             self._last = np.zeros(len(flat), dtype=int)
-        for k in range(0, len(out), AT_ONCE):
-            part = slice(k, k + AT_ONCE)
-            out[part] = self._evaluated_part(flat[part], kinds[part], self._last[part], slope)
+        with np.errstate(over="ignore"):  # far beyond the table
+            for k in range(0, len(out), AT_ONCE):
+                part = slice(k, k + AT_ONCE)
+                out[part] = self._evaluated_part(flat[part], kinds[part], self._last[part], slope)
         return out.reshape(mu.shape)
 
     def _evaluated_part(self, mu: Array, kind: Index, piece: Index, slope: bool) -> Array:
         """So many numbers, shape=[k]; `piece`, where those of the last time lay, becomes where these do."""
         size = np.abs(mu)
         side = kind + self._dim * (mu < 0)
-        beyond = self._find_pieces(side, size, piece)
+        t = self._within(side + piece, size) if self.pieces else np.full(size.shape, np.nan)
+        lost = np.flatnonzero(~(np.abs(t) <= 1))
+        if len(lost):
+            piece[lost], t[lost] = self._found(side[lost], size[lost])
         if not self.pieces:
-            return np.full(mu.shape, np.nan)
+            return t
         place = side + piece
-        scale = self._scale.take(place)
-        t = (size - self._begin.take(place)) * scale - 1
-        t[beyond] = np.nan
-        found = self._powers[DEGREE].take(place)
+        found, row = self._powers[DEGREE].take(place), np.empty(len(t))
         if slope:
             found *= DEGREE
             for j in range(DEGREE - 1, 0, -1):
                 found *= t
                 found += j * self._powers[j].take(place)
-            found *= np.where(mu < 0, -scale, scale)
+            found *= self._scale.take(place) * np.where(mu < 0, -1.0, 1.0)
         else:
-            for row in self._powers[DEGREE - 1 :: -1]:
+            for powers in self._powers[DEGREE - 1 :: -1]:
                 found *= t
-                found += row.take(place)
+                found += powers.take(place, out=row, mode="clip")  # no check of the places: faster by a fifth
             still = np.flatnonzero(size == 0)  # what stands still at the start has no force there, not one of rounding
             found[still] = self._w0[kind[still]]
         return found
 
-    def _find_pieces(self, side: Index, size: Array, piece: Index) -> Index:
-        """Set `piece` to where the first columns of the pieces are that the numbers lie in; which lie in none."""
-        place = side + piece
-        inside: Mask = np.zeros(len(size), dtype=bool)
-        if self.pieces:
-            inside = (self._begin.take(place) <= size) & (size < self._end.take(place))
-        lost = np.flatnonzero(~inside)
-        if not len(lost):
-            return lost
-        side, size = side[lost], size[lost]
+    def _within(self, place: Index, size: Array) -> Array:
+        """Where numbers lie in the pieces of these columns, from -1 to 1."""
+        return (size - self._begin.take(place)) * self._scale.take(place) - 1
+
+    def _found(self, side: Index, size: Array) -> tuple[Index, Array]:
+        """The first columns of the pieces that numbers lie in, and where in them; NaN beyond the table."""
         while not self._ended and (size >= self._reached.ravel()[side]).any():
             self._extend()
-        count = np.zeros(len(lost), dtype=int)
+        if not self.pieces:
+            return np.zeros_like(side), np.full(size.shape, np.nan)
+        count = np.zeros(len(side), dtype=int)
         for row in self._begin.reshape(-1, 2 * self._dim)[1:]:
             count += row[side] <= size
-        piece[lost] = 2 * self._dim * count
-        return lost[~(size <= self._reached.ravel()[side])]
+        piece = 2 * self._dim * count
+        return piece, np.where(size <= self._reached.ravel()[side], self._within(side + piece, size), np.nan)
 
     def _extend(self) -> None:
         """One piece more for every output and sign, or the end of the table."""
@@ -134,13 +133,12 @@ class DualTable:
             else:
                 self._ended = True
                 return
-        reached = self._reached + length
-        for name, new in (("_begin", self._reached), ("_end", reached), ("_scale", 2 / length)):
-            setattr(self, name, np.concatenate([getattr(self, name), new.ravel()]))
+        self._begin = np.concatenate([self._begin, self._reached.ravel()])
+        self._scale = np.concatenate([self._scale, (2 / length).ravel()])
         series = np.tensordot(collocation().series, values, axes=1)  # first: values to powers at once lose six digits
         powers = np.tensordot(collocation().powers, series, axes=1).reshape(DEGREE + 1, -1)
         self._powers = np.concatenate([self._powers, powers], axis=1)
-        self._x, self._reached = x, reached
+        self._x, self._reached = x, self._reached + length
         # the k-th falls as r^-k, r as one over the length; those of the end, under rounding, are told by two before
         change, noise = np.maximum(_change(values), 1e-300), 4 * EPS * np.abs(values).max(axis=0)
         early, late = (np.abs(series[k : k + 2]).max(axis=0) - noise for k in (3, 11))
