@@ -71,7 +71,7 @@ def _dims(d: int, *dims: int, **more: float) -> tuple[Size, ...]:
 TASKS = (
     realization("log-sum-exp, d = 2", _dims(2, 5, 4, 6, tol=1e-10, side=2), 3.0, 30.0),
     realization("soft maximum, draw 0", _dims(2, 5, tol=1e-10, draw=0), 3.0, 30.0),
-    realization("soft maximum, draw 3", _dims(2, 5, tol=1e-10, draw=3), 3.0, 30.0),
+    realization("soft maximum, draw 3", _dims(2, 5, tol=1e-10, draw=3), 3.0, 120.0),
     realization("log-sum-exp, d = 3", _dims(3, 9, 6, 12, tol=1e-7), 20.0, 120.0),
     realization("log-sum-exp, d = 4", _dims(4, 14, 10, tol=1e-5), 180.0, 400.0),
 )
