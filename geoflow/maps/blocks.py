@@ -201,7 +201,7 @@ def solved_blocks(gram: Array, right: Array) -> Array:
 
 
 def weighted_gram(A: Array, weights: Array) -> Array:
-    """A diag(weights) A^T for weights >= 0, shape=[n, d] and shape=[d], in parts that stay in the cache."""
+    """A diag(weights) A^T for weights >= 0, shape=[n, d] and shape=[d], in parts of 2 MB."""
     root, step = np.sqrt(weights), max(1, 2**18 // max(len(A), 1))
     total = np.zeros((len(A), len(A)))
     for k in range(0, len(root), step):

@@ -16,7 +16,11 @@ DEGREE = 16
 #: times that the flow over a piece is put into its integral equation
 ITERATIONS = 40
 #: growth of x over a piece that is tried first, and the largest
-FIRST, LARGEST = 0.2, 1.5
+FIRST, LARGEST = 0.2, 1.25
+#: looks at the flow in each gap between the points of a piece: what is narrower than 1 % of x may be overlooked
+LOOKS = 7
+#: of one length that the next may be: the growth at the end of a piece may be far less than within
+LONGER = 4.0
 #: errors of the flow beside x, and of a polynomial beside the change of w, that a piece may have
 STEP_TOL, TAIL_TOL = 1e-13, 1e-13
 #: the part of the length that the next piece may have, as its coefficients fall
@@ -42,7 +46,7 @@ class DualTable:
         self._dim, self._w0 = kernel.codomain_dim, kernel.value(start[None])[0]
         self._kinds = np.arange(self._dim) if kinds is None else kinds
         self._sign = np.stack([np.ones(self._dim), -np.ones(self._dim)])
-        self._part = np.full((2, self._dim), FIRST)
+        self._part, self._length = np.full((2, self._dim), FIRST), np.full((2, self._dim), np.inf)
         self._reached = np.zeros((2, self._dim))
         # a column for every piece, sign and output: where it begins, 2 / length, and its coefficients
         self._begin, self._scale = np.empty(0), np.empty(0)
@@ -122,14 +126,14 @@ class DualTable:
         with np.errstate(all="ignore"):
             growth = growth_of(kernel, self._x, kernel.pullback(self._x, self._sign))
             rate = growth[:, kernel.blocks.of_output]
-            rate = np.where(rate < 1e290, rate, 1.0)
+            rate = np.maximum(np.where(rate < 1e290, rate, 1.0), 1e-290)
             for _ in range(TRIES):
-                length = self._part / np.maximum(rate, 1e-290)
+                length = np.minimum(self._part / rate, LONGER * self._length)
                 values, x, error = self._passed(length)
                 good = error <= 1
                 if good.all():
                     break
-                self._part = np.where(good, self._part, self._part / 2)
+                self._part = np.where(good, self._part, rate * length / 2)
             else:
                 self._ended = True
                 return
@@ -138,7 +142,7 @@ class DualTable:
         series = np.tensordot(collocation().series, values, axes=1)  # first: values to powers at once lose six digits
         powers = np.tensordot(collocation().powers, series, axes=1).reshape(DEGREE + 1, -1)
         self._powers = np.concatenate([self._powers, powers], axis=1)
-        self._x, self._reached = x, self._reached + length
+        self._x, self._reached, self._length = x, self._reached + length, length
         # the k-th falls as r^-k, r as one over the length; those of the end, under rounding, are told by two before
         change, noise = np.maximum(_change(values), 1e-300), 4 * EPS * np.abs(values).max(axis=0)
         early, late = (np.abs(series[k : k + 2]).max(axis=0) - noise for k in (3, 11))
@@ -151,7 +155,8 @@ class DualTable:
         """w at the points of a piece, shape=[DEGREE + 1, 2, d], x at its end, and its errors beside those allowed.
 
         The flow is a fixed point, x = start + int pullback(x), of polynomials. Its errors are read off between their
-        points, where both the velocity and w are asked anew.
+        points, where both the velocity and w are asked anew; those of every coordinate beside its own size, as a small
+        one may be the large one later.
         """
         kernel, blocks, grid, start = self._kernel, self._kernel.blocks, collocation(), self._x
         half = 0.5 * length * self._sign
@@ -159,18 +164,17 @@ class DualTable:
         x = np.tile(start, (DEGREE + 1, 1))
         for _ in range(ITERATIONS):
             velocity = kernel.pullback(x, ways).reshape(at)
-            new = (start + np.tensordot(grid.integral, velocity, axes=1)).reshape(x.shape)
-            size, moved = blocks.largest(new), blocks.largest(new - x)
-            x = new
+            new = start + np.tensordot(grid.integral, velocity, axes=1)
+            size, moved = (np.abs(part).max(axis=0) for part in (new, new - x.reshape(at)))
+            x = new.reshape(x.shape)
             if not (moved > 4 * EPS * size).any():
                 break
         between = np.tensordot(grid.between, x.reshape(at), axes=1).reshape(-1, start.shape[1])
         values = kernel.value(x).reshape(-1, *length.shape)
-        size, moved = (part.reshape(-1, 2, blocks.count).max(axis=0) for part in (size, moved))
         w_error = _missed(kernel.value(between).reshape(-1, *length.shape), values)
-        asked = kernel.pullback(between, ways[: len(between)]).reshape(-1, *start.shape)
-        x_error = blocks.largest(_missed(asked, velocity)) + np.maximum(moved - 4 * EPS * size, 0.0)
-        beside = (x_error / (STEP_TOL * size + 1e-300))[:, blocks.of_output]
+        asked = kernel.pullback(between, np.tile(half, (len(grid.between), 1))).reshape(at)
+        x_error = _missed(asked, velocity) + np.maximum(moved - 4 * EPS * size, 0.0)
+        beside = blocks.largest(x_error / (STEP_TOL * size + 1e-300))[:, blocks.of_output]
         error = np.maximum(beside, w_error / np.maximum(TAIL_TOL * _change(values), 1e-300))
         return values, x[-2:], np.nan_to_num(error, nan=np.inf)
 
@@ -188,7 +192,7 @@ def _missed(asked: Array, values: Array) -> Array:
 class Collocation(NamedTuple):
     """What takes values at the extreme points of T_DEGREE in [-1, 1] to other numbers, as matrices.
 
-    To the integral from -1 to each of them, to values half way between them, to the series in T_k, and that to powers.
+    To the integral from -1 to each of them, to values at LOOKS angles a gap, to the series in T_k, and that to powers.
     """
 
     integral: Array
@@ -201,11 +205,12 @@ class Collocation(NamedTuple):
 def collocation() -> Collocation:
     """The matrices of `Collocation`."""
     angle = np.pi * np.arange(DEGREE + 1) / DEGREE
-    nodes, half_way = -np.cos(angle), -np.cos(angle[1:] - 0.5 * angle[1])
+    looks = (angle[:-1, None] + angle[1] * np.arange(1, LOOKS + 1) / (LOOKS + 1)).ravel()
+    nodes = -np.cos(angle)
     ends = np.where(np.arange(DEGREE + 1) % DEGREE == 0, 0.5, 1.0)  # of the sums of the discrete cosine transform
     series = (2 / DEGREE) * ends[:, None] * ends * chebyshev.chebvander(nodes, DEGREE).T
     powers = np.zeros((DEGREE + 1, DEGREE + 1))
     for k in range(DEGREE + 1):
         powers[: k + 1, k] = chebyshev.cheb2poly(np.eye(DEGREE + 1)[k])[: k + 1]
     integral = chebyshev.chebvander(nodes, DEGREE + 1) @ chebyshev.chebint(series, lbnd=-1)
-    return Collocation(integral, chebyshev.chebvander(half_way, DEGREE) @ series, series, powers)
+    return Collocation(integral, chebyshev.chebvander(-np.cos(looks), DEGREE) @ series, series, powers)

@@ -157,13 +157,14 @@ def definite_solve(matrix: Any, right: Any) -> tuple[Any, Any]:
     the matrix is not positive definite, and the solution is then of no use. Small matrices are eliminated entry by
     entry: over a batch, that is many times faster than a routine for one matrix after the other.
     """
-    jax = load()
+    import jax.scipy.linalg
+
     jnp, d = jax.numpy, len(matrix)
     unit = 1 / jnp.sqrt(jnp.diagonal(matrix))
     A, b = matrix * unit[:, None] * unit, right * unit[:, None]
     if d > SMALL:
         L = jnp.linalg.cholesky(A)
-        return jnp.linalg.solve(A, b) * unit[:, None], jnp.min(jnp.diagonal(L)) ** 2
+        return jax.scipy.linalg.cho_solve((L, True), b) * unit[:, None], jnp.min(jnp.diagonal(L)) ** 2
     rows, rights = [[A[i, j] for j in range(d)] for i in range(d)], list(b)
     for k in range(d):
         for i in range(k + 1, d):

@@ -61,6 +61,7 @@ class CompiledFlow:
 
         def worst(error: Any) -> Any:
             parts = [error] if self._first is None else jnp.split(error, [self._first], axis=-1)
+            parts = [part for part in parts if part.size]
             norm = jnp.sqrt(jnp.max(jnp.stack([jnp.max(jnp.mean(part**2, axis=-1)) for part in parts])))
             return jnp.where(jnp.isnan(norm), jnp.inf, norm)
 

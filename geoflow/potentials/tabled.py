@@ -46,7 +46,7 @@ class TabledLeafPoints:
     def gram(self, A: Array) -> Array:
         C = self._table.slope(self._mu)[0]
         if np.isfinite(C).all():
-            return weighted_gram(A, C)
+            return weighted_gram(A, np.maximum(C, 0.0))  # where w saturates, a slope is rounding of either sign
         self._mover.move(self._mu)
         return self._mover.gram(A)
 

@@ -70,6 +70,21 @@ def test_one_start_a_scalar_time_and_a_batch_with_two_axes(maps, rng):
     assert np.allclose(many.w[1, 0, 0], one.w[-1], rtol=1e-7) and many(0.7).shape == (2, 3, D)
 
 
+def test_the_error_of_x_is_not_diluted_by_dual_coordinates_at_rest(jnp):
+    """Three hundred outputs that the loss does not ask for let the steps be no longer."""
+    seen = []
+    for more in (0, 300):
+        G = gf.Parametrization(
+            lambda x, more=more: anp.concatenate([x**2, anp.repeat(x[..., :1], more, axis=-1)], axis=-1),
+            2, 2 + more, engine="jax",
+        )  # fmt: skip
+        loss = gf.LeastSquares(np.diag(np.r_[3.0, 3.0, np.zeros(more)]), np.r_[1.0, 2.0, np.zeros(more)])
+        flow = gf.gradient_flow(loss, G, [0.1, 0.2], 5.0, rtol=1e-8, atol=1e-10)
+        assert "not by the compiled loop" not in flow.message
+        seen.append(flow.n_evaluations)
+    assert seen[1] > 0.9 * seen[0]
+
+
 def test_mu_moves_x_by_the_joint_flow(maps, rng):
     """The flow of a commuting map ends where the joint flow of its dual coordinates does."""
     G, H = maps

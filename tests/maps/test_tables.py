@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.maps.tables import PIECES, DualTable
+from geoflow.maps.tables import AT_ONCE, PIECES, DualTable
 
 
 def power_of(degree, a, mu):
@@ -63,3 +63,55 @@ def test_pieces_grow_again_after_a_feature_and_rounding_does_not_hold_them_back(
     table = DualTable(G.kernel, np.ones(1))
     assert np.isfinite(table.value(np.array([[2.0], [30.0]]))).all() and table.pieces < 60
     assert table.value(np.zeros((1, 1))) == G(np.ones(1))  # no rounding there
+
+
+@pytest.mark.parametrize("width", [0.3, 0.03, 0.02])
+def test_features_that_leave_no_trace_in_w_are_seen(width):
+    """G = x + a narrow wiggle: beyond it w = x again, and only mu = int dx / G' has moved."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    across = np.sum(weights / (1 + 0.4 * (1 - nodes**2) ** 4 * (1 - 11 * nodes**2))) * width  # of G' over the wiggle
+    for centre in np.linspace(1.4, 6.5, 20):
+
+        def G(x, c=centre):
+            u = (x - c) / width
+            return x + 0.4 * width * anp.maximum(1 - u**2, 0) ** 5 * u
+
+        mu = 6.5 - 2 * width + across
+        found = DualTable(gf.Parametrization(G, 1, 1).kernel, np.ones(1)).value(np.array([[mu]]))
+        assert np.isclose(found, 7.5, rtol=1e-9, atol=0), centre
+
+
+@pytest.mark.parametrize("K, v", [(10.0, 1e-6), (10.0, 1e-12), (30.0, 1e-9), (100.0, 1e-12)])
+def test_a_small_input_that_grows_faster_has_its_own_digits(K, v):
+    """w = u^2 + K v^2 with u = e^(2 mu), v = v0 e^(2 K mu)."""
+    G = gf.Parametrization(lambda x: x[..., :1] ** 2 + K * x[..., 1:] ** 2, 2, 1)
+    mu = np.log(1 / v) / (2 * K) * np.array([[0.5], [0.9], [1.0], [1.05]])
+    table, large, small = DualTable(G.kernel, np.array([1.0, v])), np.exp(4 * mu), K * v**2 * np.exp(4 * K * mu)
+    assert np.allclose(table.value(mu), large + small, rtol=1e-11, atol=0)
+    assert np.allclose(table.slope(mu), 4 * large + 4 * K * small, rtol=1e-10, atol=0)
+
+
+def test_what_cancels_to_rounding_is_refused_and_not_tabled():
+    """(x + 1000)^2 near x = -999: x keeps its digits, and w does not have those that a table promises."""
+    G = gf.Parametrization(lambda x: (x + 1000.0) ** 2, 1, 1)
+    mu = np.array([[0.5], [1.5]])
+    found = DualTable(G.kernel, np.array([-999.0])).value(mu)
+    assert (np.isnan(found) | np.isclose(found, np.exp(4 * mu), rtol=1e-9, atol=0)).all()
+
+
+def test_where_w_saturates_pieces_grow_no_faster_than_they_can():
+    """sin x from 0.3: x' = mu cos x comes to rest at pi / 2, and the other output of the table goes on."""
+    G = gf.Parametrization(lambda x: anp.sin(x) * np.array([1.0, 0.0]) + x * np.array([0.0, 1.0]), 2, 2)
+    table, mu = DualTable(G.kernel, np.array([0.3, 0.3])), np.array([[100.0, 100.0], [-100.0, -100.0]])
+    exact = np.sin(2 * np.arctan(np.tanh((mu[:, 0] + np.arctanh(np.sin(0.3))) / 2)))
+    assert np.allclose(table.value(mu), np.c_[exact, mu[:, 1] + 0.3], rtol=1e-11) and table.pieces < 60
+
+
+def test_numbers_of_several_kinds_in_several_parts(rng):
+    """More numbers than are handled at once, of two kinds that take turns: each is that of its own output."""
+    G = gf.Parametrization(lambda x: x ** np.array([2.0, 3.0]), 2, 2)
+    kinds = rng.integers(0, 2, AT_ONCE + 100)
+    table, mu = DualTable(G.kernel, np.ones(2), kinds), rng.uniform(-1, 0.3, (2, len(kinds)))
+    exact = np.where(kinds == 0, np.exp(4 * mu), (1 - 3 * np.where(kinds == 0, 0, mu)) ** -3.0)
+    assert np.allclose(table.value(mu), exact, rtol=1e-12)
+    assert np.allclose(table.slope(mu), np.where(kinds == 0, 4 * exact, 9 * exact ** (4 / 3)), rtol=1e-10)

@@ -215,6 +215,21 @@ def test_a_singular_metric_is_the_same_error_with_the_engine():
                 tensor([0.0, 1.0] if metric in metrics else [[1.0, 2.0], [0.5, 1.0]])
 
 
+def test_a_saddle_whose_tensors_are_finite_is_refused_with_the_engine():
+    """H = (2, 3; 3, 2) to first order: its diagonal is positive, and it has an inverse."""
+    pytest.importorskip("jax")
+    said = []
+    for engine in ("jax", "autograd"):
+        R = gf.LegendreFunction(
+            lambda w: anp.sum(w**2 + 0.1 * w**3, -1) + 3 * w[..., 0] * w[..., 1], 2, engine=engine, check=False
+        )
+        for tensor in R.metric.christoffels, R.metric.riemann_tensor:
+            with pytest.raises(gf.NotLegendreError, match="not positive definite") as error:
+                tensor([[0.1, 0.2], [0.3, 0.1]])
+            said.append(str(error.value))
+    assert len(set(said)) == 1
+
+
 def test_tensors_are_compiled_once_for_all_metrics_of_a_potential():
     jnp, traces = pytest.importorskip("jax").numpy, []
 

@@ -64,6 +64,13 @@ def test_what_comes_after_the_first_numbers_does_not_dilute_their_error(jnp):
     diluted, before, after = turning(0, None), turning(0, 2), turning(1000, 1000)
     assert before[0] == after[0] > 1.3 * diluted[0]
     assert before[1] <= 1e-7 < diluted[1] and after[1] <= 1e-7
+    assert turning(0, 1002)[0] == turning(0, 0)[0] == diluted[0]  # a part of none is no part
+
+
+def test_a_copy_tells_the_same_numbers_apart(jnp):
+    flow = CompiledFlow(lambda t, y, data: y, lambda t, y, data: (y,), 3)
+    make, arguments = flow.__reduce__()
+    assert make is CompiledFlow and arguments[2] == 3
 
 
 def test_a_flow_that_ends_is_no_success(jnp):

@@ -45,3 +45,13 @@ def test_large_maps_without_kinds_have_no_table(rng):
     d = EACH + 1
     G = gf.Parametrization(lambda x: x**2, d, d)
     assert not TabledLeafPoints.fit(G.leaf(rng.uniform(1, 2, d))) and TabledLeafPoints.fit(G.leaf(np.ones(d)))
+
+
+def test_where_w_saturates_its_slopes_are_no_negative_weights():
+    """x - x^2 / 2 from 0: x = 1 - e^(-mu), and dw/dmu = e^(-2 mu), which at mu = 30 is below the rounding of w."""
+    G = gf.Parametrization(lambda x: x - x**2 / 2, 2, 2)
+    points = TabledLeafPoints(G.leaf(np.zeros(2)), np.zeros((1, 2)))
+    for mu in np.linspace(10, 40, 61):
+        points.move(np.array([[mu, mu / 2]]))
+        found = points.gram(np.eye(2))
+        assert np.allclose(found, np.diag(np.exp([-2 * mu, -mu])), rtol=1e-6, atol=1e-14)
