@@ -60,8 +60,8 @@ class CompiledFlow:
         jnp, (rtol, atol) = jax.numpy, tolerances
 
         def worst(error: Any) -> Any:
-            parts = [error] if self._first is None else jnp.split(error, [self._first], axis=-1)
-            parts = [part for part in parts if part.size]
+            split = [] if self._first is None else [self._first]
+            parts = [part for part in jnp.split(error, split, axis=-1) if part.size]
             norm = jnp.sqrt(jnp.max(jnp.stack([jnp.max(jnp.mean(part**2, axis=-1)) for part in parts])))
             return jnp.where(jnp.isnan(norm), jnp.inf, norm)
 

@@ -32,7 +32,8 @@ class ClosedFormula(Portable):
 
     def __init__(self, potential: Map, closed: Sequence[Map | None]):
         self.potential, self.closed = potential, tuple(closed)
-        self._levels = (potential, *(f or autodiff.derivative(potential, k) for k, f in enumerate(closed, 1)))
+        orders = zip((1, 2, 3), closed, strict=True)
+        self._levels = (potential, *(f or autodiff.derivative(potential, k) for k, f in orders))
 
     def derivative(self, order: int, w: Array) -> Array:
         return self._levels[order](w)
