@@ -37,9 +37,9 @@ from geoflow.flows.losses import LeastSquares as LeastSquares
 from geoflow.flows.losses import LogisticLoss as LogisticLoss
 from geoflow.flows.margins import MaxMargin as MaxMargin
 from geoflow.flows.margins import max_margin as max_margin
-from geoflow.flows.mirror import check_rate_bound as check_rate_bound
 from geoflow.flows.mirror import mirror_flow as mirror_flow
 from geoflow.flows.piecewise import PiecewiseLoss as PiecewiseLoss
+from geoflow.flows.rates import check_rate_bound as check_rate_bound
 from geoflow.maps.classes import Classification as Classification
 from geoflow.maps.classes import classify as classify
 from geoflow.maps.fields import VectorField as VectorField

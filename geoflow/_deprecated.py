@@ -11,7 +11,7 @@ from geoflow._validate import require_type
 #: old name to (module, name there, what to write)
 MOVED = {
     "bias": ("geoflow.potentials.projection", "", "gf.bregman_projection, gf.check_rate_bound"),
-    "rate_bound": ("geoflow.flows.mirror", "check_rate_bound", "gf.check_rate_bound"),
+    "rate_bound": ("geoflow.flows.rates", "check_rate_bound", "gf.check_rate_bound"),
     "verify": ("geoflow.theorems.direct", "", "geoflow.theorems.direct, .converse"),
 }
 MOVED |= {

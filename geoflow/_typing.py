@@ -20,7 +20,9 @@ Map = Callable[[Array], Array]
 Bilinear = Callable[[Array, Array], Array]
 #: points, a covector and a direction each, to values
 Trilinear = Callable[[Array, Array, Array], Array]
+#: (time, state) to its velocity; NaN where there is none
+Field = Callable[[float, Array], Array]
 #: figures of an error, or of a result, by name
 Evidence = dict[str, Any]
 
-__all__ = ["Array", "ArrayLike", "Bilinear", "Evidence", "Index", "Map", "Mask", "Trilinear"]
+__all__ = ["Array", "ArrayLike", "Bilinear", "Evidence", "Field", "Index", "Map", "Mask", "Trilinear"]

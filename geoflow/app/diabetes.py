@@ -9,7 +9,8 @@ from geoflow.catalog.pairs import hyperbolic
 from geoflow.errors import GeoflowError
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import LeastSquares
-from geoflow.flows.mirror import check_rate_bound, mirror_flow
+from geoflow.flows.mirror import mirror_flow
+from geoflow.flows.rates import check_rate_bound
 from geoflow.potentials.projection import bregman_projection
 from geoflow.results import Row
 

@@ -1,4 +1,4 @@
-"""Mirror flow of a Legendre function, in the coordinates w, mu or nu, and how fast it has to converge."""
+"""Mirror flow of a Legendre function, in the coordinates w, mu or nu."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Map, Mask
-from geoflow._validate import as_options, as_positive, as_times, require_type
+from geoflow._validate import as_options, as_times, require_type
 from geoflow.errors import (
     ArgumentError,
-    DomainError,
     GeoflowError,
     NotCommutingError,
     NotRegularError,
@@ -32,7 +31,7 @@ from geoflow.potentials.induced import InducedLegendreFunction
 from geoflow.potentials.legendre import LegendreFunction
 from geoflow.potentials.moving import ClosedPoints, MovingPoints
 from geoflow.potentials.regularized import RegularizedLegendreFunction
-from geoflow.results import Check, Status, Trajectory
+from geoflow.results import Status, Trajectory
 from geoflow.spaces.domains import WholeSpace
 
 if TYPE_CHECKING:
@@ -315,7 +314,7 @@ class _Run:
         if not isinstance(linear, LinearModelLoss):
             got, wanted = f"a loss of type {type(linear).__name__}", "one of the form l(Zw), such as LeastSquares"
             raise ArgumentError("coordinates 'nu'", got, wanted, remedy="use coordinates='mu'")
-        Z, flat, shape = linear.Z, self.flat, self.mu0.shape
+        Z, flat, shape, together = linear.Z, self.flat, self.mu0.shape, points.together
 
         def mu_of(y: Array) -> Array:
             nu = y.reshape(*y.shape[:-1], len(flat), len(Z))
@@ -324,6 +323,10 @@ class _Run:
         def rhs(s: float, y: Array) -> Array:
             return linear.link_gradient(points.move(mu_of(y).reshape(flat.shape)) @ Z.T).ravel()
 
+        def velocities(y: Array) -> Array:
+            assert together is not None
+            return linear.link_gradient(together((flat - y @ Z)[:, None])[:, 0] @ Z.T)
+
         def jacobian(s: float, y: Array) -> Array:
             w = points.move(mu_of(y).reshape(1, -1))[0]
             return -linear.link_hessian(w @ Z.T)[:, None] * points.gram(Z)
@@ -331,7 +334,9 @@ class _Run:
         start, jac = np.zeros(len(flat) * len(Z)), jacobian if len(flat) == 1 else None
         remembers = not isinstance(points, ClosedPoints)
         solver = sized(self.solver, self._sizes_of_mu(R, w0) / np.maximum(np.abs(Z).max(initial=0.0), 1e-300))
-        solution = solver.integrate(Problem(rhs, start, len(flat), jac, remembers=remembers), self.times)
+        many = velocities if together and jac else None
+        problem = Problem(rhs, start, len(flat), jac, remembers=remembers, velocities=many)
+        solution = solver.integrate(problem, self.times)
         w_of = self._w_of(points)
         return trajectory_of(
             solution, self.loss, lambda y: w_of(mu_of(y).reshape(*y.shape[:-1], -1)), mu_of(solution.y)
@@ -365,36 +370,3 @@ class _Run:
         problem = Problem(rhs, np.r_[flat.ravel(), 0.0], drive=self.drive, remembers=True)
         solution = self.solver.integrate(problem, self.times)
         return trajectory_of(solution, self.loss, w_of, like_start(solution.y[..., :-1]))
-
-
-def check_rate_bound(
-    R: LegendreFunction, trajectory: Trajectory, loss: Loss, w_star: ArrayLike, tol: float = 1e-9
-) -> Check:
-    """Check L(w(t)) - L(w*) <= D_R(w*, w(0)) / t along a trajectory of a convex, time-independent loss.
-
-    The defect is the largest of t (L(w(t)) - L(w*)) / D_R(w*, w(0)) - 1, at least 0; the trajectory starts at t = 0,
-    and w_star is any point of the domain, shape=[d].
-
-    Reference
-    ---------
-    LWLA22, theorem 4.14.
-    """
-    tol = as_positive(tol)
-    if trajectory.t[0] != 0.0:
-        raise ArgumentError("trajectory", got=f"first time {trajectory.t[0]:g}", wanted="one that starts at t = 0")
-    w_star = np.asarray(w_star, dtype=float)
-    divergence = float(R.bregman_divergence(w_star, trajectory.w[0]))
-    if divergence <= 0:
-        raise DomainError("w*", got=f"D_R(w*, w0) = {divergence:.2e}", wanted="w* away from w(0)")
-    excess = trajectory.t * (trajectory.loss - float(loss(w_star))) / divergence
-    worst = int(np.argmax(excess))
-    return Check(
-        name="rate bound L(w(t)) - L* <= D_R(w*, w0)/t",
-        defect=max(0.0, float(excess[worst]) - 1.0),
-        scale=divergence,
-        tol=tol,
-        witness=trajectory.w[worst],
-        detail=f"largest t (L - L*) / D_R = {excess[worst]:.4f} at t = {trajectory.t[worst]:.4g}",
-        n_points=len(excess),
-        evidence={"largest_ratio": float(excess[worst])},
-    )

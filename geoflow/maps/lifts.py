@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geoflow._typing import Array, Map, Mask
+from geoflow._typing import Array, Field, Map, Mask
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics.batches import inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Steps, Stop, integrate_batch
-from geoflow.numerics.runs import Field, error_norm
+from geoflow.numerics.runs import error_norm
 from geoflow.numerics.steps import few_steps
 
 #: growth by e^GROWS from which coordinates are logarithmic; linear so far below what decays as much as others grow

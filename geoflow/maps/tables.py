@@ -51,31 +51,34 @@ class DualTable:
         # a column for every piece, sign and output: where it begins, 2 / length, and its coefficients
         self._begin, self._scale = np.empty(0), np.empty(0)
         self._powers = np.empty((DEGREE + 1, 0))
-        self._last = np.empty(0, dtype=int)
-        self._ended = False
+        self._last: dict[int, Index] = {}
+        self._ended, self._room = False, PIECES
 
     @property
     def pieces(self) -> int:
         """How many there are of every output and sign."""
         return len(self._begin) // (2 * self._dim)
 
-    def value(self, mu: Array) -> Array:
-        """w(mu), shape=[N, d]; NaN beyond the table."""
+    def value(self, mu: Array, most: int = PIECES) -> Array:
+        """w(mu), shape=[N, d]; NaN beyond the table, to which at most so many pieces are added."""
+        self._room = min(self.pieces + most, PIECES)
         return self._evaluated(mu, slope=False)
 
     def slope(self, mu: Array) -> Array:
         """C(mu) = dw/dmu, the diagonal of the cometric, shape=[N, d]; NaN beyond the table."""
+        self._room = PIECES
         return self._evaluated(mu, slope=True)
 
     def _evaluated(self, mu: Array, slope: bool) -> Array:
         out, flat = np.empty(mu.size), mu.ravel()
         kinds = self._kinds if len(mu) == 1 else np.tile(self._kinds, len(mu))
-        if len(self._last) != len(flat):
-            self._last = np.zeros(len(flat), dtype=int)
+        if len(flat) not in self._last:
+            self._last = {**dict(list(self._last.items())[-1:]), len(flat): np.zeros(len(flat), dtype=int)}
+        last = self._last[len(flat)]
         with np.errstate(over="ignore"):  # far beyond the table
             for k in range(0, len(out), AT_ONCE):
                 part = slice(k, k + AT_ONCE)
-                out[part] = self._evaluated_part(flat[part], kinds[part], self._last[part], slope)
+                out[part] = self._evaluated_part(flat[part], kinds[part], last[part], slope)
         return out.reshape(mu.shape)
 
     def _evaluated_part(self, mu: Array, kind: Index, piece: Index, slope: bool) -> Array:
@@ -110,7 +113,7 @@ class DualTable:
 
     def _found(self, side: Index, size: Array) -> tuple[Index, Array]:
         """The first columns of the pieces that numbers lie in, and where in them; NaN beyond the table."""
-        while not self._ended and (size >= self._reached.ravel()[side]).any():
+        while self.pieces < self._room and not self._ended and (size >= self._reached.ravel()[side]).any():
             self._extend()
         if not self.pieces:
             return np.zeros_like(side), np.full(size.shape, np.nan)
@@ -149,7 +152,6 @@ class DualTable:
         early, late = (np.maximum(part / change, EPS) for part in (early, late))
         longer = SAFE * (TAIL_TOL / (late * np.sqrt(late / early))) ** (1 / DEGREE)
         self._part = np.minimum(self._part * np.clip(longer, 0.5, 2.0), LARGEST)
-        self._ended = self.pieces >= PIECES
 
     def _passed(self, length: Array) -> tuple[Array, Array, Array]:
         """w at the points of a piece, shape=[DEGREE + 1, 2, d], x at its end, and its errors beside those allowed.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from geoflow._typing import Array
+from geoflow._typing import Array, Field, Map
 from geoflow.errors import DomainError, GeoflowError, NotFiniteError
 from geoflow.results import Status
 
@@ -24,8 +25,8 @@ STILL = 4
 LOOKS = 20
 #: unknowns beyond which no square matrix of them is formed, and beyond which no interpolant of every step is kept
 LARGEST_IMPLICIT, LARGEST_DENSE = 1000, 20_000
-#: (s, state) to its velocity; NaN where there is none
-Field = Callable[[float, Array], Array]
+#: the method of `collocated`, and unknowns up to which its complex matrices are small beside what LSODA asks of a field
+COLLOCATION, LARGEST_COLLOCATED = "Radau IIA of order 17", 300
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Problem:
     rhs gives NaN, or raises `DomainError` or `NotFiniteError`, where the field is not defined; jac is its derivative,
     (t, y) to shape=[k, k]. DOP853 meets its tolerances in every entry, and not in their mean. `drive` is what depends
     on time, at the start: t to an array, where the field does. `remembers` is whether rhs goes on from where it was
-    asked last, so that it is not asked again about what has passed.
+    asked last, so that it is not asked again about what has passed. `velocities` is that of many states at once,
+    shape=[m, k], of a field that does not depend on time, where that is cheaper than one by one.
     """
 
     rhs: Field
@@ -44,6 +46,7 @@ class Problem:
     jac: Field | None = None
     drive: Callable[[float], Array] | None = None
     remembers: bool = False
+    velocities: Map | None = None
 
 
 @dataclass
@@ -164,7 +167,11 @@ class Run:
         method: Any = self._method
         if method == "DOP853":
             method = batchwise(self._problem.entries)
-        if self._problem.jac is not None and self._method in ("Radau", "BDF", "LSODA"):
+        if method == COLLOCATION:
+            from geoflow.numerics.collocated import Collocation
+
+            method, options = Collocation, {**options, "velocities": self._velocities}
+        if self._problem.jac is not None and self._method in ("Radau", "BDF", "LSODA", COLLOCATION):
             options = {**options, "jac": self._problem.jac}
         return solve_ivp(
             self._velocity, span, start, method=method, rtol=max(self._tolerances[0], 3e-14), atol=self._tolerances[1],
@@ -203,16 +210,31 @@ class Run:
         return dense
 
     def _velocity(self, s: float, y: Array) -> Array:
-        self._count += 1
-        if self._count > MAX_EVALUATIONS:  # the integration ends, and keeps what there is
-            return np.full(y.shape, np.nan)
-        try:
-            velocity = self._rhs(s, y)
-        except (NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
-            velocity = np.full(y.shape, np.nan)
+        velocity = self._counted(1, self._rhs, s, y)
         if self._method == "LSODA" and self._count > 1 and not np.isfinite(velocity).all():
             raise LsodaStuckError
-        if self._count % self._window == 0:
+        self._watch(1, s, y)
+        return velocity
+
+    def _velocities(self, s: float, states: Array) -> Array:
+        """Those of many states at once, shape=[m, k], in a step from time s."""
+        many = self._problem.velocities
+        assert many is not None
+        found = self._counted(len(states), lambda _, y: many(y), s, states)
+        self._watch(len(states), s, states[0])
+        return found
+
+    def _counted(self, count: int, rhs: Field, s: float, y: Array) -> Array:
+        """So many velocities; NaN where there is none."""
+        self._count += count
+        if self._count <= MAX_EVALUATIONS:  # else the integration ends, and keeps what there is
+            with suppress(NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
+                return rhs(s, y)
+        return np.full(y.shape, np.nan)
+
+    def _watch(self, count: int, s: float, y: Array) -> None:
+        """Whether the integration gets on, once in a window of evaluations, of which these were the last."""
+        if self._count % self._window < count:
             progress = s - self._last_seen[0]
             endless = self._window * (self._last - s) > PATIENCE * MAX_EVALUATIONS * progress
             if not endless or progress > 2 * self._pace:
@@ -228,7 +250,6 @@ class Run:
             if self._method == "LSODA" and (slow or still):
                 raise LsodaStuckError
             self._last_seen = s, y.copy()
-        return velocity
 
     def _ends_soon(self, s: float, y: Array) -> bool:
         """Whether 1 / rate, the rate of growth |y'| / |y|, falls to 0 in a time far shorter than has passed.

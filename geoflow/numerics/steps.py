@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geoflow._typing import Array, Map
-from geoflow.numerics.runs import Field
+from geoflow._typing import Array, Field, Map
 
 #: relative change of a state from which its steps are left to an integrator that adapts them
 LARGEST_CHANGE = 0.4

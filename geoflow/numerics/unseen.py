@@ -8,7 +8,7 @@ import numpy as np
 
 from geoflow._typing import Array, Index
 from geoflow.errors import DomainError, NotFiniteError
-from geoflow.numerics.runs import Problem, Solution
+from geoflow.numerics.runs import COLLOCATION, Problem, Solution
 
 #: evaluations beside those of the integration, as a part of them, and at least
 SPENT, AT_LEAST = 0.1, 4
@@ -16,6 +16,8 @@ SPENT, AT_LEAST = 0.1, 4
 EXPLAINED, PART = 1e4, 0.02
 #: parts of the gap around what was overlooked, none of which a step is longer than
 FINER = 8
+#: states whose velocities are asked for at once, where that is cheaper
+TOGETHER = 9
 #: unknowns by which the way of a state is measured
 MEASURED = 256
 
@@ -39,6 +41,7 @@ def overlooked(problem: Problem, solution: Solution, rtol: float, atol: float) -
     if not len(times):
         return None, 0
     a, b = ends.T
+    together = TOGETHER if problem.velocities and solution.method == COLLOCATION else 1
     h = b - a
     delta = 1e-3 * h
     before, at, after = (solution.dense(s) for s in (times - delta, times, times + delta))
@@ -46,7 +49,9 @@ def overlooked(problem: Problem, solution: Solution, rtol: float, atol: float) -
     with np.errstate(all="ignore"):
         for k, s in enumerate(times):
             slope = (after[k] - before[k]) / (2 * delta[k])
-            velocity = _velocity(problem, float(s), at[k])
+            if k % together == 0:
+                some = _velocities(problem, times[k : k + together], at[k : k + together])
+            velocity = some[k % together]
             off, size = (np.abs(v).reshape(problem.entries, -1).max(axis=1) for v in (velocity - slope, slope))
             reach = np.maximum(size, np.abs(velocity).reshape(problem.entries, -1).max(axis=1))
             if not (h[k] * off <= EXPLAINED * allowed[k] + PART * h[k] * reach).all():
@@ -54,7 +59,8 @@ def overlooked(problem: Problem, solution: Solution, rtol: float, atol: float) -
                 nodes = np.unique(np.r_[a[k], times[mine], b[k]])
                 place = int(np.searchsorted(nodes, s))
                 gap = float(nodes[place + 1] - nodes[place - 1])
-                return Overlooked(float(nodes[place - 1]), float(b[k]), gap / 2 / FINER), k + 1
+                asked = min(k - k % together + together, len(times))
+                return Overlooked(float(nodes[place - 1]), float(b[k]), gap / 2 / FINER), asked
     return None, len(times)
 
 
@@ -63,11 +69,13 @@ def gap(solution: Solution) -> float:
     return _counts(solution)[1]
 
 
-def _velocity(problem: Problem, s: float, y: Array) -> Array:
+def _velocities(problem: Problem, times: Array, states: Array) -> Array:
+    """Those of one state, or of some at once of a field that does not depend on time, shape=[m, k]."""
+    many = problem.velocities
     try:
-        return np.asarray(problem.rhs(s, y), dtype=float)
+        return many(states) if many and len(times) > 1 else np.asarray(problem.rhs(float(times[0]), states[0]))[None]
     except (NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
-        return np.full(y.shape, np.nan)
+        return np.full(states.shape, np.nan)
 
 
 def _counts(solution: Solution) -> tuple[Index, float]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from geoflow._typing import Array, Index, Mask
+from geoflow._typing import Array, Index, Map, Mask
 from geoflow.errors import GeoflowError, UserCodeError
 from geoflow.maps.leaf import Leaf
 from geoflow.numerics import autodiff
@@ -25,9 +25,13 @@ class MovingPoints(Protocol):
     """Points w of shape=[N, d], moved to where grad R(w) = mu; each move may start from the last.
 
     `patience`: the steps that a solver may take without getting nearer, many where `reach` keeps them small.
+    `together` is grad Q at many mu, shape=[T, N, d], without solving for any: NaN where that takes it, None if all do.
     """
 
     patience: int
+
+    @property
+    def together(self) -> Map | None: ...
 
     def move(self, mu: Array) -> Array:
         """grad Q(mu), shape=[N, d]; NaN where mu is not in the range of grad R."""
@@ -77,6 +81,8 @@ class ClosedPoints:
     def along(self, mu: Array) -> Array:
         return self._conjugate.gradient(mu.reshape(-1, mu.shape[-1])).reshape(mu.shape)
 
+    together = along
+
     def reach(self, way: Array) -> float:
         return _beyond(self._mu, way)
 
@@ -120,6 +126,7 @@ class SolvedPoints:
     """
 
     patience = 12
+    together = None
 
     def __init__(self, R: Solvable, mu: Array, w: Array):
         self._R, self._mu, self._w, self._size = R, mu, w, np.abs(w).max(axis=-1)
@@ -165,6 +172,7 @@ class MovingLeafPoints:
     """Those of an R that a map induces: joint flows on the leaf, and products with the cometric of the map."""
 
     patience = 100
+    together = None
 
     def __init__(self, leaf: Leaf, w: Array):
         self._kernel, self._mover = leaf.kernel, leaf.mover(w)

@@ -14,6 +14,8 @@ from geoflow.potentials.moving import MovingLeafPoints
 
 #: outputs up to which each has a table of its own
 EACH = 1000
+#: pieces of a table that points of one step may add: a step that is tried may go far beyond the flow
+A_STEP = 4
 
 
 class TabledLeafPoints:
@@ -38,6 +40,9 @@ class TabledLeafPoints:
 
     def along(self, mu: Array) -> Array:
         return np.stack([self.move(one) for one in mu])
+
+    def together(self, mu: Array) -> Array:
+        return self._table.value(mu.reshape(-1, mu.shape[-1]), A_STEP).reshape(mu.shape)
 
     def reach(self, way: Array) -> float:
         self._mover.move(self._mu)

@@ -115,3 +115,25 @@ def test_numbers_of_several_kinds_in_several_parts(rng):
     exact = np.where(kinds == 0, np.exp(4 * mu), (1 - 3 * np.where(kinds == 0, 0, mu)) ** -3.0)
     assert np.allclose(table.value(mu), exact, rtol=1e-12)
     assert np.allclose(table.slope(mu), np.where(kinds == 0, 4 * exact, 9 * exact ** (4 / 3)), rtol=1e-10)
+
+
+def test_a_call_adds_no_more_pieces_than_it_may():
+    """u^3 - v^3 from 1 blows up at mu = 1/3: what lies beyond is no reason to make the table to its end."""
+    G = gf.Parametrization(lambda x: x[..., :1] ** 3 - x[..., 1:] ** 3, 2, 1)
+    table, mu = DualTable(G.kernel, np.ones(2)), np.array([[0.3], [1.0]])
+    assert np.isnan(table.value(mu, 2)).all() and table.pieces == 2
+    near = table.value(mu[:1], 20)
+    assert np.allclose(near, power_of(3, 1.0, mu[:1]), rtol=1e-11) and 2 < table.pieces <= 22
+    pieces = table.pieces
+    assert np.isnan(table.value(mu, 1)[1]) and table.pieces == pieces + 1
+    assert np.array_equal(table.value(mu, 1)[0], near[0])
+
+
+def test_batches_of_two_sizes_keep_their_places(rng):
+    G = gf.Parametrization(lambda x: x[..., :3] ** 2 - x[..., 3:] ** 2, 6, 3)
+    table, mu = DualTable(G.kernel, np.full(6, 1e-3)), rng.uniform(-3, 3, (9, 3))
+    for _ in range(3):
+        assert np.array_equal(table.value(mu)[4], table.value(mu[4:5])[0])
+        assert np.allclose(table.value(mu), power_of(2, 1e-3, mu), rtol=1e-11)
+    table.value(mu[:5])
+    assert len(table._last) <= 2

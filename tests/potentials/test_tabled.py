@@ -3,8 +3,10 @@
 import numpy as np
 
 import geoflow as gf
+from geoflow.maps import tables
+from geoflow.numerics.runs import COLLOCATION
 from geoflow.potentials.moving import MovingLeafPoints
-from geoflow.potentials.tabled import EACH, TabledLeafPoints
+from geoflow.potentials.tabled import A_STEP, EACH, TabledLeafPoints
 
 
 def test_a_table_moves_points_as_the_leaf_does(rng):
@@ -24,6 +26,28 @@ def test_beyond_the_table_points_are_moved_and_no_longer_than_they_can_be():
     points = TabledLeafPoints(G.leaf(np.ones(2)), np.ones((1, 2)))
     assert np.isnan(points.move(np.full((1, 2), 0.4))).all()  # blows up at 1/3
     assert np.allclose(points.move(np.full((1, 2), 0.3)), 1e3, rtol=1e-9)
+
+
+def test_points_together_are_those_moved_one_by_one_and_no_number_where_they_are_solved_for(rng):
+    G = gf.Parametrization(lambda x: x**3, 2, 2)
+    points = TabledLeafPoints(G.leaf(np.ones(2)), np.ones((1, 2)))
+    mu = rng.uniform(-0.3, 0.3, (9, 1, 2))
+    assert np.isnan(points.together(np.full((1, 1, 2), 0.33))).all() and points._table.pieces <= A_STEP
+    points.along(mu)
+    assert np.array_equal(points.together(mu), points.along(mu))
+    assert np.isnan(points.together(np.full((1, 1, 2), 0.4))).all()
+
+
+def test_a_flow_that_leaves_its_table_goes_on_without(monkeypatch, rng):
+    case = gf.catalog.diagonal_network(6, depth=3, alpha=1e-2)
+    R = gf.mirror_map(case.parametrization, case.x0)
+    Z = rng.normal(size=(3, 6))
+    loss = gf.LeastSquares(Z, Z @ np.r_[1.0, np.zeros(5)])
+    whole = gf.mirror_flow(loss, R, np.zeros(6), 20.0)
+    monkeypatch.setattr(tables, "PIECES", 2)
+    found = gf.mirror_flow(loss, R, np.zeros(6), 20.0)
+    assert whole.method == COLLOCATION and found.method == "LSODA"
+    assert np.allclose(found.w[-1], whole.w[-1], rtol=1e-6, atol=1e-8)
 
 
 def test_flows_ask_the_map_as_often_whatever_their_length(monkeypatch, rng):

@@ -9,7 +9,8 @@ from geoflow._typing import Array, ArrayLike, Map
 from geoflow.errors import DomainError, NotIntrinsicError
 from geoflow.flows.gradient import gradient_flow
 from geoflow.flows.losses import Loss, PointwiseLoss, Schedule
-from geoflow.flows.mirror import check_rate_bound, mirror_flow
+from geoflow.flows.mirror import mirror_flow
+from geoflow.flows.rates import check_rate_bound
 from geoflow.maps.fibred import IntrinsicLeaf, fibred_leaf
 from geoflow.maps.parametrization import Parametrization
 from geoflow.potentials.legendre import LegendreFunction
