@@ -285,19 +285,34 @@ class Compiled:
 
     def __call__(self, *arguments: ArrayLike) -> Any:
         arrays = [np.asarray(a, dtype=float) for a in arguments]
-        batches = [a.shape[: a.ndim - rank] for a, rank in zip(arrays, self._ranks, strict=True)]
-        batch = batches[0] if batches.count(batches[0]) == len(batches) else np.broadcast_shapes(*batches)
-        n, flat = math.prod(batch), []
-        for a, own in zip(arrays, batches, strict=True):
-            points = a.shape[len(own) :]
-            rows = (a if own == batch else np.broadcast_to(a, batch + points)).reshape(n, *points)
-            flat.append(padded(rows, padded_size(n)))
+        batch, rows = self._rows(arrays)
+        n = len(rows[0])
+        if (size := padded_size(n)) != n:
+            rows = [padded(a, size) for a in rows]
         with double():
-            values = self._batched(*flat)
-            # a value that is waited for first is read sooner
-            found = [np.asarray(v.block_until_ready()) for v in (values if isinstance(values, tuple) else (values,))]
-        copies = [v[:n].reshape(batch + v.shape[1:]).copy() for v in found]  # what jax gives cannot be written to
-        return tuple(copies) if isinstance(values, tuple) else copies[0]
+            values = self._batched(*rows)
+            if isinstance(values, tuple):
+                return tuple(_read(v, batch) for v in values)
+            return _read(values, batch)
+
+    def _rows(self, arrays: list[Array]) -> tuple[tuple[int, ...], list[Array]]:
+        """The batch that the arguments have together, and each of them with one point a row."""
+        batches = [a.shape[: a.ndim - rank] for a, rank in zip(arrays, self._ranks, strict=True)]
+        batch = batches[0]
+        if batches.count(batch) == len(batches) and len(batch) == 1:
+            return batch, arrays
+        batch = np.broadcast_shapes(*batches)
+        points = [a.shape[len(own) :] for a, own in zip(arrays, batches, strict=True)]
+        n = math.prod(batch)
+        return batch, [np.broadcast_to(a, batch + p).reshape(n, *p) for a, p in zip(arrays, points, strict=True)]
+
+
+def _read(value: Any, batch: tuple[int, ...]) -> Array:
+    """The first values of a batch in memory of their own, as what jax gives cannot be written to."""
+    found = np.asarray(value.block_until_ready())  # what is waited for first is read sooner
+    if found.shape[:1] != batch:
+        found = found[: math.prod(batch)].reshape(batch + found.shape[1:])
+    return found.copy()
 
 
 def padded_size(n: int) -> int:
