@@ -80,14 +80,14 @@ def test_a_stiff_linear_flow_is_solved_to_what_is_asked_in_few_batches(rtol):
 
 
 def test_evaluations_come_nine_in_a_batch_and_are_a_fraction_of_those_of_lsoda():
-    """van der Pol's equation, mu = 100, over two periods."""
-    field = Field(lambda y: np.stack([y[:, 1], 100 * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], axis=1))
-    start, span = np.array([2.0, 0.0]), (0.0, 330.0)
-    found, plain = solved(field, span, start), Field(field.f)
+    """van der Pol's equation, mu = 10, over two periods."""
+    field = Field(lambda y: np.stack([y[:, 1], 10 * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], axis=1))
+    start, span, plain = np.array([2.0, 0.0]), (0.0, 40.0), Field(field.f)
+    found = solved(field, span, start)
     known = solve_ivp(plain.one, span, start, method="LSODA", rtol=1e-10, atol=1e-13, jac=plain.jacobian)
-    sharp = solve_ivp(plain.one, span, start, method="Radau", rtol=1e-13, atol=1e-15, jac=plain.jacobian)
-    assert found.success and np.abs(found.y[:, -1] - sharp.y[:, -1]).max() < 1e-8
-    assert np.abs(known.y[:, -1] - sharp.y[:, -1]).max() < 1e-5
+    sharp = solve_ivp(plain.one, span, start, method="DOP853", rtol=1e-13, atol=1e-15)
+    error, theirs = (np.abs(one.y[:, -1] - sharp.y[:, -1]).max() for one in (found, known))
+    assert found.success and error < 1e-10 and error < theirs < 1e-6
     assert 8 * field.batches <= field.states <= 9 * field.batches
     assert 3 * field.batches < known.nfev and found.nlu >= 5 * (len(found.t) - 1)
 
