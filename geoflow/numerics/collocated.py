@@ -25,12 +25,8 @@ STALLED, SOME = 0.9, 3
 HOPELESS = 100.0
 #: a step beside the one that the error allows, beside the last one at least and at most, and where none was solved
 SAFE, SHORTER, LONGER, UNSOLVED = 0.9, 0.2, 5.0, 0.25
-#: what is left of the time, beside a step, up to which the step takes it all
-NEARLY = 1.01
 #: Newton steps from which the next step is no longer than the last
 MANY = 6
-#: steps, beside the last one, up to which its polynomial is a guess at the stages
-FORESEEN = 3.0
 #: error below which the trend of errors says nothing
 SMALL = 1e-2
 #: the first step beside the time in which the velocity changes, and beside all of it
@@ -115,8 +111,7 @@ class Collocation(OdeSolver):
             return False, "the jacobian is not finite"
         h = self._h if self._last else self._first(jacobian)
         while True:
-            h = min(h, self._longest)
-            h = left if left <= min(NEARLY * h, self._longest) else h
+            h = min(h, self._longest, left)
             if h <= 10 * np.spacing(self.t):
                 return False, self.TOO_SMALL_STEP
             way, error, count = self._solved(jacobian, h)
@@ -169,12 +164,14 @@ class Collocation(OdeSolver):
         return way, np.nan, NEWTON
 
     def _guess(self, h: float) -> Array:
-        """The ways to the stages as the polynomial of the last step goes on."""
+        """The ways to the stages as the polynomial of the last step goes on, by as many terms as get smaller there."""
         last = self._last
-        if last is None or h > FORESEEN * last.h:
-            velocity = self._velocities(self.t, self.y[None])
-            return h * radau().nodes[:, None] * velocity
-        return last(self.t + h * radau().nodes).T - self.y
+        if last is None:
+            return np.zeros((STAGES, len(self.y)))
+        x = 1 + 2 * h / last.h * radau().nodes
+        terms = np.abs(last.series / (self._atol + self._rtol * np.abs(self.y) + LEAST)).max(axis=1)
+        kept = int(np.argmin((terms * legendre.legvander(x[-1:], STAGES)[0])[1:])) + 2
+        return legendre.legval(x, last.series[:kept]).T - last.series[:kept].sum(axis=0)
 
     def _error_of(self, way: Array, scale: Array) -> float:
         """The last term of the polynomial beside what is allowed, of the worst unknown: a kink is in one of them."""
@@ -192,9 +189,9 @@ class _Polynomial(DenseOutput):
 
     def __init__(self, t_old: float, t: float, y_old: Array, series: Array):
         super().__init__(t_old, t)
-        self.h, self._y, self._series = t - t_old, y_old, series
+        self.h, self.series, self._y = t - t_old, series, y_old
 
     def _call_impl(self, t: Array) -> Array:
         x = 2 * (t - self.t_old) / self.h - 1
         y = self._y if t.ndim == 0 else self._y[:, None]
-        return y + legendre.legval(x, self._series)
+        return y + legendre.legval(x, self.series)

@@ -116,6 +116,11 @@ class Run:
         self._halt: float | None = None
         self._pace, self._looks = np.inf, 0
 
+    @property
+    def count(self) -> int:
+        """Evaluations so far."""
+        return self._count
+
     def run(self, times: Array) -> Solution:
         y0 = self._y0
         self._last = float(times[-1])

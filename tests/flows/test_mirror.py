@@ -121,3 +121,26 @@ def test_flows_in_nu_of_a_pole_do_not_go_over_it():
         assert found.success and (found.w > 0).all() and found.loss[-1] < 1e-6
         w = gf.bregman_projection(R, Z, loss.y, np.ones(d))
         assert np.allclose(found.w[-1], w, rtol=1e-4)
+
+
+def at_rest(case):
+    """A loss, a potential, a start, and where the flow ends: it is there long before its last time, 1e8."""
+    if case == "induced":
+        d, rng = 6, np.random.default_rng(1)
+        Z = 1e6 * rng.standard_normal((2, d))
+        G = gf.Parametrization(lambda x: x[..., :d] ** 3 - x[..., d:] ** 3, 2 * d, d)
+        return gf.LeastSquares(Z, Z @ np.r_[1.0, -0.5, 0, 0, 0, 0]), gf.mirror_map(G, np.full(2 * d, 1e-3)), np.zeros(d)
+    R = gf.LegendreFunction(
+        lambda w: -anp.sum(anp.log(w), -1), gf.domains.Orthant(2), conjugate=lambda mu: -anp.sum(anp.log(-mu), -1) - 2
+    )
+    target, w0 = {"pole": (1e4, 1e-3), "pole, small": (1e2, 1e-6)}[case]
+    return gf.LeastSquares([[1.0, 0.5]], [target]), R, np.full(2, w0)
+
+
+@pytest.mark.parametrize("case", ["induced", "pole", "pole, small"])
+def test_a_flow_at_rest_for_long_is_no_work(case):
+    loss, R, w0 = at_rest(case)
+    found = gf.mirror_flow(loss, R, w0, [0.0, 1e8], coordinates="nu")
+    assert found.success and found.method == COLLOCATION and found.n_evaluations < 4000
+    assert found.loss[-1] < 1e-14 * float(loss(w0))
+    assert np.allclose(found.w[-1], gf.bregman_projection(R, loss.Z, loss.y, w0), rtol=1e-6, atol=1e-9)

@@ -1,11 +1,14 @@
 """Radau IIA of nine stages against closed forms: its matrices, its order, stiff flows, poles, kinks and boundaries."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 import geoflow as gf
+from benchmarks.induced import InducedProblem
 from geoflow.numerics.collocated import STAGES, Collocation, radau
 from geoflow.numerics.integrate import Solver
 from geoflow.numerics.runs import COLLOCATION, LARGEST_COLLOCATED, Problem
@@ -79,7 +82,7 @@ def test_a_stiff_linear_flow_is_solved_to_what_is_asked_in_few_batches(rtol):
     assert field.batches < 500 and field.jacobians < 200
 
 
-def test_evaluations_come_nine_in_a_batch_and_are_a_fraction_of_those_of_lsoda():
+def test_evaluations_come_nine_in_a_batch_and_batches_are_a_fraction_of_the_evaluations_of_lsoda():
     """van der Pol's equation, mu = 10, over two periods."""
     field = Field(lambda y: np.stack([y[:, 1], 10 * (1 - y[:, 0] ** 2) * y[:, 1] - y[:, 0]], axis=1))
     start, span, plain = np.array([2.0, 0.0]), (0.0, 40.0), Field(field.f)
@@ -122,11 +125,26 @@ def test_units_of_state_and_of_time_do_not_matter(size):
     assert abs(found.y[0, -1] - exact) < 1e-7 * size and field.batches < 300
 
 
-def test_a_kink_costs_steps_and_no_digits():
-    """y' = -1 above 1/2, and -1 + 3 (1/2 - y) below: y(1/2) = 1/2, then 1/2 - y = (1 - e^(-3 s)) / 3."""
-    field = Field(lambda y: -1 + 3 * np.where(y.real < 0.5, 0.5 - y, 0.0))
-    found = solved(field, (0.0, 2.0), [1.0])
-    assert abs(found.y[0, -1] - (0.5 - (1 - np.exp(-4.5)) / 3)) < 1e-9 and field.batches < 1000
+def test_kinks_cost_steps_and_no_digits():
+    """y' = -1 above c, and -1 + 3 (c - y) below: from y = c on, c - y = (1 - e^(-3 s)) / 3."""
+    for c in np.linspace(0.2, 0.8, 13):
+        field = Field(lambda y, c=c: -1 + 3 * np.where(y.real < c, c - y, 0.0))
+        found = solved(field, (0.0, 2.0), [1.0])
+        assert abs(found.y[0, -1] - (c - (1 - np.exp(-3 * (1 + c))) / 3)) < 2e-8 and field.batches < 1000
+
+
+def test_steps_that_will_not_do_are_given_up_early_and_rounding_does_not_shorten_any():
+    """nu' = y - Z grad Q(Z^T nu), stiff and at rest for most of its time; near a pole for L = 3."""
+
+    def batches(L, rtol):
+        p = InducedProblem(L, 10)
+        field = Field(lambda nu: p.y - p.primal(nu @ p.Z) @ p.Z.T)
+        found = solved(field, (0.0, p.t), np.zeros(len(p.y)), rtol, 1e-3 * rtol)
+        assert found.success
+        return field.batches
+
+    assert batches(3, 1e-6) < 275  # 306 where every step that is tried is solved
+    assert batches(2, 1e-13) < 500 and batches(2, 3e-14) < 1500  # 2,500 and 200,000 where rounding is an error
 
 
 # in the solver ------------------------------------------------------------------------------------------------------
@@ -158,6 +176,18 @@ def test_a_blow_up_is_told():
     assert found.status is gf.Status.BLOW_UP and abs(found.t[-1] - 1) < 1e-6
 
 
+def test_evaluations_of_a_method_that_gives_up_are_counted_too():
+    field = Field(lambda y: -y)
+
+    def lost(states):
+        return np.nan * field.many(0.0, states)
+
+    found = Solver().integrate(
+        Problem(field.one, np.ones(2), jac=field.jacobian, velocities=lost), np.array([0.0, 1.0])
+    )
+    assert found.method == "LSODA" and found.n_evaluations + 2 * field.jacobians >= field.states > field.batches > 5
+
+
 def test_a_jacobian_that_is_no_number_is_left_to_other_methods():
     field = Field(lambda y: -y)
     problem = Problem(field.one, np.ones(1), jac=lambda t, y: np.full((1, 1), np.nan), velocities=lambda y: -y)
@@ -166,10 +196,12 @@ def test_a_jacobian_that_is_no_number_is_left_to_other_methods():
     assert abs(found.y[-1, 0] - np.exp(-1.0)) < 1e-8
 
 
-@pytest.mark.parametrize("centre", [0.3, 0.52, 0.77])
-def test_a_bump_that_its_long_steps_go_over_is_seen(centre):
-    """y' = -y (1 + 5 exp(-((y - c) / 0.02)^2)): the time that it takes is an integral."""
-    field = Field(lambda y: -y * (1 + 5 * np.exp(-(((y - centre) / 0.02) ** 2))))
-    found = Solver().integrate(field.problem([1.0]), np.array([0.0, 2.0]))
-    plain = Solver(method="DOP853", max_step=1e-3).integrate(Problem(field.one, np.ones(1)), np.array([0.0, 2.0]))
+@pytest.mark.parametrize("remembers", [False, True])
+@pytest.mark.parametrize("centre, width", [(0.3, 0.02), (0.77, 0.02), (0.714, 0.005)])
+def test_a_bump_that_its_long_steps_go_over_is_seen(centre, width, remembers):
+    """y' = -y (1 + 5 exp(-((y - c) / width)^2)); the last of them no stage falls into."""
+    field = Field(lambda y: -y * (1 + 5 * np.exp(-(((y - centre) / width) ** 2))))
+    problem = dataclasses.replace(field.problem([1.0]), remembers=remembers)
+    found = Solver().integrate(problem, np.array([0.0, 2.0]))
+    plain = Solver(method="DOP853", max_step=2e-3).integrate(Problem(field.one, np.ones(1)), np.array([0.0, 2.0]))
     assert found.method == COLLOCATION and abs(found.y[-1, 0] - plain.y[-1, 0]) < 1e-7
