@@ -58,7 +58,7 @@ class Solver:
 
     "auto" is LSODA, which handles stiff flows, and DOP853 where LSODA gives up: approaching a boundary or a blow-up;
     beyond 1000 unknowns, where an implicit method would form too large a matrix, it is DOP853 alone. Flows of up to
-    300 unknowns that answer many states at once, mirror flows in nu, are tried by Radau IIA of order 17 first
+    200 unknowns that answer many states at once, mirror flows in nu, are tried by Radau IIA of order 17 first
     (`collocated.Collocation`), which asks for nine at a time, in far fewer batches than LSODA has steps. Beyond 20,000
     unknowns the dense output integrates again from the last output time, instead of keeping every step. `check` is
     whether the field, the gradient of a loss, is probed before it is integrated. In flows of maps and potentials `atol`

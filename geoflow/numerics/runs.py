@@ -26,7 +26,7 @@ LOOKS = 20
 #: unknowns beyond which no square matrix of them is formed, and beyond which no interpolant of every step is kept
 LARGEST_IMPLICIT, LARGEST_DENSE = 1000, 20_000
 #: the method of `collocated`, and unknowns up to which its complex matrices are small beside what LSODA asks of a field
-COLLOCATION, LARGEST_COLLOCATED = "Radau IIA of order 17", 300
+COLLOCATION, LARGEST_COLLOCATED = "Radau IIA of order 17", 200
 
 
 @dataclass(frozen=True)
