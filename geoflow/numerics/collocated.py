@@ -33,6 +33,8 @@ SMALL = 1e-2
 FIRST, AT_FIRST = 0.1, 1e-4
 #: the least tolerance
 LEAST = 1e-290
+#: Legendre polynomials at the start of a step
+ALTERNATING = (-1.0) ** np.arange(STAGES)
 #: part in the error of the coefficient before the last, which itself may be 0 by chance
 BEFORE = 0.3
 
@@ -104,6 +106,7 @@ class Collocation(OdeSolver):
         self._velocities, self._jac = options["velocities"], options["jac"]
         self._h, self._error = 0.0, 0.0
         self._last: _Polynomial | None = None
+        self._velocity = np.zeros_like(self.y)
 
     def _step_impl(self) -> tuple[bool, str | None]:
         jacobian, left = np.asarray(self._jac(self.t, self.y), dtype=float), self.t_bound - self.t
@@ -123,7 +126,8 @@ class Collocation(OdeSolver):
             factor *= min(1.0, h / self._last.h * (max(self._error, SMALL) / max(error, SMALL)) ** (1 / STAGES))
         self._h, self._error = h * min(max(factor, SHORTER), LONGER if count < MANY else 1.0), error
         end = self.t_bound if h == left else self.t + h
-        self._last = _Polynomial(self.t, end, self.y, legendre.legint(radau().series @ way, lbnd=-1) / 2)
+        series = radau().series @ way
+        self._last, self._velocity = _Polynomial(self.t, end, self.y, series), series.sum(axis=0) / h
         self.t, self.y = end, self.y + way[-1]
         return True, None
 
@@ -132,10 +136,10 @@ class Collocation(OdeSolver):
 
     def _first(self, jacobian: Array) -> float:
         """A small part of the time, and of that in which the velocity changes as it does at the start."""
-        velocity = self._velocities(self.t, self.y[None])[0]
-        change = np.linalg.norm(jacobian @ velocity)
+        self._velocity = self._velocities(self.t, self.y[None])[0]
+        change = np.linalg.norm(jacobian @ self._velocity)
         short = AT_FIRST * (self.t_bound - self.t)
-        return min(short, float(FIRST * np.linalg.norm(velocity) / change)) if change > 0 else short
+        return min(short, float(FIRST * np.linalg.norm(self._velocity) / change)) if change > 0 else short
 
     def _solved(self, jacobian: Array, h: float) -> tuple[Array, float, int]:
         """The ways to the stages of a step, its error beside the tolerance, NaN where there is no solution, and the
@@ -153,7 +157,7 @@ class Collocation(OdeSolver):
             step = (method.back @ np.stack(parts)).real
             way = way + step
             scale = np.maximum(self._atol + self._rtol * np.maximum(np.abs(y), np.abs(y + way).max(axis=0)), LEAST)
-            size, error = _rms(step / scale), self._error_of(way, scale)
+            size, error = _rms(step / scale), self._error_of(way, h, scale)
             rate, stalled = size / before, k > SOME and size > STALLED * before
             converged = size <= SOLVED**2 or (k > 1 and size * rate <= SOLVED * (1 - rate))
             if converged or (k > 1 and error > HOPELESS) or (stalled and size <= ROUNDED):
@@ -173,10 +177,15 @@ class Collocation(OdeSolver):
         kept = int(np.argmin((terms * legendre.legvander(x[-1:], STAGES)[0])[1:])) + 2
         return legendre.legval(x, last.series[:kept]).T - last.series[:kept].sum(axis=0)
 
-    def _error_of(self, way: Array, scale: Array) -> float:
-        """The last term of the polynomial beside what is allowed, of the worst unknown: a kink is in one of them."""
-        before, last = np.abs(radau().series[-2:] @ way)
-        return float(((last + BEFORE * before) / (2 * STAGES) / scale).max())
+    def _error_of(self, way: Array, h: float, scale: Array) -> float:
+        """The error beside what is allowed, of the worst unknown: a kink is in one of them.
+
+        The last term of the polynomial, and what the velocity at the start, where no stage is, moves before the first.
+        """
+        series = radau().series @ way
+        before, last = np.abs(series[-2:])
+        unseen = radau().nodes[0] / 2 * np.abs(ALTERNATING @ series - h * self._velocity)
+        return float((((last + BEFORE * before) / (2 * STAGES) + unseen) / scale).max())
 
 
 def _rms(parts: Array) -> float:
@@ -185,11 +194,11 @@ def _rms(parts: Array) -> float:
 
 
 class _Polynomial(DenseOutput):
-    """A step's states, by their coefficients in Legendre polynomials, shape=[STAGES + 1, k], less that at its start."""
+    """A step's states, less that at its start, by Legendre polynomials: their coefficients, shape=[STAGES + 1, k]."""
 
-    def __init__(self, t_old: float, t: float, y_old: Array, series: Array):
+    def __init__(self, t_old: float, t: float, y_old: Array, velocity: Array):
         super().__init__(t_old, t)
-        self.h, self.series, self._y = t - t_old, series, y_old
+        self.h, self.series, self._y = t - t_old, legendre.legint(velocity, lbnd=-1) / 2, y_old
 
     def _call_impl(self, t: Array) -> Array:
         x = 2 * (t - self.t_old) / self.h - 1

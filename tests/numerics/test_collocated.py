@@ -126,11 +126,14 @@ def test_units_of_state_and_of_time_do_not_matter(size):
 
 
 def test_kinks_cost_steps_and_no_digits():
-    """y' = -1 above c, and -1 + 3 (c - y) below: from y = c on, c - y = (1 - e^(-3 s)) / 3."""
+    """y' = -1 above c, and -1 + 3 (c - y) below: from y = c on, c - y = (1 - e^(-3 s)) / 3.
+
+    Where the kink lies before the first stage of a step, the velocity at the start tells of it: else 6e-8 is missed.
+    """
     for c in np.linspace(0.2, 0.8, 13):
         field = Field(lambda y, c=c: -1 + 3 * np.where(y.real < c, c - y, 0.0))
         found = solved(field, (0.0, 2.0), [1.0])
-        assert abs(found.y[0, -1] - (c - (1 - np.exp(-3 * (1 + c))) / 3)) < 2e-8 and field.batches < 1000
+        assert abs(found.y[0, -1] - (c - (1 - np.exp(-3 * (1 + c))) / 3)) < 1e-10 and field.batches < 1000
 
 
 def test_steps_that_will_not_do_are_given_up_early_and_rounding_does_not_shorten_any():
