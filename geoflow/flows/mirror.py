@@ -316,16 +316,16 @@ class _Run:
             raise ArgumentError("coordinates 'nu'", got, wanted, remedy="use coordinates='mu'")
         Z, flat, shape, together = linear.Z, self.flat, self.mu0.shape, points.together
 
-        def mu_of(y: Array) -> Array:
-            nu = y.reshape(*y.shape[:-1], len(flat), len(Z))
-            return (flat - nu @ Z).reshape(*y.shape[:-1], *shape)
+        def mu_of(y: Array) -> Array:  # one product for all states
+            way = (y.reshape(-1, len(Z)) @ Z).reshape(*y.shape[:-1], *flat.shape)
+            return (flat - way).reshape(*y.shape[:-1], *shape)
 
         def rhs(s: float, y: Array) -> Array:
             return linear.link_gradient(points.move(mu_of(y).reshape(flat.shape)) @ Z.T).ravel()
 
         def velocities(y: Array) -> Array:
             assert together is not None
-            return linear.link_gradient(together((flat - y @ Z)[:, None])[:, 0] @ Z.T)
+            return linear.link_gradient(together(mu_of(y).reshape(-1, *flat.shape))[:, 0] @ Z.T)
 
         def jacobian(s: float, y: Array) -> Array:
             w = points.move(mu_of(y).reshape(1, -1))[0]

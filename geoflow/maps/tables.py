@@ -51,6 +51,7 @@ class DualTable:
         # a column for every piece, sign and output: where it begins, 2 / length, and its coefficients
         self._begin, self._scale = np.empty(0), np.empty(0)
         self._powers = np.empty((DEGREE + 1, 0))
+        # the pieces of the last numbers, for the last two sizes of a batch: a point, and those of a step
         self._last: dict[int, Index] = {}
         self._ended, self._room = False, PIECES
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from geoflow._typing import Array, ArrayLike, Field, Index, Map, Mask
 from geoflow._validate import as_finite, describe, require_flag
-from geoflow.errors import ArgumentError, ConvergenceError, DomainError, NotFiniteError
+from geoflow.errors import ArgumentError, ConvergenceError, DomainError
 from geoflow.numerics.intervals import NONE, Stretch, features, stretches
 from geoflow.numerics.runs import (
     COLLOCATION,
     LARGEST_COLLOCATED,
     LARGEST_IMPLICIT,
+    UNDEFINED,
     LsodaStuckError,
     Problem,
     Run,
@@ -199,7 +200,7 @@ def _ended(problem: Problem, solution: Solution) -> Mask:
             speed = np.abs(velocity).max(axis=1) / size
             step = 1e-6 / np.where(speed > 0, speed, 1.0)
             ahead = np.asarray(problem.rhs(s, y + (step[:, None] * velocity).ravel()), dtype=float).reshape(n, -1)
-        except (NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
+        except UNDEFINED:
             return np.ones(n, dtype=bool)
     lost = ~np.isfinite(velocity + ahead).all(axis=1)
     return lost if lost.any() else np.asarray(speed >= 0.1 * speed.max())

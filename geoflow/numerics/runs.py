@@ -25,6 +25,8 @@ STILL = 4
 LOOKS = 20
 #: unknowns beyond which no square matrix of them is formed, and beyond which no interpolant of every step is kept
 LARGEST_IMPLICIT, LARGEST_DENSE = 1000, 20_000
+#: what a field raises where it is not defined
+UNDEFINED = (NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError)
 #: the method of `collocated`, and unknowns up to which its complex matrices are small beside what LSODA asks of a field
 COLLOCATION, LARGEST_COLLOCATED = "Radau IIA of order 17", 200
 
@@ -103,23 +105,18 @@ class LsodaStuckError(Exception):
 
 
 class Run:
-    """One run of scipy's `solve_ivp`, its evaluations counted."""
+    """One run of scipy's `solve_ivp`; `count` is its evaluations so far."""
 
     def __init__(self, problem: Problem, tolerances: tuple[float, float], method: str, max_step: float):
         self._problem, self._rhs, self._y0, self._max_step = problem, problem.rhs, problem.start, max_step
         self._tolerances, self._method = tolerances, method
-        self._count, self._last_seen, self._reached = 0, (0.0, problem.start), (0.0, problem.start)
+        self.count, self._last_seen, self._reached = 0, (0.0, problem.start), (0.0, problem.start)
         # a jacobian by differences takes an evaluation an unknown, and tells nothing about progress
         self._window, self._last = 1000 + 50 * min(len(self._y0), LARGEST_IMPLICIT), 0.0
         self._bound, self._hopeless = BLOW_UP * (1 + np.abs(self._y0).max()), False
         self._stepped = 0.0
         self._halt: float | None = None
         self._pace, self._looks = np.inf, 0
-
-    @property
-    def count(self) -> int:
-        """Evaluations so far."""
-        return self._count
 
     def run(self, times: Array) -> Solution:
         y0 = self._y0
@@ -152,7 +149,7 @@ class Run:
             dense = self._again(out, values)
         values[out == 0.0] = y0
         taken = np.asarray(found.sol.ts) if keep and status is Status.SUCCESS else np.zeros(0)
-        return Solution(out, values, dense, status, message, self._count, self._method, steps=taken)
+        return Solution(out, values, dense, status, message, self.count, self._method, steps=taken)
 
     def _solve(self, span: tuple[float, float], start: Array, options: dict[str, Any]) -> Any:
         from scipy.integrate import solve_ivp
@@ -216,7 +213,7 @@ class Run:
 
     def _velocity(self, s: float, y: Array) -> Array:
         velocity = self._counted(1, self._rhs, s, y)
-        if self._method == "LSODA" and self._count > 1 and not np.isfinite(velocity).all():
+        if self._method == "LSODA" and self.count > 1 and not np.isfinite(velocity).all():
             raise LsodaStuckError
         self._watch(1, s, y)
         return velocity
@@ -231,15 +228,15 @@ class Run:
 
     def _counted(self, count: int, rhs: Field, s: float, y: Array) -> Array:
         """So many velocities; NaN where there is none."""
-        self._count += count
-        if self._count <= MAX_EVALUATIONS:  # else the integration ends, and keeps what there is
-            with suppress(NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
+        self.count += count
+        if self.count <= MAX_EVALUATIONS:  # else the integration ends, and keeps what there is
+            with suppress(*UNDEFINED):
                 return rhs(s, y)
         return np.full(y.shape, np.nan)
 
     def _watch(self, count: int, s: float, y: Array) -> None:
         """Whether the integration gets on, once in a window of evaluations, of which these were the last."""
-        if self._count % self._window < count:
+        if self.count % self._window < count:
             progress = s - self._last_seen[0]
             endless = self._window * (self._last - s) > PATIENCE * MAX_EVALUATIONS * progress
             if not endless or progress > 2 * self._pace:
@@ -291,12 +288,12 @@ class Run:
     def _verdict(self, found: Any, reached: float, y: Array, finite: bool) -> tuple[Status, str]:
         if found.status == 0 and finite:
             return Status.SUCCESS, "reached the last time asked for"
-        gave_up = self._hopeless or self._count > MAX_EVALUATIONS
-        taken, self._count = self._count, 0  # a few evaluations more, to say why
+        gave_up = self._hopeless or self.count > MAX_EVALUATIONS
+        taken, self.count = self.count, 0  # a few evaluations more, to say why
         try:
             status, message = self._reason(found.status == 1 and not gave_up, reached, y)
         finally:
-            self._count += taken
+            self.count += taken
         if status is Status.FAILURE and gave_up and not message:
             count = min(taken, MAX_EVALUATIONS)
             message = f"gave up after {count} evaluations at t = {reached:.6g}: the steps are too short to arrive"

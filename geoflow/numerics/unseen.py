@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoflow._typing import Array, Index
-from geoflow.errors import DomainError, NotFiniteError
-from geoflow.numerics.runs import COLLOCATION, Problem, Solution
+from geoflow.numerics.runs import COLLOCATION, UNDEFINED, Problem, Solution
 
 #: evaluations beside those of the integration, as a part of them, and at least
 SPENT, AT_LEAST = 0.1, 4
@@ -74,7 +73,7 @@ def _velocities(problem: Problem, times: Array, states: Array) -> Array:
     many = problem.velocities
     try:
         return many(states) if many and len(times) > 1 else np.asarray(problem.rhs(float(times[0]), states[0]))[None]
-    except (NotFiniteError, DomainError, FloatingPointError, np.linalg.LinAlgError):
+    except UNDEFINED:
         return np.full(states.shape, np.nan)
 
 

@@ -8,17 +8,9 @@ from geomstats.geometry.spd_matrices import (
     SPDEuclideanMetric,
     SPDMatrices,
 )
+from squares import a, entropy, square, x0
 
 import geoflow as gf
-
-square = gf.Parametrization(lambda x: x**2, 2, 2)
-x0 = np.array([1.0, 0.5])
-entropy = gf.LegendreFunction(
-    lambda w: anp.sum(w * anp.log(w) - w, -1) / 4,
-    gf.domains.Orthant(2),
-    conjugate=lambda mu: anp.sum(anp.exp(4 * mu), -1) / 4,
-)
-a = np.array([0.5, 2.0])
 
 
 def quadratic(w):
