@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geoflow._typing import Array, Field, Map, Mask
+from geoflow._typing import Array, Map, Mask
 from geoflow.maps.kernel import MapKernel
 from geoflow.numerics.batches import inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Steps, Stop, integrate_batch
+from geoflow.numerics.picard import Rowwise
 from geoflow.numerics.runs import error_norm
 from geoflow.numerics.steps import few_steps
 
@@ -96,13 +97,14 @@ def joint_motion(
         short = _short(lambda y: kernel.pullback(y, mu), x, pulled, (rtol, least, entries), change)
         if short is not None:
             return short, None
-        return integrate_batch(lambda s, y: kernel.pullback(y, mu), x, rtol, least, STEPS, entries)
+        return integrate_batch(Rowwise(lambda s, y, mu: kernel.pullback(y, mu), mu), x, rtol, least, STEPS, entries)
 
-    def rate(s: float, y: Array) -> Array:
+    def rate(s: float, y: Array, mu: Array, width: Array) -> Array:
+        chart = LogLike(width)
         at = chart.point(y)
         return chart.rate(at, kernel.pullback(at, mu))
 
-    end, stop = integrate_batch(rate, chart.of(x), rtol, atol, STEPS, entries)
+    end, stop = integrate_batch(Rowwise(rate, mu, chart.width), chart.of(x), rtol, atol, STEPS, entries)
     if stop is not None:
         stop = Stop(stop.s, stop.entry, chart.point(stop.state))
     return chart.point(end), stop
@@ -148,10 +150,9 @@ def lift_along(
     flat points to shape=[N, d], needed with l = log_weight. Returns the state at s = 1, or where and why the lift ends.
     """
     D, d = kernel.dim, kernel.codomain_dim
-    speed = velocity if callable(velocity) else lambda s: velocity
 
-    def rate(s: float, y: Array) -> Array:
-        x, way = y[:, :D], speed(s)
+    def rate(s: float, y: Array, way: Array) -> Array:
+        x = y[:, :D]
         dx, dmu = kernel.horizontal_lift(x, way)
         if state.mu is None:
             return dx
@@ -162,7 +163,12 @@ def lift_along(
 
     columns = [state.x, state.mu, None if state.log_weight is None else state.log_weight[:, None]]
     start = np.concatenate([column for column in columns if column is not None], axis=1)
-    end, stop = integrate_batch(rate, start, rtol, atol, steps)
+    if callable(velocity):
+        speed = velocity  # its times are numbers
+        end, stop = integrate_batch(lambda s, y: rate(s, y, speed(s)), start, rtol, atol, steps)
+    else:
+        way = np.broadcast_to(velocity, (len(start), d))
+        end, stop = integrate_batch(Rowwise(rate, way), start, rtol, atol, steps)
     mu, log_weight = None if state.mu is None else end[:, D : D + d], None if state.log_weight is None else end[:, -1]
     return Lifted(end[:, :D], mu, log_weight), stop
 
@@ -191,12 +197,12 @@ def metric_jet(kernel: MapKernel, x: Array) -> tuple[Array, Array, Array]:
     return C, g, -np.einsum("...ia,...kab,...bj->...ijk", g, dC, g)
 
 
-def joint_rate(kernel: MapKernel, mu: Array) -> Field:
+def joint_rate(kernel: MapKernel, mu: Array) -> Rowwise:
     """The joint flow with Q along it: x' = sum_i mu_i grad G_i and Q' = <G(x), mu>, states of shape=[N, D + 1]."""
 
-    def rate(s: float, y: Array) -> Array:
+    def rate(s: float, y: Array, mu: Array) -> Array:
         x = y[:, : kernel.dim]
         dQ = np.einsum("ni,ni->n", kernel.value(x), mu)
         return np.concatenate([kernel.pullback(x, mu), dQ[:, None]], axis=1)
 
-    return rate
+    return Rowwise(rate, mu)

@@ -13,6 +13,7 @@ from geoflow.errors import ConvergenceError
 from geoflow.maps.kernel import MapKernel
 from geoflow.maps.lifts import LogLike, log_like
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Stop, integrate_batch
+from geoflow.numerics.picard import Rowwise
 from geoflow.numerics.steps import step_of_order_eight
 
 #: of a lift of blocks of one output in logarithmic coordinates, whose errors of mu are a digit smaller
@@ -101,10 +102,21 @@ class Segment:
             if passing is not None:
                 passing(s, y)
 
-        end, stop = integrate_batch(self.rate, y, rtol, atol, entries=y.size if simple else None, passing=passed)
+        # whoever looks at every step goes on from there by steps as short
+        rate = self.rate if passing is not None else self._rowwise
+        end, stop = integrate_batch(rate, y, rtol, atol, entries=y.size if simple else None, passing=passed)
         if stop is None:
             visited.append(self.point(end))
         return end, visited, stop
+
+    @property
+    def _rowwise(self) -> Rowwise:
+        """The velocity of states that are several to a segment."""
+
+        def rate(s: float | Array, y: Array, way: Array, pace: Array, *width: Array) -> Array:
+            return replace(self, way=way, pace=pace, chart=LogLike(*width) if width else None).rate(s, y)
+
+        return Rowwise(rate, self.way, self.pace, *(() if self.chart is None else (self.chart.width,)))
 
     @property
     def at_start(self) -> Array:

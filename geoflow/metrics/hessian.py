@@ -23,6 +23,7 @@ from geoflow.numerics import autodiff
 from geoflow.numerics.batches import same_batch
 from geoflow.numerics.engine import Compiled, Point, definite_solve, einsum
 from geoflow.numerics.integrate import FLOW_ATOL, STEPS, Steps, Stop, integrate_batch
+from geoflow.numerics.picard import Rowwise
 from geoflow.potentials.convexity import SINGULAR, require_definite
 from geoflow.potentials.divergence import require_digits
 from geoflow.potentials.kernel import CompiledFormula
@@ -307,8 +308,7 @@ class HessianMetric(Portable, RiemannianMetric):
         d, H = self.potential.dim, self.potential.hessian(base_point)
         if not autodiff.is_traced(H):
             require_definite(H, np.asarray(base_point, dtype=float), self.potential.name)
-        flat = anp.linalg.solve(H, anp.reshape(T, (*anp.shape(T)[:-2], d * d)))
-        return anp.reshape(flat, anp.shape(T))
+        return anp.reshape(anp.linalg.solve(H, anp.reshape(T, (*anp.shape(T)[:-2], d * d))), anp.shape(T))
 
     def _transport_rate(self, w: Any, v: Any, u: Any) -> Array:
         """-Gamma(v, u) = -H^{-1} T(v, u) / 2; NaN outside the domain unless it is being differentiated."""
@@ -340,15 +340,15 @@ class HessianMetric(Portable, RiemannianMetric):
         """The same for w and v, u, ... side by side. From its start 0, the way between near points keeps its digits."""
         d, start = self.potential.dim, np.concatenate([np.zeros_like(w), vectors], axis=1)
 
-        def field(s: float, y: Array) -> Array:
+        def field(s: float, y: Array, w: Array) -> Array:
             at, v = w + y[:, :d], y[:, d : 2 * d]
-            rates = [self._transport_rate(at, v, y[:, k : k + d]) for k in range(d, y.shape[1], d)]
+            rates = (self._transport_rate(at, v, y[:, k : k + d]) for k in range(d, y.shape[1], d))
             return np.concatenate([v, *rates], axis=1)
 
         lengths = np.linalg.norm(vectors.reshape(len(w), -1, d), axis=2)
         least = np.clip(np.repeat(lengths, d, axis=1), 1e-280, 1.0)  # each vector in its own length
-        way = 10 * FLOW_ATOL * np.maximum(np.abs(vectors[:, :d]), least[:, :d])
-        return integrate_batch(field, start, atol=np.concatenate([way, FLOW_ATOL * least], axis=1), steps=steps)
+        atol = FLOW_ATOL * np.concatenate([10 * np.maximum(np.abs(vectors[:, :d]), least[:, :d]), least], axis=1)
+        return integrate_batch(Rowwise(field, w), start, atol=atol, steps=steps)
 
     @cached_property
     def _traced_exp(self) -> Callable[..., Array]:

@@ -21,6 +21,7 @@ from geoflow.maps.parametrization import Parametrization
 from geoflow.metrics.geodesics import ShootingLog, geodesic_ends
 from geoflow.numerics.batches import inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, Steps, Stop, integrate_batch
+from geoflow.numerics.picard import Rowwise
 from geoflow.potentials.induced import mirror_map
 from geoflow.spaces.domains import ImplicitDomain
 
@@ -191,7 +192,7 @@ class InducedMetric(Portable, RiemannianMetric):
             return np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-280) * np.ones(part.shape[1])
 
         atol = FLOW_ATOL * np.concatenate([length(x), length(p), length(v)], axis=1)
-        end, stop = integrate_batch(field, np.concatenate([x, p, 0 * v], axis=1), FLOW_RTOL, atol, steps)
+        end, stop = integrate_batch(Rowwise(field), np.concatenate([x, p, 0 * v], axis=1), FLOW_RTOL, atol, steps)
         if stop is not None:
             stop = Stop(stop.s, stop.entry, w + stop.state[:, D + d :])
         return end[:, D + d :], stop

@@ -15,7 +15,7 @@ SQUARE = gf.Parametrization(lambda x: x**2, 2, 2)
 
 
 def test_q_is_integrated_where_it_is_asked_for(monkeypatch):
-    """Q = sum 2 a^2 (cosh 4 mu - 1) / 4 for u^2 - v^2 from a; without it a lift takes far fewer steps."""
+    """Q = sum 2 a^2 (cosh 4 mu - 1) / 4 for u^2 - v^2 from a; without it a lift takes fewer evaluations."""
     G = gf.Parametrization(lambda x: x[..., :2] ** 2 - x[..., 2:] ** 2, 4, 2)
     calls, kernel = [], G.kernel
     lift = kernel.horizontal_lift
@@ -26,7 +26,7 @@ def test_q_is_integrated_where_it_is_asked_for(monkeypatch):
     asked = leaf.lift(w, with_Q=True)
     Q = (1e-6 * (np.cosh(4 * asked.mu) - 1) / 2).sum(-1)
     assert np.isnan(plain.Q).all() and np.allclose(asked.Q, Q, rtol=1e-9)
-    assert np.allclose(plain.mu, asked.mu, rtol=1e-12) and 2 * few < len(calls) - few
+    assert np.allclose(plain.mu, asked.mu, rtol=1e-12) and few < len(calls) - few < 100
     both = len(calls)
     assert np.array_equal(leaf.lift(w).Q, asked.Q) and len(calls) == both
 
