@@ -8,6 +8,8 @@ export OPENBLAS_NUM_THREADS = 1
 export OMP_NUM_THREADS = 1
 export MKL_NUM_THREADS = 1
 export MPLBACKEND = Agg
+# many tests and tasks start a process of their own: each imports files that are compiled, whatever the environment says
+export PYTHONDONTWRITEBYTECODE =
 
 # the site's tools live in an environment of their own too
 DOCS := .venv-docs/bin
