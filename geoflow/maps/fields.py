@@ -15,7 +15,6 @@ from geoflow.numerics import autodiff
 from geoflow.numerics.culprits import blame
 from geoflow.numerics.differences import directions, slopes
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, unit_time_flow
-from geoflow.numerics.picard import Rowwise
 from geoflow.numerics.probes import probe_closed, usable_points
 from geoflow.numerics.records import quiet
 
@@ -121,10 +120,10 @@ class VectorField(Portable):
         start = np.broadcast_to(x, (*batch, *shape)).reshape(*batch, -1)
         times = np.broadcast_to(t, batch).reshape(-1, 1)
 
-        def scaled(s: float, y: Array, times: Array) -> Array:
+        def scaled(s: float, y: Array) -> Array:  # a user's function may count on the rows that it was given
             return times * np.reshape(self.function(y.reshape(-1, *shape)), y.shape)
 
-        return unit_time_flow(Rowwise(scaled, times), start, rtol, atol, "flow").reshape(*batch, *shape)
+        return unit_time_flow(scaled, start, rtol, atol, "flow").reshape(*batch, *shape)
 
     def __add__(self, other: VectorField) -> VectorField:
         closed = self._closed_derivative is not None or other._closed_derivative is not None

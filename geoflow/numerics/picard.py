@@ -39,7 +39,7 @@ SHARE = 0.1
 
 class Gauss(NamedTuple):
     """Gauss's nodes in (0, 1), shape=[m], and what takes values there to the integrals up to each node and up to 1,
-    shape=[m + 1, m], and to coefficients in Legendre polynomials, shape=[m, m]; points between the nodes, shape=[n],
+    shape=[m + 1, m], and to coefficients in Legendre polynomials, shape=[m, m]; ends and points between, shape=[n],
     and what takes coefficients to the values and to the integrals there, both of shape=[n, m]."""
 
     nodes: Array
@@ -58,7 +58,7 @@ def gauss(count: int = NODES) -> Gauss:
     integrals = legendre.legvander(np.append(x, 1.0), count) @ legendre.legint(np.eye(count), lbnd=-1) @ series / 2
     angles = np.arccos(np.r_[1.0, -x, -1.0])
     parts = np.arange(1, BETWEEN + 1) / (BETWEEN + 1)
-    between = -np.cos(angles[:-1, None] + np.diff(angles)[:, None] * parts).ravel()
+    between = np.r_[-1.0, -np.cos(angles[:-1, None] + np.diff(angles)[:, None] * parts).ravel(), 1.0]
     moved = legendre.legvander(between, count) @ legendre.legint(np.eye(count), lbnd=-1) / 2
     seen = legendre.legvander(between, count - 1)
     return Gauss((x + 1) / 2, integrals, series, (between + 1) / 2, seen, moved)
@@ -204,11 +204,14 @@ class Picard:
         return self._tolerances.measured(moved / SHARE, y, y + way)
 
     def _unseen(self, s: float, y: Array, h: float, series: Array) -> float:
-        """The same of how far the polynomial is from the velocity between the nodes, at states that it leads to."""
+        """The same of how far the polynomial is from the velocity at both ends and between the nodes, at states that it
+        leads to; infinite where there is none."""
         method = gauss()
         ways = h * np.tensordot(method.moved, series, 1)
         v = self._field.at_nodes(s + h * method.between, y + ways)
         off = np.abs(v - np.tensordot(method.seen, series, 1)).max(axis=0)
+        if not np.isfinite(off).all():
+            return np.inf
         return self._tolerances.measured(h * off / (2 * NODES * SHARE), y, y + ways[-1])
 
 

@@ -127,12 +127,28 @@ def test_states_that_are_passed_lie_on_the_flow():
     assert all(np.allclose(y, np.exp(8 * s) * START, rtol=1e-11) for s, y in seen)
 
 
+@pytest.mark.parametrize("wall", [0.48, 0.5, 0.9955, 0.997, 0.9999])
+@pytest.mark.parametrize("gap", [0.0, 1e-5])
+def test_a_flow_does_not_arrive_beyond_a_wall(wall, gap):
+    """y' = 1 up to a wall, and no velocity from there on; also one that slows down beside the end."""
+    stop = integrate_batch(Rowwise(lambda s, y: np.where(y > wall + gap, np.nan, 1.0)), np.zeros((1, 1)))[1]
+    assert stop is not None and abs(stop.s - wall - gap) < 1e-6
+    stop = integrate_batch(Rowwise(lambda s, y: 1 + 1e-3 * y + 0 * np.log(wall - y)), np.zeros((1, 1)))[1]
+    assert stop is not None and abs(stop.s - 1e3 * np.log1p(1e-3 * wall)) < 1e-6
+
+
+@pytest.mark.parametrize("place", [1e-5, 3e-4, 0.9997, 0.99995])
+def test_a_jump_beside_the_ends_of_a_step_is_seen(place):
+    end, stop = integrate_batch(Rowwise(lambda s, y: np.where(s < place, 0.0, 1.0) + 0 * y), np.ones((1, 1)))
+    assert stop is None and np.allclose(end, 2 - place, rtol=1e-10)
+
+
 def test_large_batches_go_one_state_at_a_time():
     few, many = Counted(lambda s, y: y), Counted(lambda s, y: y)
     integrate_batch(Rowwise(few), np.ones((3, 2)))
     n = AT_ONCE // NODES
     integrate_batch(Rowwise(many), np.ones((n + 1, 1)))
-    assert few.rows == 3 * BETWEEN * (NODES + 1) and many.rows == n + 1
+    assert few.rows == 3 * (BETWEEN * (NODES + 1) + 2) and many.rows == n + 1
 
 
 def test_what_is_left_is_integrated_from_where_steps_get_short(monkeypatch):
