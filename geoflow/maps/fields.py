@@ -120,7 +120,7 @@ class VectorField(Portable):
         start = np.broadcast_to(x, (*batch, *shape)).reshape(*batch, -1)
         times = np.broadcast_to(t, batch).reshape(-1, 1)
 
-        def scaled(s: float, y: Array) -> Array:  # a user's function may count on the rows that it was given
+        def scaled(y: Array) -> Array:  # a user's function may count on the rows that it was given
             return times * np.reshape(self.function(y.reshape(-1, *shape)), y.shape)
 
         return unit_time_flow(scaled, start, rtol, atol, "flow").reshape(*batch, *shape)

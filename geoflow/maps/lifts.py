@@ -12,7 +12,7 @@ from geoflow.maps.kernel import MapKernel
 from geoflow.numerics.batches import inverse_or_nan
 from geoflow.numerics.integrate import FLOW_ATOL, FLOW_RTOL, STEPS, Steps, Stop, integrate_batch
 from geoflow.numerics.picard import Rowwise
-from geoflow.numerics.runs import error_norm
+from geoflow.numerics.runs import Tolerances
 from geoflow.numerics.steps import few_steps
 
 #: growth by e^GROWS from which coordinates are logarithmic; linear so far below what decays as much as others grow
@@ -94,7 +94,7 @@ def joint_motion(
     least = np.maximum(atol * np.minimum(blocks.at_inputs(np.where(size > 0, size, way)), 1.0), 1e-300)
     if chart is None:
         change = float(np.max(growth, initial=0.0))
-        short = _short(lambda y: kernel.pullback(y, mu), x, pulled, (rtol, least, entries), change)
+        short = _short(lambda y: kernel.pullback(y, mu), x, pulled, Tolerances(rtol, least, entries), change)
         if short is not None:
             return short, None
         return integrate_batch(Rowwise(lambda s, y, mu: kernel.pullback(y, mu), mu), x, rtol, least, STEPS, entries)
@@ -110,17 +110,11 @@ def joint_motion(
     return chart.point(end), stop
 
 
-def _short(
-    field: Map, x: Array, velocity: Array, accuracy: tuple[float, Array | float, int], change: float
-) -> Array | None:
-    """Where x' = field(x) leads in unit time if few steps are enough for an accuracy: rtol, atol and the number of
-    entries; else None.
-    """
-    rtol, least, entries = accuracy
+def _short(field: Map, x: Array, velocity: Array, tolerances: Tolerances, change: float) -> Array | None:
+    """Where x' = field(x) leads in unit time if few steps are enough for the tolerances; else None."""
 
     def accept(errors: tuple[Array, ...], end: Array) -> bool:
-        scale = least + rtol * np.maximum(np.abs(x), np.abs(end))
-        return error_norm([(error / scale).reshape(entries, -1) for error in errors]) < 1
+        return tolerances.measured(errors, x, end) < 1
 
     with np.errstate(all="ignore"):
         return few_steps(field, x, velocity, change, accept)
@@ -181,7 +175,7 @@ def lift_nearby(kernel: MapKernel, x: Array, w: Array, rtol: float, atol: float)
     way = w - kernel.value(x)
     velocity = kernel.horizontal_lift(x, way)[0]
     change = float((np.abs(velocity).max(axis=1) / (np.abs(x).max(axis=1) + 1e-300)).max(initial=0.0))
-    end = _short(lambda y: kernel.horizontal_lift(y, way)[0], x, velocity, (rtol, atol, len(x)), change)
+    end = _short(lambda y: kernel.horizontal_lift(y, way)[0], x, velocity, Tolerances(rtol, atol, len(x)), change)
     if end is None:
         state, stop = lift_along(kernel, Lifted(x), way, None, rtol, atol, Steps(first=1.0))
         end = state.x if stop is None else np.full(x.shape, np.nan)

@@ -11,6 +11,7 @@ from scipy.integrate import DenseOutput, OdeSolver
 from scipy.linalg import lu_factor, lu_solve
 
 from geoflow._typing import Array, Field
+from geoflow.numerics.legendre import dwindling, integrals
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -67,7 +68,7 @@ def radau(stages: int = STAGES) -> Radau:
         x -= legendre.legval(x, ends) / legendre.legval(x, legendre.legder(ends))
     x[-1] = 1.0
     series = np.linalg.inv(legendre.legvander(x, stages - 1))
-    A = legendre.legvander(x, stages) @ legendre.legint(np.eye(stages), lbnd=-1) @ series / 2
+    A = integrals(x, stages) @ series / 2
     shifts, vectors = np.linalg.eig(A)
     inverse, kept = np.linalg.inv(vectors), shifts.imag >= 0
     twice = np.where(shifts[kept].imag > 0, 2.0, 1.0)
@@ -174,7 +175,7 @@ class Collocation(OdeSolver):
             return np.zeros((STAGES, len(self.y)))
         x = 1 + 2 * h / last.h * radau().nodes
         terms = np.abs(last.series / (self._atol + self._rtol * np.abs(self.y) + LEAST)).max(axis=1)
-        kept = int(np.argmin((terms * legendre.legvander(x[-1:], STAGES)[0])[1:])) + 2
+        kept = dwindling(terms, float(x[-1]))
         return legendre.legval(x, last.series[:kept]).T - last.series[:kept].sum(axis=0)
 
     def _error_of(self, way: Array, h: float, scale: Array) -> float:

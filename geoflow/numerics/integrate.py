@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from geoflow._typing import Array, ArrayLike, Field, Index, Mask
+from geoflow._typing import Array, ArrayLike, Field, Index, Map, Mask
 from geoflow._validate import as_finite, describe, require_flag
 from geoflow.errors import ArgumentError, ConvergenceError, DomainError
 from geoflow.numerics.intervals import NONE, Stretch, features, stretches
-from geoflow.numerics.picard import AT_ONCE, NODES, Picard, Rowwise, Tolerances
+from geoflow.numerics.picard import AT_ONCE, NODES, Picard, Rowwise
 from geoflow.numerics.runs import (
     COLLOCATION,
     LARGEST_COLLOCATED,
@@ -24,6 +24,7 @@ from geoflow.numerics.runs import (
     Problem,
     Run,
     Solution,
+    Tolerances,
     batchwise,
 )
 from geoflow.numerics.unseen import Overlooked, overlooked
@@ -300,8 +301,8 @@ def integrate_batch(
     """Integrate dy/ds = field(s, y), y of shape=[N, k], over s in [0, 1] with one adaptive step size for all.
 
     Tolerances are met in the mean over each of so many `entries`, by default N: N k for every component by itself.
-    `passing` is shown every step that is accepted. Few unknowns of a `Rowwise` field go by `Picard` as far as its steps
-    lead, and by DOP853 from there on.
+    Few unknowns of a `Rowwise` field go by `Picard` as far as its steps lead, and by DOP853 from there on.
+    `passing` is shown every step that is accepted, and a state within each of Picard's.
     Returns the end and None, or the last state and a `Stop`; raises `ConvergenceError` after `MAX_STEPS` steps.
     """
     shape = start.shape
@@ -313,11 +314,13 @@ def integrate_batch(
         return np.asarray(field(s, y.reshape(shape)), dtype=float).ravel()
 
     with np.errstate(all="ignore"):
-        if not np.isfinite(rhs(0.0, start.ravel())).all():
+        velocity = rhs(0.0, start.ravel())
+        if not np.isfinite(velocity).all():
             return start, _stop(field, 0.0, start)
         entries, s = shape[0] if entries is None else entries, 0.0
         if isinstance(field, Rowwise) and start.size * NODES <= AT_ONCE:
-            s, start = Picard(field, Tolerances(rtol, atol, entries)).advance(start, passing)
+            picard = Picard(field, Tolerances(rtol, atol, entries))
+            s, start = picard.advance(start, velocity.reshape(shape), passing)
             if s == 1:
                 return start, None
         least = atol.ravel() if isinstance(atol, np.ndarray) else atol
@@ -354,12 +357,12 @@ def _stop(field: Field, s: float, y: Array) -> Stop:
     return Stop(s, entry, y)
 
 
-def unit_time_flow(field: Field | Rowwise, start: Array, rtol: float, atol: float, what: str) -> Array:
-    """Flow every batch entry of `start`, shape=[..., k], by x' = field(s, x), x of shape=[N, k], to s = 1 in one solve.
+def unit_time_flow(field: Map, start: Array, rtol: float, atol: float, what: str) -> Array:
+    """Flow every batch entry of `start`, shape=[..., k], by dx/ds = field(x), x of shape=[N, k], to s = 1 in one solve.
 
     `DomainError` when a flow ends before s = 1: carries `index` (the batch entry), `s` and `point`.
     """
-    end, stop = integrate_batch(field, start.reshape(-1, start.shape[-1]), rtol, atol)
+    end, stop = integrate_batch(lambda s, x: field(x), start.reshape(-1, start.shape[-1]), rtol, atol)
     require_arrival(stop, start.shape[:-1], what)
     return end.reshape(start.shape)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,6 +86,19 @@ def error_norm(estimates: list[Array]) -> float:
     with np.errstate(all="ignore"):
         norms = np.where(both == 0, 0.0, square / np.sqrt(both * first.shape[1]))
     return float(norms.max(initial=0.0))
+
+
+class Tolerances(NamedTuple):
+    """What errors may be, in the mean over each of so many entries of the states."""
+
+    rtol: float
+    atol: float | Array
+    entries: int
+
+    def measured(self, estimates: Sequence[Array], y: Array, end: Array) -> float:
+        """`error_norm` of one or two estimates of the error of a step from y to its end, shape=[N, k]."""
+        scale = np.maximum(self.atol + self.rtol * np.maximum(np.abs(y), np.abs(end)), 1e-300)
+        return error_norm([(errors / scale).reshape(self.entries, -1) for errors in estimates])
 
 
 @cache

@@ -6,7 +6,6 @@ import pytest
 import geoflow as gf
 from geoflow.numerics import integrate, runs
 from geoflow.numerics.integrate import Solver, integrate_batch, unit_time_flow
-from geoflow.numerics.picard import Rowwise
 from geoflow.numerics.runs import Problem
 
 TIMES = np.linspace(0.0, 2.0, 21)
@@ -84,9 +83,9 @@ def test_a_sharper_solver_is_the_same_with_smaller_tolerances():
 
 def test_a_batch_is_integrated_in_one_solve(rng):
     start, rates = rng.uniform(0.5, 2, (2, 3, 4)), rng.uniform(-1, 1, (2, 3, 1))
-    end = unit_time_flow(Rowwise(lambda s, x, rates: rates * x, rates.reshape(6, 1)), start, 1e-12, 1e-14, "flow")
+    end = unit_time_flow(lambda x: rates.reshape(6, 1) * x, start, 1e-12, 1e-14, "flow")
     assert np.allclose(end, np.exp(rates) * start, rtol=1e-11)
-    empty = unit_time_flow(lambda s, x: x, np.zeros((0, 2)), 1e-12, 1e-14, "flow")
+    empty = unit_time_flow(lambda x: x, np.zeros((0, 2)), 1e-12, 1e-14, "flow")
     assert empty.shape == (0, 2)
 
 
@@ -96,10 +95,10 @@ def test_the_entry_that_ends_a_batch_is_named(entry):
     start = np.full((2, 3, 1), 0.1)
     start[entry] = 4.0
     with pytest.raises(gf.DomainError, match="flow of squares ends") as caught:
-        unit_time_flow(Rowwise(lambda s, x: x**2), start, 1e-12, 1e-14, "flow of squares")
+        unit_time_flow(lambda x: x**2, start, 1e-12, 1e-14, "flow of squares")
     assert caught.value.index == entry and abs(caught.value.s - 0.25) < 1e-6 and str(entry) in str(caught.value)
     with pytest.raises(gf.DomainError) as caught:
-        unit_time_flow(lambda s, x: x**2, np.array([2.0]), 1e-12, 1e-14, "flow")
+        unit_time_flow(lambda x: x**2, np.array([2.0]), 1e-12, 1e-14, "flow")
     assert caught.value.index == () and "batch entry" not in str(caught.value)
 
 
