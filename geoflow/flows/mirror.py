@@ -314,7 +314,7 @@ class _Run:
         if not isinstance(linear, LinearModelLoss):
             got, wanted = f"a loss of type {type(linear).__name__}", "one of the form l(Zw), such as LeastSquares"
             raise ArgumentError("coordinates 'nu'", got, wanted, remedy="use coordinates='mu'")
-        Z, flat, shape, together = linear.Z, self.flat, self.mu0.shape, points.together
+        Z, flat, shape, images = linear.Z, self.flat, self.mu0.shape, points.images
 
         def mu_of(y: Array) -> Array:  # one product for all states
             way = (y.reshape(-1, len(Z)) @ Z).reshape(*y.shape[:-1], *flat.shape)
@@ -324,8 +324,8 @@ class _Run:
             return linear.link_gradient(points.move(mu_of(y).reshape(flat.shape)) @ Z.T).ravel()
 
         def velocities(y: Array) -> Array:
-            assert together is not None
-            return linear.link_gradient(together(mu_of(y).reshape(-1, *flat.shape))[:, 0] @ Z.T)
+            assert images is not None
+            return linear.link_gradient(images(Z, flat[0], y))
 
         def jacobian(s: float, y: Array) -> Array:
             w = points.move(mu_of(y).reshape(1, -1))[0]
@@ -334,7 +334,7 @@ class _Run:
         start, jac = np.zeros(len(flat) * len(Z)), jacobian if len(flat) == 1 else None
         remembers = not isinstance(points, ClosedPoints)
         solver = sized(self.solver, self._sizes_of_mu(R, w0) / np.maximum(np.abs(Z).max(initial=0.0), 1e-300))
-        many = velocities if together and jac else None
+        many = velocities if images and jac else None
         problem = Problem(rhs, start, len(flat), jac, remembers=remembers, velocities=many)
         solution = solver.integrate(problem, self.times)
         w_of = self._w_of(points)

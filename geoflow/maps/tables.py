@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -48,11 +49,11 @@ class DualTable:
         self._sign = np.stack([np.ones(self._dim), -np.ones(self._dim)])
         self._part, self._length = np.full((2, self._dim), FIRST), np.full((2, self._dim), np.inf)
         self._reached = np.zeros((2, self._dim))
-        # a column for every piece, sign and output: where it begins, 2 / length, and its coefficients
+        # a column for every piece, sign and output: where it begins and 2 / length, signed, and its coefficients
         self._begin, self._scale = np.empty(0), np.empty(0)
         self._powers = np.empty((DEGREE + 1, 0))
-        # the pieces of the last numbers, for the last two sizes of a batch: a point, and those of a step
-        self._last: dict[int, Index] = {}
+        # the columns of the last numbers, for the last two shapes: of a state, and of those of a step
+        self._last: dict[tuple[int, ...], Index] = {}
         self._ended, self._room = False, PIECES
 
     @property
@@ -60,69 +61,89 @@ class DualTable:
         """How many there are of every output and sign."""
         return len(self._begin) // (2 * self._dim)
 
-    def value(self, mu: Array, most: int = PIECES) -> Array:
-        """w(mu), shape=[N, d]; NaN beyond the table, to which at most so many pieces are added."""
-        self._room = min(self.pieces + most, PIECES)
+    def value(self, mu: Array) -> Array:
+        """w(mu), shape=[N, d]; NaN beyond the table, which goes on as far as it can."""
         return self._evaluated(mu, slope=False)
 
     def slope(self, mu: Array) -> Array:
         """C(mu) = dw/dmu, the diagonal of the cometric, shape=[N, d]; NaN beyond the table."""
-        self._room = PIECES
         return self._evaluated(mu, slope=True)
 
+    def parts(
+        self, mu_of: Callable[[slice], Array], states: int, points: int = 1, *, slope: bool = False, most: int = PIECES
+    ) -> Iterator[tuple[slice, Array]]:
+        """w or dw/dmu of so many states of N points, shape=[S, N d], part by part: where a part is, and it.
+
+        `mu_of` takes such a place to mu there, shape=[S, k]. At most so many pieces are added to the table.
+        """
+        self._room, kinds = min(self.pieces + most, PIECES), np.tile(self._kinds, points)
+        shape, width = (states, len(kinds)), max(1, AT_ONCE // max(1, states))
+        if shape not in self._last:
+            self._last = {**dict(list(self._last.items())[-1:]), shape: np.tile(kinds, (states, 1))}
+        last = self._last[shape]
+        for k in range(0, len(kinds), width):
+            part = slice(k, min(k + width, len(kinds)))
+            with np.errstate(over="ignore", invalid="ignore"):  # far beyond the table
+                found = self._evaluated_part(mu_of(part), kinds[part], last[:, part], slope)
+            yield part, found
+
     def _evaluated(self, mu: Array, slope: bool) -> Array:
-        out, flat = np.empty(mu.size), mu.ravel()
-        kinds = self._kinds if len(mu) == 1 else np.tile(self._kinds, len(mu))
-        if len(flat) not in self._last:
-            self._last = {**dict(list(self._last.items())[-1:]), len(flat): np.zeros(len(flat), dtype=int)}
-        last = self._last[len(flat)]
-        with np.errstate(over="ignore"):  # far beyond the table
-            for k in range(0, len(out), AT_ONCE):
-                part = slice(k, k + AT_ONCE)
-                out[part] = self._evaluated_part(flat[part], kinds[part], last[part], slope)
+        out, flat = np.empty(mu.size), mu.reshape(1, -1)
+        for part, found in self.parts(lambda part: flat[:, part], 1, len(mu), slope=slope):
+            out[part] = found[0]
         return out.reshape(mu.shape)
 
-    def _evaluated_part(self, mu: Array, kind: Index, piece: Index, slope: bool) -> Array:
-        """So many numbers, shape=[k]; `piece`, where those of the last time lay, becomes where these do."""
-        size = np.abs(mu)
-        side = kind + self._dim * (mu < 0)
-        t = self._within(side + piece, size) if self.pieces else np.full(size.shape, np.nan)
-        lost = np.flatnonzero(~(np.abs(t) <= 1))
-        if len(lost):
-            piece[lost], t[lost] = self._found(side[lost], size[lost])
-        if not self.pieces:
-            return t
-        place = side + piece
-        found, row = self._powers[DEGREE].take(place), np.empty(len(t))
-        if slope:
-            found *= DEGREE
-            for j in range(DEGREE - 1, 0, -1):
-                found *= t
-                found += j * self._powers[j].take(place)
-            found *= self._scale.take(place) * np.where(mu < 0, -1.0, 1.0)
-        else:
-            for powers in self._powers[DEGREE - 1 :: -1]:
-                found *= t
-                found += powers.take(place, out=row, mode="clip")  # no check of the places: faster by a fifth
-            still = np.flatnonzero(size == 0)  # what stands still at the start has no force there, not one of rounding
-            found[still] = self._w0[kind[still]]
+    def _evaluated_part(self, mu: Array, kind: Index, place: Index, slope: bool) -> Array:
+        """So many numbers of all states, shape=[S, k]; `place`, their columns of the last time, becomes theirs.
+
+        Coefficients are looked up once for all states, where the last of them was, and anew for what is not there.
+        """
+        t = self._within(place[-1], mu) if self.pieces else np.full(mu.shape, np.nan)
+        found, left = self._polynomial(place[-1], t, slope) if self.pieces else t, ~(np.abs(t) <= 1)
+        if left.any():
+            state, column = np.nonzero(left)
+            own, part = place[state, column], mu[state, column]
+            t = self._within(own, part) if self.pieces else np.full(part.shape, np.nan)
+            lost = np.flatnonzero(~(np.abs(t) <= 1))
+            if len(lost):
+                side = kind[column[lost]] + self._dim * (part[lost] < 0)
+                own[lost], t[lost] = self._found(side, np.abs(part[lost]))
+            place[state, column] = own
+            found[state, column] = self._polynomial(own, t, slope) if self.pieces else t
+        if not slope:
+            still = mu == 0  # what stands still at the start has no force there, not one of rounding
+            if still.any():
+                found[still] = self._w0[kind[np.nonzero(still)[1]]]
         return found
 
-    def _within(self, place: Index, size: Array) -> Array:
+    def _polynomial(self, place: Index, t: Array, slope: bool) -> Array:
+        """w, or dw/dmu, in the pieces of these columns, shape=[k], where they are t, shape=[..., k], from -1 to 1."""
+        row, least = np.empty(len(place)), int(slope)
+        found = t * (self._powers[DEGREE].take(place) * DEGREE**least)
+        for j in range(DEGREE - 1, least - 1, -1):
+            self._powers[j].take(place, out=row, mode="clip")  # no check of the places: faster by a fifth
+            if slope:
+                row *= j
+            found += row
+            if j > least:
+                found *= t
+        return found * self._scale.take(place) if slope else found
+
+    def _within(self, place: Index, mu: Array) -> Array:
         """Where numbers lie in the pieces of these columns, from -1 to 1."""
-        return (size - self._begin.take(place)) * self._scale.take(place) - 1
+        return (mu - self._begin.take(place)) * self._scale.take(place) - 1
 
     def _found(self, side: Index, size: Array) -> tuple[Index, Array]:
-        """The first columns of the pieces that numbers lie in, and where in them; NaN beyond the table."""
+        """The columns of the pieces that numbers of these sizes lie in, and where in them; NaN beyond the table."""
         while self.pieces < self._room and not self._ended and (size >= self._reached.ravel()[side]).any():
             self._extend()
         if not self.pieces:
-            return np.zeros_like(side), np.full(size.shape, np.nan)
+            return side, np.full(size.shape, np.nan)
         count = np.zeros(len(side), dtype=int)
-        for row in self._begin.reshape(-1, 2 * self._dim)[1:]:
+        for row in np.abs(self._begin).reshape(-1, 2 * self._dim)[1:]:
             count += row[side] <= size
-        piece = 2 * self._dim * count
-        return piece, np.where(size <= self._reached.ravel()[side], self._within(side + piece, size), np.nan)
+        place, mu = side + 2 * self._dim * count, self._sign.ravel()[side] * size
+        return place, np.where(size <= self._reached.ravel()[side], self._within(place, mu), np.nan)
 
     def _extend(self) -> None:
         """One piece more for every output and sign, or the end of the table."""
@@ -141,8 +162,8 @@ class DualTable:
             else:
                 self._ended = True
                 return
-        self._begin = np.concatenate([self._begin, self._reached.ravel()])
-        self._scale = np.concatenate([self._scale, (2 / length).ravel()])
+        self._begin = np.concatenate([self._begin, (self._sign * self._reached).ravel()])
+        self._scale = np.concatenate([self._scale, (2 * self._sign / length).ravel()])
         series = np.tensordot(collocation().series, values, axes=1)  # first: values to powers at once lose six digits
         powers = np.tensordot(collocation().powers, series, axes=1).reshape(DEGREE + 1, -1)
         self._powers = np.concatenate([self._powers, powers], axis=1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 
-from geoflow._typing import Array, Index, Map, Mask
+from geoflow._typing import Array, Index, Mask
 from geoflow.errors import GeoflowError, UserCodeError
 from geoflow.maps.leaf import Leaf
 from geoflow.numerics import autodiff
@@ -20,18 +21,22 @@ FAR = 0.8
 #: what rounding may move points on a path by, beside the largest of them so far
 PATH = 1e-6
 
+#: Z, mu0 and nu to Z grad Q(mu0 - Z^T nu)
+Images = Callable[[Array, Array, Array], Array]
+
 
 class MovingPoints(Protocol):
     """Points w of shape=[N, d], moved to where grad R(w) = mu; each move may start from the last.
 
     `patience`: the steps that a solver may take without getting nearer, many where `reach` keeps them small.
-    `together` is grad Q at many mu, shape=[T, N, d], without solving for any: NaN where that takes it, None if all do.
+    `images` is Z grad Q(mu0 - Z^T nu) of Z, one mu0, shape=[d], and many nu, shape=[T, n], without solving for any: NaN
+    where that takes it, None if all do.
     """
 
     patience: int
 
     @property
-    def together(self) -> Map | None: ...
+    def images(self) -> Images | None: ...
 
     def move(self, mu: Array) -> Array:
         """grad Q(mu), shape=[N, d]; NaN where mu is not in the range of grad R."""
@@ -81,7 +86,8 @@ class ClosedPoints:
     def along(self, mu: Array) -> Array:
         return self._conjugate.gradient(mu.reshape(-1, mu.shape[-1])).reshape(mu.shape)
 
-    together = along
+    def images(self, Z: Array, mu0: Array, nu: Array) -> Array:
+        return self._conjugate.gradient(mu0 - nu @ Z) @ Z.T
 
     def reach(self, way: Array) -> float:
         return _beyond(self._mu, way)
@@ -126,7 +132,7 @@ class SolvedPoints:
     """
 
     patience = 12
-    together = None
+    images = None
 
     def __init__(self, R: Solvable, mu: Array, w: Array):
         self._R, self._mu, self._w, self._size = R, mu, w, np.abs(w).max(axis=-1)
@@ -172,7 +178,7 @@ class MovingLeafPoints:
     """Those of an R that a map induces: joint flows on the leaf, and products with the cometric of the map."""
 
     patience = 100
-    together = None
+    images = None
 
     def __init__(self, leaf: Leaf, w: Array):
         self._kernel, self._mover = leaf.kernel, leaf.mover(w)

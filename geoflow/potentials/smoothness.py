@@ -176,7 +176,7 @@ class EdgedPoints:
     """Points of an R whose gradient is bounded at the boundary: where its moves are stopped by that, it is said."""
 
     patience = 40
-    together = None
+    images = None
 
     def __init__(self, R: Smoothness, points: MovingPoints, mu: Array, w: Array):
         self._R, self._points, self._mu, self._w = R, points, mu, w

@@ -41,8 +41,11 @@ class TabledLeafPoints:
     def along(self, mu: Array) -> Array:
         return np.stack([self.move(one) for one in mu])
 
-    def together(self, mu: Array) -> Array:
-        return self._table.value(mu.reshape(-1, mu.shape[-1]), A_STEP).reshape(mu.shape)
+    def images(self, Z: Array, mu0: Array, nu: Array) -> Array:
+        total, mu_of = np.zeros((len(nu), len(Z))), lambda part: mu0[part] - nu @ Z[:, part]
+        for part, w in self._table.parts(mu_of, len(nu), most=A_STEP):
+            total += w @ Z[:, part].T
+        return total
 
     def reach(self, way: Array) -> float:
         self._mover.move(self._mu)

@@ -1,5 +1,7 @@
 """w(mu) by tables: against closed forms, from small starts, and beyond what a table reaches."""
 
+import itertools
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -117,23 +119,69 @@ def test_numbers_of_several_kinds_in_several_parts(rng):
     assert np.allclose(table.slope(mu), np.where(kinds == 0, 4 * exact, 9 * exact ** (4 / 3)), rtol=1e-10)
 
 
+def in_parts(table, mu, **options):
+    """w of states mu, shape=[S, N, d], asked for part by part."""
+    flat = mu.reshape(len(mu), -1)
+    found = [w for _, w in table.parts(lambda part: flat[:, part], len(mu), mu.shape[1], **options)]
+    return np.concatenate(found, axis=1).reshape(mu.shape)
+
+
 def test_a_call_adds_no_more_pieces_than_it_may():
     """u^3 - v^3 from 1 blows up at mu = 1/3: what lies beyond is no reason to make the table to its end."""
     G = gf.Parametrization(lambda x: x[..., :1] ** 3 - x[..., 1:] ** 3, 2, 1)
-    table, mu = DualTable(G.kernel, np.ones(2)), np.array([[0.3], [1.0]])
-    assert np.isnan(table.value(mu, 2)).all() and table.pieces == 2
-    near = table.value(mu[:1], 20)
-    assert np.allclose(near, power_of(3, 1.0, mu[:1]), rtol=1e-11) and 2 < table.pieces <= 22
+    table, mu = DualTable(G.kernel, np.ones(2)), np.array([[[0.3], [1.0]]])
+    assert np.isnan(in_parts(table, mu, most=2)).all() and table.pieces == 2
+    near = in_parts(table, mu[:, :1], most=20)
+    assert np.allclose(near, power_of(3, 1.0, mu[:, :1]), rtol=1e-11) and 2 < table.pieces <= 22
     pieces = table.pieces
-    assert np.isnan(table.value(mu, 1)[1]) and table.pieces == pieces + 1
-    assert np.array_equal(table.value(mu, 1)[0], near[0])
+    again = in_parts(table, mu, most=1)
+    assert np.isnan(again[0, 1]) and table.pieces == pieces + 1
+    assert np.array_equal(again[0, 0], near[0, 0])
 
 
-def test_batches_of_two_sizes_keep_their_places(rng):
-    G = gf.Parametrization(lambda x: x[..., :3] ** 2 - x[..., 3:] ** 2, 6, 3)
-    table, mu = DualTable(G.kernel, np.full(6, 1e-3)), rng.uniform(-3, 3, (9, 3))
+@pytest.mark.parametrize("change", [1e-3, 0.3, 3.0])
+def test_states_of_a_step_share_their_pieces_or_have_their_own(change, rng):
+    """A state beside eight others, in the same piece, in others and across the start, is what it is alone."""
+    G = gf.Parametrization(lambda x: x[..., :40] ** 2 - x[..., 40:] ** 2, 80, 40)
+    table, alone = (DualTable(G.kernel, np.full(80, 1e-3)) for _ in range(2))
+    mu = rng.uniform(-3, 3, (2, 40)) + change * rng.uniform(-1, 1, (9, 2, 40)).cumsum(axis=0) / 3
+    mu[3, 1, :20] = 0.0
     for _ in range(3):
-        assert np.array_equal(table.value(mu)[4], table.value(mu[4:5])[0])
-        assert np.allclose(table.value(mu), power_of(2, 1e-3, mu), rtol=1e-11)
-    table.value(mu[:5])
+        found, still = in_parts(table, mu), mu == 0
+        for state, w in zip(mu, found, strict=True):
+            assert np.array_equal(table.value(state), w)
+            assert np.array_equal(alone.value(state), w)
+            assert np.array_equal(alone.value(state[1:])[0], w[1])
+        assert np.allclose(found, power_of(2, 1e-3, mu), rtol=1e-11, atol=1e-18)
+        assert np.count_nonzero(still) == 20 and not found[still].any()
+        assert np.array_equal(in_parts(table, mu, slope=True)[4], alone.slope(mu[4]))
+        mu = mu[::-1]
     assert len(table._last) <= 2
+
+
+def test_states_are_asked_for_part_by_part(rng):
+    """More outputs than one part has room for, and each part is that of its place."""
+    kinds, states = rng.integers(0, 2, AT_ONCE // 4 + 7), 9
+    G = gf.Parametrization(lambda x: x ** np.array([2.0, 3.0]), 2, 2)
+    table, mu = DualTable(G.kernel, np.ones(2), kinds), rng.uniform(-1, 0.3, (states, 1, len(kinds)))
+    parts = [part for part, _ in table.parts(lambda part: mu[:, 0, part], states)]
+    assert parts[0].start == 0 and parts[-1].stop == len(kinds) and len(parts) > 2
+    assert all(one.stop == other.start for one, other in itertools.pairwise(parts))
+    assert all((part.stop - part.start) * states <= AT_ONCE for part in parts)
+    exact = np.where(kinds == 0, np.exp(4 * mu), (1 - 3 * np.where(kinds == 0, 0, mu)) ** -3.0)
+    assert np.allclose(in_parts(table, mu), exact, rtol=1e-12)
+
+
+def test_coefficients_are_looked_up_once_for_all_states(monkeypatch, rng):
+    """Nine states a little apart: as many numbers of them are looked up as of one state."""
+    G = gf.Parametrization(lambda x: x[..., :50] ** 2 - x[..., 50:] ** 2, 100, 50)
+    table = DualTable(G.kernel, np.full(100, 1e-3))
+    mu = rng.uniform(0.05, 0.1, 50) + 1e-9 * rng.uniform(-1, 1, (9, 1, 50))
+    in_parts(table, mu)
+    asked = []
+    polynomial = DualTable._polynomial
+    monkeypatch.setattr(
+        DualTable, "_polynomial", lambda self, place, *more: asked.append(len(place)) or polynomial(self, place, *more)
+    )
+    in_parts(table, mu)
+    assert asked == [50]

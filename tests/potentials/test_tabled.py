@@ -28,14 +28,21 @@ def test_beyond_the_table_points_are_moved_and_no_longer_than_they_can_be():
     assert np.allclose(points.move(np.full((1, 2), 0.3)), 1e3, rtol=1e-9)
 
 
-def test_points_together_are_those_moved_one_by_one_and_no_number_where_they_are_solved_for(rng):
-    G = gf.Parametrization(lambda x: x**3, 2, 2)
-    points = TabledLeafPoints(G.leaf(np.ones(2)), np.ones((1, 2)))
-    mu = rng.uniform(-0.3, 0.3, (9, 1, 2))
-    assert np.isnan(points.together(np.full((1, 1, 2), 0.33))).all() and points._table.pieces <= A_STEP
-    points.along(mu)
-    assert np.array_equal(points.together(mu), points.along(mu))
-    assert np.isnan(points.together(np.full((1, 1, 2), 0.4))).all()
+def test_images_are_those_of_points_moved_one_by_one_and_no_number_where_they_are_solved_for(monkeypatch, rng):
+    G = gf.Parametrization(lambda x: x**3, 5, 5)
+    points, Z = TabledLeafPoints(G.leaf(np.ones(5)), np.ones((1, 5))), rng.normal(size=(3, 5))
+    mu0, nu = rng.uniform(-0.1, 0.1, 5), rng.uniform(-0.02, 0.02, (9, 3))
+
+    def towards(mu):
+        """The state whose first three coordinates are mu."""
+        return np.linalg.solve(Z[:, :3].T, mu0[:3] - mu)[None]
+
+    assert np.isnan(points.images(Z, mu0, towards(0.33))).all() and points._table.pieces <= A_STEP
+    exact = (1 - 3 * (mu0 - nu @ Z)) ** -3 @ Z.T
+    for numbers in (tables.AT_ONCE, 18):  # in one part, and two outputs at a time
+        monkeypatch.setattr(tables, "AT_ONCE", numbers)
+        assert np.allclose(points.images(Z, mu0, nu), exact, rtol=1e-11)
+    assert np.isnan(points.images(Z, mu0, towards(0.4))).all()
 
 
 def test_a_flow_that_leaves_its_table_goes_on_without(monkeypatch, rng):
