@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import geoflow as gf
-from geoflow.numerics.chebyshev import TotalDegreeBasis
+from geoflow.numerics.chebyshev import ProductBasis, total_degree
 from geoflow.realization.spectral import OVERSAMPLING, Collocation, damped_solve
 
 SERIES = {  # what varies: (d, degree, D) of each run
@@ -31,7 +31,7 @@ class Step:
 
     def __init__(self, d: int, degree: int, D: int):
         R, box = gf.catalog.potentials["log_sum_exp"](d), np.ones(d)
-        basis = TotalDegreeBasis(-box, box, degree)
+        basis = ProductBasis(-box, box, total_degree(d, degree))
         rng, m = np.random.default_rng(0), len(basis)
         w = np.cos(np.pi * rng.uniform(size=(int(OVERSAMPLING[d] * m) + 8, d)))
         self.points = Collocation(R.kernel.derivative(2, w), basis, w)

@@ -1,4 +1,4 @@
-"""Chebyshev series: on tensor grids of a box, of total degree on a box, and by panels on a line."""
+"""Chebyshev series: on tensor grids of a box, of chosen products on a box, and by panels on a line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from geoflow._typing import Array, Map
+from geoflow._typing import Array, Index, Map
 from geoflow.errors import ConvergenceError
 
 PANEL_DEGREE = 24
@@ -132,15 +132,18 @@ class TensorSeries(BoxMap):
         return out
 
 
-class TotalDegreeBasis(BoxMap):
-    """The products T_k1(t1) ... T_kd(td) of total degree at most p."""
+def total_degree(d: int, degree: int) -> Index:
+    """The k in N^d with k_1 + ... + k_d <= degree, shape=[m, d]."""
+    k = np.indices((degree + 1,) * d).reshape(d, -1).T
+    return np.asarray(k[k.sum(axis=1) <= degree])
 
-    def __init__(self, lower: Array, upper: Array, degree: int):
+
+class ProductBasis(BoxMap):
+    """The products T_k1(t1) ... T_kd(td), k in `index`, shape=[m, d]; `degree` is the largest of one variable."""
+
+    def __init__(self, lower: Array, upper: Array, index: Index):
         super().__init__(lower, upper)
-        self.degree = degree
-        every = itertools.product(range(degree + 1), repeat=self.dim)
-        self.index = np.array([k for k in every if sum(k) <= degree])
-        self.place = {tuple(k): m for m, k in enumerate(self.index)}
+        self.index, self.degree = index, int(index.max())
 
     def __len__(self) -> int:
         return len(self.index)

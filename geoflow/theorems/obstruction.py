@@ -15,7 +15,7 @@ from geoflow.flows.losses import LinearSchedule
 from geoflow.maps.lifts import Lifted, lift_along
 from geoflow.maps.parametrization import Parametrization
 from geoflow.maps.reach import length_of, orbit_sample, push_by, shrunk_until, unit_forces
-from geoflow.numerics.chebyshev import TotalDegreeBasis, pairs
+from geoflow.numerics.chebyshev import ProductBasis, pairs, total_degree
 from geoflow.results import Check, Trajectory
 
 
@@ -126,7 +126,7 @@ def hessian_fit(
     G.check_regular(x0).unwrap()
     x = orbit_sample(G, x0, size, 2 * n, np.random.default_rng(seed))
     w = G(x)
-    basis = TotalDegreeBasis(w.min(axis=0) - 1e-9, w.max(axis=0) + 1e-9, degree)
+    basis = ProductBasis(w.min(axis=0) - 1e-9, w.max(axis=0) + 1e-9, total_degree(d, degree))
     if n * d * (d + 1) // 2 < 2 * len(basis):
         wanted = f"at least {2 * len(basis)} equations, twice the {len(basis)} coefficients"
         got = f"{n} points, {n * d * (d + 1) // 2} equations"

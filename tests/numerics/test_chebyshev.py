@@ -1,5 +1,7 @@
 """Chebyshev series: interpolation on boxes, and antiderivatives by panels."""
 
+from math import comb
+
 import numpy as np
 import pytest
 from numpy.polynomial import chebyshev
@@ -7,10 +9,11 @@ from numpy.polynomial import chebyshev
 from geoflow.numerics.chebyshev import (
     Antiderivative,
     BoxMap,
+    ProductBasis,
     TensorGrid,
     TensorSeries,
-    TotalDegreeBasis,
     derivative_matrix,
+    total_degree,
     vandermonde,
 )
 from geoflow.realization.spectral import SpectralMap
@@ -38,7 +41,7 @@ def test_series_agree_with_the_functions_they_interpolate():
     assert np.allclose(first[:, 0, 0], np.cos(w[:, 0]) * np.exp(w[:, 1]), atol=1e-11)
     assert np.allclose(second[:, 1, 0, 1], 2 * w[:, 0], atol=1e-9)
     assert np.allclose(grid.gradient(f(grid.points))[:, 1, 1], grid.points[:, 0] ** 2, atol=1e-10)
-    basis = TotalDegreeBasis(lower, upper, 5)
+    basis = ProductBasis(lower, upper, total_degree(len(lower), 5))
     A = np.random.default_rng(1).standard_normal((3, len(basis)))
     value, first, second = SpectralMap(basis, A).jet(w)
     e = np.array([1e-4, 0.0])
@@ -47,9 +50,24 @@ def test_series_agree_with_the_functions_they_interpolate():
     assert np.allclose((up[1] - down[1]) / 2e-4, second[:, :, :, 0], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("d, degree", [(1, 0), (1, 5), (2, 4), (3, 3)])
+def test_products_of_a_total_degree_are_all_of_them_once(d, degree):
+    k = total_degree(d, degree)
+    assert len(k) == comb(d + degree, d) == len(np.unique(k, axis=0))
+    assert k.min() == 0 and k.sum(axis=1).max() == degree
+
+
+def test_a_basis_of_some_products_has_those(rng):
+    index = np.array([[0, 0], [5, 1], [0, 2]])
+    basis = ProductBasis([-1.0, -1.0], [1.0, 1.0], index)
+    w, T = rng.uniform(-1, 1, (6, 2)), lambda k, t: np.cos(k * np.arccos(t))
+    assert basis.degree == 5 and len(basis) == 3
+    assert np.allclose(basis.derivatives(w, 0)[0], np.stack([T(a, w[:, 0]) * T(b, w[:, 1]) for a, b in index], axis=1))
+
+
 @pytest.mark.parametrize("n", [0, 1, 7])
 def test_values_and_gradients_alone_are_those_of_the_jet(n, rng):
-    basis = TotalDegreeBasis([-1.0, 0.0, 2.0], [1.0, 3.0, 2.5], 4)
+    basis = ProductBasis([-1.0, 0.0, 2.0], [1.0, 3.0, 2.5], total_degree(3, 4))
     A, w = rng.standard_normal((2, len(basis))), rng.uniform([-1, 0, 2], [1, 3, 2.5], (n, 3))
     value, first, _ = basis.jet(w, A)
     assert value.shape == (n, 2) and first.shape == (n, 2, 3)

@@ -160,7 +160,7 @@ def test_the_hessian_of_a_potential_is_compared_with_it_when_a_file_is_read(save
 
 
 def test_a_degree_of_20000_is_refused_before_it_is_allocated(saved, monkeypatch):
-    monkeypatch.setattr(spectral, "TotalDegreeBasis", lambda *arguments: pytest.fail("allocated"))
+    monkeypatch.setattr(spectral, "total_degree", lambda *arguments: pytest.fail("allocated"))
     line = {"lower": [-1.0], "upper": [1.0], "probe": np.zeros((1, 1)), "probe_metric": np.ones((1, 1, 1))}
     file = rewritten(saved, degree=20_000, coefficients=np.zeros((2, 20_001)), **line)
     assert file.stat().st_size < 20_000
@@ -168,9 +168,33 @@ def test_a_degree_of_20000_is_refused_before_it_is_allocated(saved, monkeypatch)
         gf.load_realization(file)
 
 
+def test_products_that_are_none_of_the_degree_are_refused(saved, realized):
+    index = realized("spectral, log-sum-exp").map.basis.index
+    twice, negative = index.copy(), index.copy()
+    twice[1], negative[1, 0] = twice[0], -1
+    for wrong in (index[:, :1], index[:-1], index[:0], index.astype(float), twice, negative, 2 * index):
+        with pytest.raises(gf.FileError, match="a saved realization"):
+            gf.load_realization(rewritten(saved, index=wrong))
+
+
+def test_a_file_of_an_earlier_release_is_of_all_products_up_to_a_degree(saved, realized, rng):
+    """Those had no index: the products in the order of the first exponent, then of the second."""
+    F = realized("spectral, log-sum-exp")
+    basis, every = F.map.basis, [(i, j) for i in range(60) for j in range(60 - i)]
+    p = int(basis.index.sum(axis=1).max())
+    place = {k: m for m, k in enumerate(k for k in every if sum(k) <= p)}
+    A = np.zeros((len(F.map.coefficients), len(place)))
+    A[:, [place[tuple(k)] for k in basis.index]] = F.map.coefficients
+    with np.load(rewritten(saved, degree=p, coefficients=A)) as data:
+        old = {key: data[key] for key in data.files if key != "index"}
+    np.savez(saved, **old)
+    w = rng.uniform(F.region.lower, F.region.upper, (20, basis.dim))
+    assert np.allclose(files.read(saved).embedding.value(w), F.map.value(w), rtol=1e-13, atol=1e-13)
+
+
 def test_saving_a_degree_that_cannot_be_loaded_leaves_what_was_there(saved, realized):
     good, F = saved.read_bytes(), realized("spectral, log-sum-exp")
-    basis = SimpleNamespace(degree=1001, dim=2)
+    basis = SimpleNamespace(degree=1001, dim=2, index=np.array([[0, 0], [1, 0], [1001, 0]]))
     large = gf.Realization(spectral.SpectralMap(basis, np.zeros((5, 3))), F.target, "spectral", "", F.certificate)
     with pytest.raises(gf.FileError, match="degree 1001"):
         large.save(saved)

@@ -1,13 +1,16 @@
 """The spectral solver: its maps, its degrees, and errors that fall with them."""
 
+from math import comb
+
 import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.numerics.chebyshev import TotalDegreeBasis
+from geoflow.numerics.chebyshev import BoxMap, ProductBasis, total_degree
+from geoflow.realization import spectral
 from geoflow.realization.certificate import relative_metric_error
 from geoflow.realization.methods import Budget, Task
-from geoflow.realization.spectral import Collocation, SpectralMap, damped_solve, degrees_up_to, solve
+from geoflow.realization.spectral import Collocation, SpectralMap, damped_solve, degrees_up_to, products, solve
 
 
 def task_of(metric, lower, upper, tol=1e-9, **budget):
@@ -27,9 +30,9 @@ def test_degrees_rise_to_the_largest_that_is_allowed(d):
 
 
 def test_a_map_is_its_polynomials(rng):
-    basis = TotalDegreeBasis([-1.0, 0.0], [1.0, 2.0], 2)
+    basis = ProductBasis([-1.0, 0.0], [1.0, 2.0], total_degree(2, 2))
     A = np.zeros((1, len(basis)))
-    A[0, basis.place[(1, 1)]] = 2.0  # 2 T_1(t_1) T_1(t_2) = 2 w_1 (w_2 - 1)
+    A[0, (basis.index == 1).all(axis=1)] = 2.0  # 2 T_1(t_1) T_1(t_2) = 2 w_1 (w_2 - 1)
     w = rng.uniform([-1, 0], [1, 2], (5, 2))
     value, J, S = SpectralMap(basis, A).jet(w)
     assert np.allclose(value[:, 0], 2 * w[:, 0] * (w[:, 1] - 1), rtol=1e-13, atol=1e-15)
@@ -56,7 +59,7 @@ def test_a_curved_surface_does_not_fit_in_the_plane():
 
 @pytest.mark.parametrize("d, D", [(1, 2), (2, 2), (2, 5), (3, 7)])
 def test_the_normal_equations_are_those_of_the_derivative_of_the_residual(d, D, rng):
-    basis = TotalDegreeBasis(-np.ones(d), np.ones(d), 3)
+    basis = ProductBasis(-np.ones(d), np.ones(d), total_degree(d, 3))
     R, w = gf.catalog.potentials["log_sum_exp"](d), rng.uniform(-1, 1, (30, d))
     points, m = Collocation(R.kernel.derivative(2, w), basis, w), len(basis)
     x = rng.standard_normal((D, m))
@@ -79,14 +82,16 @@ def test_a_degree_is_left_when_fresh_points_gain_no_more():
     asked = []
 
     def fresh_error(F):
-        asked.append(F.basis.degree)
+        asked.append(len(F.basis))
         return 1.0
 
     metric = gf.catalog.potentials["log_sum_exp"](2).kernel.hessian
     task = Task(metric, -np.ones(2), np.ones(2), 1e-9, fresh_error, Budget(max_degree=30))
     solve(task)
     # converged at the points long before forty steps; three degrees without gain end the search
-    assert sorted(set(asked)) == [6, 12, 18, 24] and max(asked.count(p) for p in set(asked)) < 12
+    # and two other starts, none of which gains either
+    assert sorted(set(asked)) == [comb(p + 2, 2) for p in (6, 12, 18, 24)]
+    assert max(asked.count(m) for m in set(asked)) < 3 * 12
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
@@ -96,3 +101,57 @@ def test_a_box_and_a_metric_of_any_scale_are_met_as_well(scale):
 
     found = solve(task_of(metric, [-scale, -scale], [scale, scale], tol=1e-8))
     assert found.stages[-1].fresh <= 1e-8
+
+
+def ridge_metric(a):
+    """I + f(<a, w>) with a peak of f whose pole is at a distance of 1 / 2."""
+    a = np.asarray(a, dtype=float)
+    return lambda w: np.eye(len(a)) * (1 + 1 / (1 + 4 * (w @ a) ** 2))[:, None, None]
+
+
+@pytest.mark.parametrize("a, steeper", [([0.2, 1.0], 1), ([1.0, 0.2], 0), ([1.0, 1.0], None)])
+def test_products_come_by_what_the_metric_is_made_of(a, steeper):
+    k = products(ridge_metric(a), BoxMap(-np.ones(2), np.ones(2)), 20)
+    first = k[: comb(22, 2)]
+    extents = first.max(axis=0)
+    if steeper is None:
+        assert extents[0] == extents[1]
+    else:
+        assert extents[steeper] > 1.4 * extents[1 - steeper]
+    assert sorted(map(tuple, k[:6])) == sorted((i, j) for i in range(3) for j in range(3 - i))
+    assert len(np.unique(k, axis=0)) == len(k) >= comb(22, 2)
+    some = set(map(tuple, first))  # with any all below it
+    assert all((i, j) in some for a, b in some for i, j in ((max(a - 1, 0), b), (a, max(b - 1, 0))))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_order_of_products_knows_no_units(scale):
+    metric = ridge_metric([0.3, 1.0])
+    here = products(metric, BoxMap(-np.ones(2), np.ones(2)), 20)
+    there = products(lambda w: metric(w / scale) / scale**2, BoxMap(-scale * np.ones(2), scale * np.ones(2)), 20)
+    assert np.array_equal(here[:150], there[:150])
+
+
+@pytest.mark.parametrize("d", [1, 3, 4])
+def test_in_other_dimensions_products_come_by_total_degree(d):
+    k = products(lambda w: pytest.fail("asked"), BoxMap(-np.ones(d), np.ones(d)), 4)
+    assert np.array_equal(k.sum(axis=1), np.sort(total_degree(d, 4).sum(axis=1)))
+
+
+def test_a_map_that_is_bent_wrongly_gives_way_to_another_start(monkeypatch):
+    """From a start that is flat, where quadratic terms have no derivative: the next one goes on."""
+    metric = gf.catalog.potentials["log_sum_exp"](2).kernel.hessian
+
+    def errors(*bends):
+        monkeypatch.setattr(spectral, "BENDS", bends)
+        return [stage.fresh for stage in solve(task_of(metric, [-1.0, -1.0], [1.0, 1.0], max_degree=18)).stages]
+
+    stuck, good, both = errors(0.0), errors(0.3), errors(0.0, 0.3)
+    assert min(good) < 1e-6 < min(stuck)
+    assert len(both) > len(good) and min(both) < 1e-6
+
+
+def test_a_degree_below_that_of_a_start_is_refused():
+    metric = gf.catalog.potentials["log_sum_exp"](2).kernel.hessian
+    with pytest.raises(gf.ArgumentError, match=r"max_degree.*at least 2"):
+        solve(task_of(metric, [-1.0, -1.0], [1.0, 1.0], max_degree=1))
