@@ -98,18 +98,22 @@ class DualTable:
 
         Coefficients are looked up once for all states, where the last of them was, and anew for what is not there.
         """
-        t = self._within(place[-1], mu) if self.pieces else np.full(mu.shape, np.nan)
-        found, left = self._polynomial(place[-1], t, slope) if self.pieces else t, ~(np.abs(t) <= 1)
+        if not self.pieces and not self._ended:
+            self._extend()
+        if not self.pieces:
+            return np.full(mu.shape, np.nan)
+        t = self._within(place[-1], mu)
+        found, left = self._polynomial(place[-1], t, slope), ~(np.abs(t) <= 1)
         if left.any():
             state, column = np.nonzero(left)
             own, part = place[state, column], mu[state, column]
-            t = self._within(own, part) if self.pieces else np.full(part.shape, np.nan)
+            t = self._within(own, part)
             lost = np.flatnonzero(~(np.abs(t) <= 1))
             if len(lost):
                 side = kind[column[lost]] + self._dim * (part[lost] < 0)
                 own[lost], t[lost] = self._found(side, np.abs(part[lost]))
             place[state, column] = own
-            found[state, column] = self._polynomial(own, t, slope) if self.pieces else t
+            found[state, column] = self._polynomial(own, t, slope)
         if not slope:
             still = mu == 0  # what stands still at the start has no force there, not one of rounding
             if still.any():
@@ -137,8 +141,6 @@ class DualTable:
         """The columns of the pieces that numbers of these sizes lie in, and where in them; NaN beyond the table."""
         while self.pieces < self._room and not self._ended and (size >= self._reached.ravel()[side]).any():
             self._extend()
-        if not self.pieces:
-            return side, np.full(size.shape, np.nan)
         count = np.zeros(len(side), dtype=int)
         for row in np.abs(self._begin).reshape(-1, 2 * self._dim)[1:]:
             count += row[side] <= size

@@ -1,8 +1,9 @@
 """Spectral Gauss-Newton: an isometric embedding in few ambient dimensions, by Chebyshev coefficients.
 
-F = sum_k A_k T_k(w), total degree at most p. The whitened residual L^{-1} dF^T dF L^{-T} - I, H = L L^T, is driven to
-zero at Chebyshev-distributed Sobol points by Levenberg-Marquardt, degree after degree. A degree is left as soon as the
-error at fresh points stops falling: what is fitted after that is the truncation.
+F = sum_k A_k T_k(w), as many k as there are of total degree at most p. The whitened residual
+L^{-1} dF^T dF L^{-T} - I, H = L L^T, is driven to zero at Chebyshev-distributed Sobol points by Levenberg-Marquardt,
+degree after degree. A degree is left as soon as the error at fresh points stops falling: what is fitted after that is
+the truncation.
 
 Flops of a step at P points, m = C(d+p, d): (d D(D+1)/2 + D^2) P m^2 for the normal matrix, (D m)^3 / 3 for its Cholesky
 factor.
@@ -45,7 +46,7 @@ DEARER = 4.0  # a second lost step is waited for where one at the next degree co
 
 
 class SpectralMap(Embedding):
-    """F(w) = sum_k A_k T_k(w): coefficients A of shape=[D, m] in the basis of total degree p on a box."""
+    """F(w) = sum_k A_k T_k(w): coefficients A of shape=[D, m] in a basis of m products on a box."""
 
     def __init__(self, basis: ProductBasis, coefficients: Array):
         self.basis, self.coefficients = basis, coefficients
@@ -103,10 +104,8 @@ class _Climb:
         self._task, self._began, d = task, time.perf_counter(), task.dim
         self.degrees, self.stages = degrees_up_to(d, task.budget.max_degree), list[Stage]()
         if self.degrees[-1] < LEAST_DEGREE:
-            got = f"{self.degrees[-1]}"
-            raise ArgumentError(
-                "max_degree", got, f"at least {LEAST_DEGREE}, that of a start", "raise it, or leave it out"
-            )
+            wanted = f"at least {LEAST_DEGREE}, the degree of a start"
+            raise ArgumentError("max_degree", f"{self.degrees[-1]}", wanted, "raise it, or leave it out")
         self.D = task.budget.ambient_dim or d * (d + 3) // 2
         self._order = products(task.metric, BoxMap(task.lower, task.upper), self.degrees[-1])
 
