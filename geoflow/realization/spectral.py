@@ -107,7 +107,7 @@ class _Climb:
             wanted = f"at least {LEAST_DEGREE}, the degree of a start"
             raise ArgumentError("max_degree", f"{self.degrees[-1]}", wanted, "raise it, or leave it out")
         self.D = task.budget.ambient_dim or d * (d + 3) // 2
-        self._order = products(task.metric, BoxMap(task.lower, task.upper), self.degrees[-1])
+        self._order = products(task.metric, BoxMap(task.lower, task.upper), self.degrees[-1], self.degrees[0])
 
     def at(self, k: int, last: _Found | None, bend: float) -> _Found:
         """The map of the k-th degree from that of the last, or from a start."""
@@ -138,12 +138,13 @@ def degrees_up_to(d: int, max_degree: int | None) -> tuple[int, ...]:
     return (*degrees, max_degree)
 
 
-def products(metric: Map, box: BoxMap, degree: int) -> Index:
+def products(metric: Map, box: BoxMap, degree: int, start: int) -> Index:
     """The products of Chebyshev polynomials, shape=[m, d], in the order in which they come to a basis: by total degree.
 
     In two variables only half by that, as F bends in ways of its own, and half by the largest coefficient of H at k or
-    beyond, as H may be far steeper along one line than along others. Where rounding or the grid hides coefficients, k
-    counts beside the largest that are seen.
+    beyond, as H may be far steeper along one line than along others; those of total degree `start` come first, whatever
+    H is, since a start is still to be bent in every way. Where rounding or the grid hides coefficients, k counts beside
+    the largest that are seen.
     """
     d, n = box.dim, GRID
     if d != 2:
@@ -162,8 +163,8 @@ def products(metric: Map, box: BoxMap, degree: int) -> Index:
     by_size, by_degree = np.empty(len(k)), np.empty(len(k))
     by_size[np.lexsort([(k / np.maximum(seen, 1)).sum(axis=1), -matters])] = np.arange(len(k))
     by_degree[np.argsort(k.sum(axis=1), kind="stable")] = np.arange(len(k))
-    # a rank as a degree is its root; what a start is made of comes first
-    return np.asarray(k[np.lexsort([np.sqrt(by_size) + np.sqrt(by_degree), k.sum(axis=1) > 2])])
+    # a rank as a degree is its root
+    return np.asarray(k[np.lexsort([np.sqrt(by_size) + np.sqrt(by_degree), k.sum(axis=1) > start])])
 
 
 def _points(box: BoxMap, n: int, seed: int) -> Array:

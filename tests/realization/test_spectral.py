@@ -112,14 +112,14 @@ def ridge_metric(a):
 
 @pytest.mark.parametrize("a, steeper", [([0.2, 1.0], 1), ([1.0, 0.2], 0), ([1.0, 1.0], None)])
 def test_products_come_by_what_the_metric_is_made_of(a, steeper):
-    k = products(ridge_metric(a), BoxMap(-np.ones(2), np.ones(2)), 20)
+    k = products(ridge_metric(a), BoxMap(-np.ones(2), np.ones(2)), 20, 6)
     first = k[: comb(22, 2)]
     extents = first.max(axis=0)
     if steeper is None:
         assert extents[0] == extents[1]
     else:
         assert extents[steeper] > 1.4 * extents[1 - steeper]
-    assert sorted(map(tuple, k[:6])) == sorted((i, j) for i in range(3) for j in range(3 - i))
+    assert sorted(map(tuple, k[: comb(8, 2)])) == sorted(map(tuple, total_degree(2, 6)))
     assert len(np.unique(k, axis=0)) == len(k) >= comb(22, 2)
     some = set(map(tuple, first))  # with any all below it
     assert all((i, j) in some for a, b in some for i, j in ((max(a - 1, 0), b), (a, max(b - 1, 0))))
@@ -128,14 +128,14 @@ def test_products_come_by_what_the_metric_is_made_of(a, steeper):
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_the_order_of_products_knows_no_units(scale):
     metric = ridge_metric([0.3, 1.0])
-    here = products(metric, BoxMap(-np.ones(2), np.ones(2)), 20)
-    there = products(lambda w: metric(w / scale) / scale**2, BoxMap(-scale * np.ones(2), scale * np.ones(2)), 20)
+    here = products(metric, BoxMap(-np.ones(2), np.ones(2)), 20, 6)
+    there = products(lambda w: metric(w / scale) / scale**2, BoxMap(-scale * np.ones(2), scale * np.ones(2)), 20, 6)
     assert np.array_equal(here[:150], there[:150])
 
 
 @pytest.mark.parametrize("d", [1, 3, 4])
 def test_in_other_dimensions_products_come_by_total_degree(d):
-    k = products(lambda w: pytest.fail("asked"), BoxMap(-np.ones(d), np.ones(d)), 4)
+    k = products(lambda w: pytest.fail("asked"), BoxMap(-np.ones(d), np.ones(d)), 4, 3)
     assert np.array_equal(k.sum(axis=1), np.sort(total_degree(d, 4).sum(axis=1)))
 
 
