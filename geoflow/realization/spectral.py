@@ -39,9 +39,9 @@ FLOOR = 2e-15
 FALL = 0.7  # a step that leaves more than this of the error at fresh points is a lost one
 #: degree, and products of degrees before the total one is bounded, up to which a saved map is loaded
 LARGEST_DEGREE, LARGEST_GRID = 1000, 2**20
-#: sizes of the quadratic terms of a start, beside what the metric allows; and the part of the error of the last degree
-#: above which another is tried
-BENDS, STUCK = (0.3, 0.2, 0.45), 0.3
+#: sizes of the quadratic terms of a start, beside what the metric allows; and the part of the error that a degree more
+#: leaves where another is tried
+BENDS, STUCK = (0.3, 0.2, 0.45), 0.82
 DEARER = 4.0  # a second lost step is waited for where one at the next degree costs more than this, or there is none
 
 
@@ -65,15 +65,15 @@ class SpectralMap(Embedding):
 def solve(task: Task) -> Solved:
     """Continuation in degree until the error at fresh points meets tol; the best map found, and every stage.
 
-    A degree that hardly lowers the error of the last one is where the map is bent wrongly: what gets there from another
-    start, which costs less than the next degree, may take its place.
+    Degrees that hardly lower the error are where the map is bent wrongly: what gets there from another start, which
+    costs less than the next degree, may take its place.
     """
     climb = _Climb(task)
     best: _Found | None = None
     last, others, misses = None, list(BENDS[1:]), 0
     for k in range(len(climb.degrees)):
         found = climb.at(k, last, BENDS[0])
-        while last and others and found.error > max(task.tol, STUCK * last.error):
+        while last and others and found.error > max(task.tol, STUCK ** (found.degree - last.degree) * last.error):
             bend = others.pop(0)
             other = climb.at(0, None, bend)
             for j in range(1, k + 1):

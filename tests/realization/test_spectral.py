@@ -152,6 +152,28 @@ def test_a_map_that_is_bent_wrongly_gives_way_to_another_start(monkeypatch):
     assert len(both) > len(good) and min(both) < 1e-6
 
 
+@pytest.mark.parametrize("fall, starts", [(0.5, 1), (0.9, 3)])
+def test_degrees_that_rise_one_by_one_may_lower_the_error_by_less(monkeypatch, fall, starts):
+    """In four variables from degree 7 on; a restart for an error that only halves would cost more than it gives."""
+    monkeypatch.setattr(spectral, "DEGREES", {2: (2, 3, 4, 5)})
+    climbs = []
+
+    def fresh_error(F):
+        return fall ** float(F.basis.degree)
+
+    started = spectral._start
+    monkeypatch.setattr(spectral, "_start", lambda *arguments: climbs.append(arguments[-1]) or started(*arguments))
+    monkeypatch.setattr(spectral, "products", lambda metric, box, *degrees: by_total_degree(degrees[0]))
+    metric = gf.catalog.potentials["log_sum_exp"](2).kernel.hessian
+    solve(Task(metric, -np.ones(2), np.ones(2), 1e-9, fresh_error, Budget()))
+    assert len(climbs) == starts
+
+
+def by_total_degree(degree):
+    k = total_degree(2, degree)
+    return k[np.argsort(k.sum(axis=1), kind="stable")]
+
+
 def test_a_degree_below_that_of_a_start_is_refused():
     metric = gf.catalog.potentials["log_sum_exp"](2).kernel.hessian
     with pytest.raises(gf.ArgumentError, match=r"max_degree.*at least 2"):
