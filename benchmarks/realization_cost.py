@@ -14,7 +14,8 @@ import numpy as np
 
 import geoflow as gf
 from geoflow.numerics.chebyshev import ProductBasis, total_degree
-from geoflow.realization.spectral import OVERSAMPLING, Collocation, damped_solve
+from geoflow.realization.collocation import Collocation, damped_solve
+from geoflow.realization.spectral import OVERSAMPLING
 
 SERIES = {  # what varies: (d, degree, D) of each run
     "degree, d = 2": [(2, p, 5) for p in (16, 20, 24, 28, 32)],

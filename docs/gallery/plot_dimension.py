@@ -36,8 +36,10 @@ found = {D: best(D) for D in (2, 3, 4, 5, 6)}
 figure = plt.figure(figsize=(8, 3.7))
 left, right = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2, projection="3d")
 for k, (D, F) in enumerate(found.items()):
-    degrees, errors = [s.parameter for s in F.stages], [s.fresh for s in F.stages]
-    left.semilogy(degrees, errors, "os^Dv"[k] + "-")
+    ends = [j for j in range(1, len(F.stages)) if F.stages[j].parameter < F.stages[j - 1].parameter]
+    for begin, end in zip([0, *ends], [*ends, len(F.stages)], strict=True):  # one line for every start
+        degrees, errors = [s.parameter for s in F.stages[begin:end]], [s.fresh for s in F.stages[begin:end]]
+        left.semilogy(degrees, errors, "os^Dv"[k] + "-", color=f"C{k}", alpha=1 if end == len(F.stages) else 0.35)
     left.annotate(
         f"$D$ = {D}", (degrees[-1], errors[-1]), (-32 if D == 5 else 6, -3), textcoords="offset points", color=f"C{k}"
     )
@@ -57,9 +59,9 @@ plt.show()
 # %%
 # Answer
 # ------
-# Four or more. In the plane the error stays at a percent whatever the degree: the metric is curved. D = 3 gets
-# better with the degree, but slowly: there are as many equations as unknowns, and nothing left to choose. One
-# dimension more, and the error falls as that of a polynomial fit does, to rounding.
+# Three, from the right start; from four on, any. In the plane the error stays at a percent whatever the degree: the
+# metric is curved. At D = 3 there are as many equations as unknowns and nothing left to choose: two starts get stuck
+# (pale), the third, bent more, falls with the degree. One dimension more, and the first start gets to rounding.
 
 for D, F in found.items():
     c = F.certificate
@@ -67,5 +69,6 @@ for D, F in found.items():
 curvature = R.metric.sectional_curvature(*np.eye(2), np.full(2, 0.5))
 print(f"Gauss curvature of the metric at a corner: {curvature:.3f}")
 errors = {D: F.certificate.metric_error for D, F in found.items()}
-assert errors[2] > 5e-3 and errors[2] > 10 * errors[3] and errors[3] > 1e-6
+assert errors[2] > 5e-3 and errors[3] < 1e-6
+assert max(s.fresh for s in found[3].stages if s.parameter == 18) > 1e-5  # a start that is stuck
 assert max(errors[4], errors[5], errors[6]) < 1e-9

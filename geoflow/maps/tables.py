@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,8 @@ PIECES, TRIES = 200, 12
 #: numbers handled at once: arrays that stay in the cache
 AT_ONCE = 2**14
 EPS = float(np.finfo(float).eps)
+#: one thread at a time makes a table longer
+_EXTENDING = Lock()
 
 
 class DualTable:
@@ -100,10 +103,11 @@ class DualTable:
         """
         if not self.pieces and not self._ended:
             self._extend()
-        if not self.pieces:
+        if not self.pieces or not len(mu):
             return np.full(mu.shape, np.nan)
-        t = self._within(place[-1], mu)
-        found, left = self._polynomial(place[-1], t, slope), ~(np.abs(t) <= 1)
+        last = place[-1].copy()  # another thread may write to it
+        t = self._within(last, mu)
+        found, left = self._polynomial(last, t, slope), ~(np.abs(t) <= 1)
         if left.any():
             state, column = np.nonzero(left)
             own, part = place[state, column], mu[state, column]
@@ -149,6 +153,30 @@ class DualTable:
 
     def _extend(self) -> None:
         """One piece more for every output and sign, or the end of the table."""
+        with _EXTENDING:
+            piece = self._next()
+            if piece is None:
+                self._ended = True
+                return
+            x, length, values = piece
+            series = np.tensordot(
+                collocation().series, values, axes=1
+            )  # first: values to powers at once lose six digits
+            powers = np.tensordot(collocation().powers, series, axes=1).reshape(DEGREE + 1, -1)
+            # coefficients first: other threads may read up to the pieces that are said to be there
+            self._powers = np.concatenate([self._powers, powers], axis=1)
+            self._scale = np.concatenate([self._scale, (2 * self._sign / length).ravel()])
+            self._begin = np.concatenate([self._begin, (self._sign * self._reached).ravel()])
+            self._x, self._reached, self._length = x, self._reached + length, length
+            # the k-th falls as r^-k, r as one over the length; those of the end, under rounding, are told by two before
+            change, noise = np.maximum(_change(values), 1e-300), 4 * EPS * np.abs(values).max(axis=0)
+            early, late = (np.abs(series[k : k + 2]).max(axis=0) - noise for k in (3, 11))
+            early, late = (np.maximum(part / change, EPS) for part in (early, late))
+            longer = SAFE * (TAIL_TOL / (late * np.sqrt(late / early))) ** (1 / DEGREE)
+            self._part = np.minimum(self._part * np.clip(longer, 0.5, 2.0), LARGEST)
+
+    def _next(self) -> tuple[Array, Array, Array] | None:
+        """x at the end of the next piece, its lengths and w at its points; None where no length will do."""
         kernel = self._kernel
         with np.errstate(all="ignore"):
             growth = growth_of(kernel, self._x, kernel.pullback(self._x, self._sign))
@@ -159,23 +187,9 @@ class DualTable:
                 values, x, error = self._passed(length)
                 good = error <= 1
                 if good.all():
-                    break
+                    return x, length, values
                 self._part = np.where(good, self._part, rate * length / 2)
-            else:
-                self._ended = True
-                return
-        self._begin = np.concatenate([self._begin, (self._sign * self._reached).ravel()])
-        self._scale = np.concatenate([self._scale, (2 * self._sign / length).ravel()])
-        series = np.tensordot(collocation().series, values, axes=1)  # first: values to powers at once lose six digits
-        powers = np.tensordot(collocation().powers, series, axes=1).reshape(DEGREE + 1, -1)
-        self._powers = np.concatenate([self._powers, powers], axis=1)
-        self._x, self._reached, self._length = x, self._reached + length, length
-        # the k-th falls as r^-k, r as one over the length; those of the end, under rounding, are told by two before
-        change, noise = np.maximum(_change(values), 1e-300), 4 * EPS * np.abs(values).max(axis=0)
-        early, late = (np.abs(series[k : k + 2]).max(axis=0) - noise for k in (3, 11))
-        early, late = (np.maximum(part / change, EPS) for part in (early, late))
-        longer = SAFE * (TAIL_TOL / (late * np.sqrt(late / early))) ** (1 / DEGREE)
-        self._part = np.minimum(self._part * np.clip(longer, 0.5, 2.0), LARGEST)
+        return None
 
     def _passed(self, length: Array) -> tuple[Array, Array, Array]:
         """w at the points of a piece, shape=[DEGREE + 1, 2, d], x at its end, and its errors beside those allowed.

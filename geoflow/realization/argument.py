@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geoflow._typing import Array
+from geoflow._typing import Array, Index
 from geoflow.numerics import bernstein, rounded
 from geoflow.numerics.balls import precision, upper
 from geoflow.numerics.chebyshev import BoxMap, pairs
@@ -134,6 +134,12 @@ def _at_nodes(nodes: AtNodes, solved: Polynomials | None, m: int) -> tuple[float
 Tables = list[tuple[Rounded, Rounded, Rounded]]
 
 
+def slopes_degree(index: Index) -> int:
+    """The largest degree in one variable of the first derivatives of products, shape=[m, d]."""
+    by_axis = [index[index[:, i] > 0] - np.eye(index.shape[1], dtype=int)[i] for i in range(index.shape[1])]
+    return int(np.concatenate(by_axis).max(initial=0))
+
+
 class Polynomials:
     """dF^T dF of a solver's map, a polynomial: of derivatives of F, or of the amplitudes of a twist."""
 
@@ -150,7 +156,7 @@ class Polynomials:
             self.series, p = embedding.amplitudes, embedding.amplitudes.degree
             coefficients = embedding.amplitudes.coefficients
         #: the degree an axis of dF^T dF
-        self.degree = 2 * p - 2 if isinstance(embedding, SpectralMap) else 2 * p
+        self.degree = 2 * (slopes_degree(embedding.basis.index) if isinstance(embedding, SpectralMap) else p)
         self.p, self.coefficients = p, Rounded(coefficients)
 
     def tables(self, u: Any, order: int = 1) -> Tables:

@@ -27,7 +27,8 @@ PROBES, PROBE_NUMBERS = 200, 2**20
 LARGEST_DIM = 4096
 #: relative difference of the metric in a file from the Hessian of the record in it, by rounding
 SAME_METRIC = 1e-7
-FORMAT = 2
+#: what is written; and what is read: those of format 2 name no products of a spectral map
+FORMAT, READ = 3, (2, 3)
 MEASURED, STATED = "certificate_", "proof_"
 #: what a file keeps of a proof: numbers that it states, and its plan
 STATES = ("eps", "least_eigenvalue", "largest_eigenvalue", "injectivity")
@@ -135,8 +136,8 @@ def check_proof(file: str | PathLike[str]) -> Proof:
 
 
 def _saved(data: Mapping[str, Array]) -> Saved:
-    if (version := _scalar(data, "format", "iu")) != FORMAT:
-        raise ValueError(f"format {version}, where this release reads {FORMAT}")
+    if (version := _scalar(data, "format", "iu")) not in READ:
+        raise ValueError(f"format {version}, where this release reads {' and '.join(map(str, READ))}")
     method, reason, tol = (_scalar(data, key, kind) for key, kind in (("kind", "U"), ("reason", "U"), ("tol", "f")))
     if method != "exact" and method not in METHODS:
         raise ValueError(f"method {method!r}, none of exact, {', '.join(METHODS)}")

@@ -17,20 +17,21 @@ from math import comb
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 from scipy.fft import dctn
 from scipy.stats import qmc
 
 from geoflow._typing import Array, Index, Map
 from geoflow.errors import ArgumentError
 from geoflow.numerics.chebyshev import BoxMap, ProductBasis, pairs, total_degree
+from geoflow.realization.collocation import Collocation, DampedEquations, State
 from geoflow.realization.embedding import Embedding, Jet
 from geoflow.realization.methods import NumericalMethod, Solved, Stage, Task, register
 
-OVERSAMPLING = {1: 2.0, 2: 2.0, 3: 1.7, 4: 1.6}
+#: points for a product; and beyond the start, for one inside, points of the faces, which a density hardly reaches and
+#: where polynomials are worst. In fewer variables they are no gain for their cost
+OVERSAMPLING, ON_FACES = {1: 2.0, 2: 2.0, 3: 1.7, 4: 1.6}, {1: 0.0, 2: 0.0, 3: 0.0, 4: 0.1}
 DEGREES = {1: tuple(range(6, 63, 8)), 2: tuple(range(6, 49, 6)), 3: (4, 7, 10, 12, 14), 4: (3, 5, 7, 8, 9, 10)}
 FIRST_DAMPING, DAMPING = 1e-3, {1: 1e-9, 2: 1e-9, 3: 1e-9, 4: 3e-8}  # at the first degree, and at the start of others
-DECAY = 0.15  # coefficient weights exp(-DECAY |k|): high degrees move last
 #: points an axis at which a metric in two variables is looked at for the products it is made of, and its rounding
 GRID, HIDDEN = 64, 1e-15
 STEPS, LEAST_DEGREE = 40, 2
@@ -65,28 +66,23 @@ class SpectralMap(Embedding):
 def solve(task: Task) -> Solved:
     """Continuation in degree until the error at fresh points meets tol; the best map found, and every stage.
 
-    Degrees that hardly lower the error are where the map is bent wrongly: what gets there from another start, which
-    costs less than the next degree, may take its place.
+    Degrees that hardly lower the error are where the map is bent wrongly: what gets there from another start, each of
+    which costs less than the next degree, may take its place. Where D = d there is nothing to bend.
     """
     climb = _Climb(task)
-    best: _Found | None = None
-    last, others, misses = None, list(BENDS[1:]), 0
+    last: _Found | None = None
+    others, least, misses = list(BENDS[1:]) if climb.ambient_dim > task.dim else [], np.inf, 0
     for k in range(len(climb.degrees)):
         found = climb.at(k, last, BENDS[0])
         while last and others and found.error > max(task.tol, STUCK ** (found.degree - last.degree) * last.error):
-            bend = others.pop(0)
-            other = climb.at(0, None, bend)
-            for j in range(1, k + 1):
-                other = climb.at(j, other, bend)
-            found = min(found, other, key=lambda one: one.error)
+            found = min(found, climb.to(k, others.pop(0)), key=lambda one: one.error)
         last = found
-        misses = 0 if best is None or found.error < 0.7 * best.error else misses + 1
-        if best is None or found.error < best.error:
-            best = found
+        misses = 0 if found.error < 0.7 * least else misses + 1
+        least = min(least, found.error)
         if found.error <= task.tol or misses >= 3:
             break
-    assert best is not None
-    return Solved(best.map, climb.stages, f"degree {best.degree} in R^{climb.D}")
+    best = min(climb.found, key=lambda one: one.error)
+    return Solved(best.map, climb.stages, f"degree {best.degree} in R^{climb.ambient_dim}")
 
 
 class _Found(NamedTuple):
@@ -98,25 +94,29 @@ class _Found(NamedTuple):
 
 
 class _Climb:
-    """The degrees of a solution and their bases; from the map of one to that of the next. `stages` keeps all."""
+    """The degrees of a solution and their bases; from the map of one to that of the next. All are kept."""
 
     def __init__(self, task: Task):
         self._task, self._began, d = task, time.perf_counter(), task.dim
-        self.degrees, self.stages = degrees_up_to(d, task.budget.max_degree), list[Stage]()
+        self.degrees = degrees_up_to(d, task.budget.max_degree)
+        self.found, self.stages = list[_Found](), list[Stage]()
         if self.degrees[-1] < LEAST_DEGREE:
             wanted = f"at least {LEAST_DEGREE}, the degree of a start"
             raise ArgumentError("max_degree", f"{self.degrees[-1]}", wanted, "raise it, or leave it out")
-        self.D = task.budget.ambient_dim or d * (d + 3) // 2
+        self.ambient_dim = task.budget.ambient_dim or d * (d + 3) // 2
         self._order = products(task.metric, BoxMap(task.lower, task.upper), self.degrees[-1], self.degrees[0])
 
     def at(self, k: int, last: _Found | None, bend: float) -> _Found:
         """The map of the k-th degree from that of the last, or from a start."""
         task, p, d = self._task, self.degrees[k], self._task.dim
         basis = ProductBasis(task.lower, task.upper, self._order[: comb(d + p, d)])
-        w = _points(basis, int(OVERSAMPLING[d] * len(basis)) + 8, seed=p)
+        n = int(OVERSAMPLING[d] * len(basis)) + 8
+        w = _points(basis, n, seed=p)
+        if last is not None and ON_FACES[d]:
+            w = np.concatenate([w, _on_faces(basis, int(ON_FACES[d] * n), seed=p)])
         points = Collocation(task.metric(w), basis, w)
         if last is None:
-            A, damping = _start(task.metric, basis, self.D, bend), FIRST_DAMPING
+            A, damping = _start(task.metric, basis, self.ambient_dim, bend), FIRST_DAMPING
         else:
             old = last.map.coefficients
             A, damping = np.pad(old, ((0, 0), (0, len(basis) - old.shape[1]))), DAMPING[d]
@@ -124,8 +124,18 @@ class _Climb:
         patience = 1 if 1 < ratio**3 <= DEARER else 2
         candidate, fitted, error = _levenberg_marquardt(points, A, damping, task, patience)
         self.stages.append(Stage(p, len(w), fitted, error, time.perf_counter() - self._began))
+        self.found.append(_Found(p, candidate, error))
         task.advance(self.stages[-1])
-        return _Found(p, candidate, error)
+        return self.found[-1]
+
+    def to(self, k: int, bend: float) -> _Found:
+        """The map of the k-th degree from a start, or of the first degree that meets tol."""
+        found = self.at(0, None, bend)
+        for j in range(1, k + 1):
+            if found.error <= self._task.tol:
+                break
+            found = self.at(j, found, bend)
+        return found
 
 
 def degrees_up_to(d: int, max_degree: int | None) -> tuple[int, ...]:
@@ -150,9 +160,10 @@ def products(metric: Map, box: BoxMap, degree: int, start: int) -> Index:
     if d != 2:
         k = total_degree(d, degree)
         return np.asarray(k[np.argsort(k.sum(axis=1), kind="stable")])
-    k = total_degree(d, 2 * degree)
+    k = total_degree(d, 2 * max(degree, DEGREES[d][-1]))  # ranks that are the same whatever degree is the last
     nodes = np.cos(np.pi * (np.arange(n) + 0.5) / n)
     H = metric(box.from_unit(np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, d)))
+    H = H / (box.scale[:, None] * box.scale)  # in units of the box
     size = np.abs(dctn(H.reshape(n, n, -1), axes=(0, 1))).max(axis=-1)
     for axis in range(d):
         size = np.flip(np.maximum.accumulate(np.flip(size, axis), axis=axis), axis)
@@ -173,10 +184,14 @@ def _points(box: BoxMap, n: int, seed: int) -> Array:
     return box.from_unit(np.cos(np.pi * sobol))
 
 
-def _degrees(basis: ProductBasis) -> Index:
-    """The total degree at which there are as many products as each and those before it."""
-    count = [comb(basis.dim + p, basis.dim) for p in range(len(basis))]
-    return np.searchsorted(count, np.arange(len(basis)), side="right")
+def _on_faces(box: BoxMap, n: int, seed: int) -> Array:
+    """All corners, and n points, as many on every edge as on every other face, with the Chebyshev density on each."""
+    side = np.stack(np.meshgrid(*[[-1.0, 0.0, 1.0]] * box.dim, indexing="ij"), axis=-1).reshape(-1, box.dim)
+    codimension = np.count_nonzero(side, axis=1)
+    faces = side[(codimension > 0) & (codimension < box.dim)]
+    at = faces[np.random.default_rng(seed).permutation(n) % len(faces)]
+    inside = box.to_unit(_points(box, n, seed + 1))
+    return np.concatenate([box.from_unit(side[codimension == box.dim]), box.from_unit(np.where(at, at, inside))])
 
 
 def _start(metric: Map, basis: ProductBasis, ambient_dim: int, bend: float) -> Array:
@@ -199,69 +214,6 @@ def _start(metric: Map, basis: ProductBasis, ambient_dim: int, bend: float) -> A
             # rows beyond the number of products of two coordinates start smaller, not at zero, where they would stay
             A[d + row % extra, place[tuple(unit[i] + unit[j])]] = small / (1 + row // len(squares_first))
     return A
-
-
-class Collocation:
-    """The whitened residual K K^T - I of a metric at points, K = L^{-1} dF^T, H = L L^T, and its normal equations.
-
-    The unknowns are the rows of A over the weights of the basis, D m of them.
-    """
-
-    def __init__(self, H: Array, basis: ProductBasis, w: Array):
-        self.basis, self.weight = basis, np.exp(-DECAY * _degrees(basis))
-        self.E = np.linalg.inv(np.linalg.cholesky(H)) @ basis.derivatives(w, 1)[1]  # [P, d, m]
-        self.E *= self.weight
-        self._flat = self.E.reshape(-1, len(basis))
-
-    def state(self, x: Array) -> _State:
-        """K, shape=[P, d, D], and K K^T - I at unknowns x of shape=[D, m]."""
-        K = (self._flat @ x.T).reshape(*self.E.shape[:2], len(x))
-        return _State(x, K, K @ np.swapaxes(K, 1, 2) - np.eye(K.shape[1]))
-
-    def gradient(self, state: _State) -> Array:
-        """M^T r of the linearised residual M x = K V^T + V K^T, V = E x; shape=[D, m]."""
-        return (2 * (state.r @ state.K)).reshape(len(self._flat), -1).T @ self._flat
-
-    def normal_matrix(self, K: Array) -> Array:
-        """The upper triangle of M^T M, shape=[D m, D m]: block (a, b) is 2 sum <K_a, K_b> E^T E + 2 (K_b E)^T (K_a E).
-
-        M never exists. The first sum is symmetric: by polarisation a product X^T X, half of a full one.
-        """
-        (P, d, m), D = self.E.shape, K.shape[2]
-        N, mixed = np.empty((D * m, D * m)), np.moveaxis(np.swapaxes(K, 1, 2) @ self.E, 1, 0).copy()
-        own, both, scaled = np.empty((D, m, m)), np.empty((m, m)), np.empty((P, d, m))
-
-        def gram(v: Array, out: Array) -> Array:
-            np.multiply(np.linalg.norm(v, axis=1)[:, None, None], self.E, out=scaled)
-            X = scaled.reshape(P * d, m)
-            return np.matmul(X.T, X, out=out)
-
-        for a in range(D):
-            gram(K[:, :, a], own[a])
-        for a in range(D):
-            twice = 2 * mixed[a]
-            for b in range(a, D):
-                block = np.matmul(mixed[b].T, twice, out=N[a * m : (a + 1) * m, b * m : (b + 1) * m])
-                if a == b:
-                    block += own[a]
-                    block += own[a]
-                else:
-                    block += gram(K[:, :, a] + K[:, :, b], both)
-                    block -= own[a]
-                    block -= own[b]
-        return N
-
-
-class _State(NamedTuple):
-    """Unknowns x, K = L^{-1} dF^T, and K K^T - I."""
-
-    x: Array
-    K: Array
-    r: Array
-
-    @property
-    def cost(self) -> float:
-        return float((self.r**2).sum())
 
 
 def _levenberg_marquardt(
@@ -287,32 +239,20 @@ def _levenberg_marquardt(
     return best, fit, task.fresh_error(best) if np.isinf(least) else least
 
 
-def _step(points: Collocation, state: _State, damping: float) -> tuple[_State, float] | None:
+def _step(points: Collocation, state: State, damping: float) -> tuple[State, float] | None:
     """The state after a damped step that lowers the cost, and the damping of the next; None where no step does."""
-    N, gradient = points.normal_matrix(state.K), points.gradient(state)
-    trace, growth, cost = np.trace(N) / len(N), 2.0, state.cost
+    equations, gradient = DampedEquations(points, state.K, damping), points.gradient(state).ravel()
+    growth, cost = 2.0, state.cost
     for _ in range(TRIES):
-        step = damped_solve(N, gradient.ravel(), damping * trace)
+        step = equations.solve(gradient, damping)
         if step is not None:
             new = points.state(state.x - step.reshape(state.x.shape))
             if new.cost < cost:
-                predicted = float(step @ gradient.ravel() + damping * trace * (step @ step))
+                predicted = float(step @ gradient + damping * equations.unit * (step @ step))
                 gain = (cost - new.cost) / max(predicted, 1e-300)
                 return new, max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), 1e-18)
         damping, growth = max(damping * growth, 1e-17), min(2 * growth, 32.0)
     return None
-
-
-def damped_solve(N: Array, gradient: Array, damping: float) -> Array | None:
-    """(N + damping I)^{-1} gradient from the upper triangle of N; None where rounding makes it indefinite."""
-    K = N.copy()
-    K[np.diag_indices_from(K)] += damping
-    try:
-        factor = scipy.linalg.cho_factor(K.T, lower=True, overwrite_a=True, check_finite=False)
-    except scipy.linalg.LinAlgError:
-        return None
-    step: Array = scipy.linalg.cho_solve(factor, gradient, check_finite=False)
-    return step if np.isfinite(step).all() else None
 
 
 def _arrays_of(embedding: Embedding) -> dict[str, Array]:

@@ -79,6 +79,8 @@ def test_the_page_of_a_realization_has_its_certificate_and_m(realized, tmp_path)
     assert grid.shape[-1] == 3 and surface["layout"]["scene"]["aspectmode"] == "data"
     assert np.allclose(np.linalg.norm(grid, axis=-1).std() / np.linalg.norm(grid, axis=-1).mean(), 0, atol=1)
     assert np.allclose(stages["data"][0]["y"], [stage.fresh for stage in F.stages], rtol=1e-5)
+    assert stages["data"][0]["x"] == stages["layout"]["xaxis"]["tickvals"] == list(range(len(F.stages)))
+    assert stages["layout"]["xaxis"]["ticktext"] == [f"{stage.parameter:.0f}" for stage in F.stages]
     assert len(path["data"]) == 2
 
 

@@ -1,6 +1,8 @@
 """w(mu) by tables: against closed forms, from small starts, and beyond what a table reaches."""
 
 import itertools
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import autograd.numpy as anp
 import numpy as np
@@ -156,7 +158,42 @@ def test_states_of_a_step_share_their_pieces_or_have_their_own(change, rng):
         assert np.count_nonzero(still) == 20 and not found[still].any()
         assert np.array_equal(in_parts(table, mu, slope=True)[4], alone.slope(mu[4]))
         mu = mu[::-1]
-    assert len(table._last) <= 2
+        for n in (3, 5, 7, 11):
+            table.value(mu[0, :1].repeat(n, axis=0))
+            assert len(table._last) <= 2
+
+
+def test_no_states_have_no_numbers():
+    table = DualTable(gf.Parametrization(lambda x: x**3, 1, 1).kernel, np.ones(1))
+    assert [found.shape for _, found in table.parts(lambda part: np.zeros((0, 1)), 0)] == [(0, 1)]
+    assert table.value(np.zeros((0, 1))).shape == (0, 1)
+
+
+def test_numbers_are_looked_for_where_they_were_the_last_time(monkeypatch):
+    table = DualTable(gf.Parametrization(lambda x: x**2, 1, 1).kernel, np.ones(1))
+    mu, searched = np.array([[1.5]]), []
+    found = DualTable._found
+    monkeypatch.setattr(DualTable, "_found", lambda *given: searched.append(1) or found(*given))
+    w = table.value(mu)
+    assert searched == [1] and np.array_equal(table.value(mu), w) and searched == [1]
+    table.value(-mu)
+    assert searched == [1, 1]
+
+
+def test_threads_read_a_table_that_grows(rng):
+    """Every thread has the numbers that one alone has, while pieces are added and places are remembered."""
+    G = gf.Parametrization(lambda x: x[..., :40] ** 2 - x[..., 40:] ** 2, 80, 40)
+    mu = rng.uniform(-3, 3, (64, 1, 40)) * np.linspace(0.01, 1, 64)[:, None, None]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(5):
+            table = DualTable(G.kernel, np.full(80, 1e-3))
+            with ThreadPoolExecutor(8) as pool:
+                found = list(pool.map(table.value, mu))
+            assert np.allclose(found, power_of(2, 1e-3, mu), rtol=1e-10, atol=1e-18)
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_states_are_asked_for_part_by_part(rng):

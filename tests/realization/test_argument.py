@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import geoflow as gf
-from geoflow.realization.argument import bounds
+from geoflow.numerics.chebyshev import total_degree
+from geoflow.realization.argument import bounds, slopes_degree
 
 pytest.importorskip("flint")
 
@@ -50,3 +51,12 @@ def test_another_map_or_another_box_has_its_own_bound(proved):
     rough = gf.realize(F.potential, F.region, method="spectral", tol=1e-2)
     found = bounds(replace(proof.plan, nodes=proof.plan.nodes), proof.box, rough.map)
     assert found.eps >= rough.metric_error(F.region.random_point(3000, rng=0)).max() > 100 * proof.eps
+
+
+@pytest.mark.parametrize("index, degree", [
+    (total_degree(2, 7), 6), (total_degree(3, 4), 3), ([[0, 0]], 0), ([[0, 9], [3, 0]], 8), ([[1, 9], [3, 0]], 9),
+    ([[5, 5]], 5), ([[12]], 11),
+])  # fmt: skip
+def test_the_degree_of_slopes_is_that_of_their_products(index, degree):
+    """Of a product T_1 T_9 the slope in the first variable has all of degree 9, which a total degree does not have."""
+    assert slopes_degree(np.array(index)) == degree

@@ -85,8 +85,8 @@ def test_a_changed_file_is_refused(saved):
     "changes",
     [
         {"probe": None}, {"certificate_metric_error": None}, {"kind": "magic"}, {"kind": 3}, {"kind": ["exact"]},
-        {"tol": 5.0}, {"tol": np.nan}, {"tol": "1e-8"}, {"tol": 0.5}, {"format": 1}, {"lower": [1.0, 2.0]},
-        {"lower": [-1.0]}, {"lower": [np.nan, -1.0]}, {"upper": [np.inf, 1.0]}, {"stages": 1.0},
+        {"tol": 5.0}, {"tol": np.nan}, {"tol": "1e-8"}, {"tol": 0.5}, {"format": 1}, {"format": 4},
+        {"lower": [1.0, 2.0]}, {"lower": [-1.0]}, {"lower": [np.nan, -1.0]}, {"upper": [np.inf, 1.0]}, {"stages": 1.0},
         {"probe": np.zeros((0, 2))},
         {"probe_metric": np.zeros((200, 2, 2))}, {"probe_metric": np.full((200, 2, 2), np.nan)}, {"coefficients": 1.0},
         {"coefficients": np.zeros((5, 7))}, {"degree": -1}, {"degree": 1000}, {"degree": [6, 6]},
@@ -175,6 +175,12 @@ def test_products_that_are_none_of_the_degree_are_refused(saved, realized):
     for wrong in (index[:, :1], index[:-1], index[:0], index.astype(float), twice, negative, 2 * index):
         with pytest.raises(gf.FileError, match="a saved realization"):
             gf.load_realization(rewritten(saved, index=wrong))
+
+
+def test_a_file_of_the_format_before_is_read_and_a_new_one_says_that_it_is_new(saved, realized):
+    F, w = realized("spectral, log-sum-exp"), np.array([[0.1, -0.7]])
+    assert archive.read_arrays(saved)["format"] == 3
+    assert np.array_equal(gf.load_realization(rewritten(saved, format=2))(w), F(w))
 
 
 def test_a_file_of_an_earlier_release_is_of_all_products_up_to_a_degree(realized, rng):

@@ -11,7 +11,7 @@ from geoflow.numerics.chebyshev import BoxMap, ProductBasis, total_degree
 from geoflow.realization import spectral
 from geoflow.realization.certificate import relative_metric_error
 from geoflow.realization.methods import Budget, Task
-from geoflow.realization.spectral import Collocation, SpectralMap, damped_solve, degrees_up_to, products, solve
+from geoflow.realization.spectral import SpectralMap, degrees_up_to, products, solve
 
 
 def task_of(metric, lower, upper, tol=1e-9, **budget):
@@ -56,27 +56,6 @@ def test_a_curved_surface_does_not_fit_in_the_plane():
     metric = gf.catalog.potentials["gaussian_log_partition"](2).kernel.hessian
     found = solve(task_of(metric, [-1.0, -2.0], [1.0, -0.5], ambient_dim=2, max_degree=10))
     assert found.embedding.ambient_dim == 2 and min(stage.fresh for stage in found.stages) > 1e-3
-
-
-@pytest.mark.parametrize("d, D", [(1, 2), (2, 2), (2, 5), (3, 7)])
-def test_the_normal_equations_are_those_of_the_derivative_of_the_residual(d, D, rng):
-    basis = ProductBasis(-np.ones(d), np.ones(d), total_degree(d, 3))
-    R, w = gf.catalog.potentials["log_sum_exp"](d), rng.uniform(-1, 1, (30, d))
-    points, m = Collocation(R.kernel.derivative(2, w), basis, w), len(basis)
-    x = rng.standard_normal((D, m))
-    state = points.state(x)
-    columns = []  # the residual is quadratic: a central difference of any length is its derivative
-    for e in np.eye(D * m).reshape(-1, D, m):
-        columns.append((points.state(x + e).r - points.state(x - e).r).ravel() / 2)
-    M = np.array(columns).T
-    N, gradient = points.normal_matrix(state.K), points.gradient(state).ravel()
-    upper = np.triu_indices(D * m)  # what lies below is not filled
-    assert np.abs(N[upper] - (M.T @ M)[upper]).max() <= 1e-13 * np.abs(M.T @ M).max()
-    assert np.abs(gradient - M.T @ state.r.ravel()).max() <= 1e-13 * np.abs(gradient).max()
-    damping = 1e-2 * float(np.trace(N)) / len(N)
-    wanted = np.linalg.solve(M.T @ M + damping * np.eye(D * m), gradient)
-    assert np.allclose(damped_solve(N, gradient, damping), wanted, rtol=1e-9, atol=1e-12 * np.abs(wanted).max())
-    assert damped_solve(-N, gradient, 0.0) is None
 
 
 def test_a_degree_is_left_when_fresh_points_gain_no_more():
@@ -125,12 +104,76 @@ def test_products_come_by_what_the_metric_is_made_of(a, steeper):
     assert all((i, j) in some for a, b in some for i, j in ((max(a - 1, 0), b), (a, max(b - 1, 0))))
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
-def test_the_order_of_products_knows_no_units(scale):
-    metric = ridge_metric([0.3, 1.0])
+def unequal_metric(w):
+    """Steepest in w_0 where it is g_00, and in w_1 where it is g_11: the larger of the two is a matter of units."""
+    return np.stack([1 + 1 / (1 + 4 * w[:, 0] ** 2), 1 + 1 / (1 + 16 * w[:, 1] ** 2)], -1)[:, None] * np.eye(2)
+
+
+@pytest.mark.parametrize("units", [(1e-6, 1e-6), (1e6, 1e6), (1e6, 1.0), (1.0, 1e3)])
+@pytest.mark.parametrize("metric", [ridge_metric([0.3, 1.0]), unequal_metric])
+def test_the_order_of_products_knows_no_units(metric, units):
+    units = np.array(units)
     here = products(metric, BoxMap(-np.ones(2), np.ones(2)), 20, 6)
-    there = products(lambda w: metric(w / scale) / scale**2, BoxMap(-scale * np.ones(2), scale * np.ones(2)), 20, 6)
+    there = products(lambda w: metric(w / units) / (units[:, None] * units), BoxMap(-units, units), 20, 6)
     assert np.array_equal(here[:150], there[:150])
+
+
+def test_the_order_of_products_is_the_same_whichever_degree_is_the_last():
+    orders = [products(ridge_metric([0.01, 3.0]), BoxMap(-np.ones(2), np.ones(2)), last, 6) for last in (20, 36, 48)]
+    assert all(np.array_equal(order[: comb(22, 2)], orders[-1][: comb(22, 2)]) for order in orders)
+
+
+def test_products_of_more_than_is_seen_come_by_how_far_each_variable_is_seen():
+    """Of a metric without w_0 whose coefficients in w_1 are seen to degree 12: beyond, those of w_1 go first."""
+
+    def metric(w):
+        return np.eye(2) * (2 + 0.9 * np.cos(12 * np.arccos(np.clip(w[:, 1], -1, 1))))[:, None, None]
+
+    first = products(metric, BoxMap(-np.ones(2), np.ones(2)), 20, 2)[: comb(14, 2)]
+    assert first[:, 1].max() > 1.5 * first[:, 0].max()
+    assert first[:, 0].max() >= 6  # half of the order is that of total degree
+
+
+def test_coefficients_below_what_the_grid_is_too_coarse_for_do_not_order_products(rng):
+    """Of a metric so steep that the last ones on the grid are large, noise far below these changes nothing."""
+    box, metric = BoxMap(-np.ones(2), np.ones(2)), ridge_metric([0.2, 3.0])
+    noise = 1e-7 * rng.uniform(-1, 1, (4096, 1, 1)) * np.eye(2)
+    clean, noisy = products(metric, box, 30, 6), products(lambda w: metric(w) + noise, box, 30, 6)
+    assert np.array_equal(clean[: comb(32, 2)], noisy[: comb(32, 2)])
+
+
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_points_of_faces_are_on_all_of_them_and_inside_the_box(d):
+    box = BoxMap(np.arange(d) - 5.0, np.arange(d) + 7.0)
+    w = spectral._on_faces(box, 3**d * 5, seed=3)
+    unit = box.to_unit(w)
+    side = np.where(np.abs(np.abs(unit) - 1) < 1e-12, np.sign(unit), 0).astype(int)
+    faces, counts = np.unique(side, axis=0, return_counts=True)
+    assert np.abs(unit).max() <= 1 and len(w) == 2**d + 3**d * 5
+    assert len(faces) == 3**d - 1 and (side != 0).any(axis=1).all()
+    corners = (faces != 0).all(axis=1)
+    assert (counts[corners] == 1).all() and counts[~corners].min() >= 5 and np.ptp(counts[~corners]) <= 1
+
+
+def test_points_of_faces_are_fitted_beyond_the_start_where_they_are_worth_it(monkeypatch):
+    asked = []
+
+    def errors(share):
+        monkeypatch.setattr(spectral, "ON_FACES", {3: share})
+        asked.clear()
+        found = solve(task_of(metric, -np.ones(3), np.ones(3), max_degree=7))
+        w = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, -1).T
+        return float(relative_metric_error(found.embedding.jacobian(w), inner(w)).max())
+
+    inner = gf.catalog.potentials["log_sum_exp"](3).kernel.hessian
+
+    def metric(w):
+        asked.append(np.count_nonzero((np.abs(w) == 1).any(axis=1)))
+        return inner(w)
+
+    without = errors(0.0)
+    assert not any(asked)
+    assert errors(0.1) < 0.5 * without and sum(n > 0 for n in asked) == 1  # at the second degree, not at the first
 
 
 @pytest.mark.parametrize("d", [1, 3, 4])
@@ -150,6 +193,54 @@ def test_a_map_that_is_bent_wrongly_gives_way_to_another_start(monkeypatch):
     stuck, good, both = errors(0.0), errors(0.3), errors(0.0, 0.3)
     assert min(good) < 1e-6 < min(stuck)
     assert len(both) > len(good) and min(both) < 1e-6
+    back = errors(0.3, 0.0)  # where the first start is never stuck, no other is tried
+    assert back == good
+
+
+def climbs_of(monkeypatch, errors, tol=1e-9, bends=(0.3, 0.2, 0.45), **budget):
+    """Stages (start, degree) and the result of a solver whose errors, {(start, degree): error}, are made up."""
+    task = task_of(gf.catalog.potentials["log_sum_exp"](2).kernel.hessian, [-1.0, -1.0], [1.0, 1.0], tol, **budget)
+    stages = []
+
+    def at(climb, k, last, bend):
+        stages.append((bends.index(bend) if last is None else last.map[0], climb.degrees[k]))
+        climb.found.append(spectral._Found(climb.degrees[k], stages[-1], errors[stages[-1]]))
+        return climb.found[-1]
+
+    monkeypatch.setattr(spectral, "BENDS", bends)
+    monkeypatch.setattr(spectral._Climb, "at", at)
+    return stages, solve(task)
+
+
+def test_the_better_of_two_starts_goes_on(monkeypatch):
+    """The second and the third are worse at degree 12, and the first goes on from there."""
+    errors = {(0, 6): 1e-1, (0, 12): 9e-2, (0, 18): 1e-10} | {(k, p): 1.0 for k in (1, 2) for p in (6, 12)}
+    stages, found = climbs_of(monkeypatch, errors)
+    assert stages == [(0, 6), (0, 12), (1, 6), (1, 12), (2, 6), (2, 12), (0, 18)]
+    assert found.embedding == (0, 18)
+
+
+def test_a_start_that_meets_tol_early_ends_the_search(monkeypatch):
+    errors = {(0, 6): 1e-1, (0, 12): 9e-2, (1, 6): 1e-4}
+    stages, found = climbs_of(monkeypatch, errors, tol=1e-3)
+    assert stages == [(0, 6), (0, 12), (1, 6)] and found.embedding == (1, 6) and "degree 6" in found.reason
+
+
+def test_what_meets_tol_is_no_reason_for_another_start(monkeypatch):
+    stages, _ = climbs_of(monkeypatch, {(0, 6): 1.1e-3, (0, 12): 1e-3}, tol=1e-3)
+    assert stages == [(0, 6), (0, 12)]
+
+
+def test_the_best_map_of_any_start_and_degree_is_given(monkeypatch):
+    errors = {(k, p): 1e-2 for k in range(3) for p in (6, 12, 18, 24)} | {(1, 6): 1e-4}
+    _, found = climbs_of(monkeypatch, errors)
+    assert found.embedding == (1, 6)
+
+
+def test_where_there_is_nothing_to_bend_there_is_one_start(monkeypatch):
+    errors = {(0, p): 1e-2 for p in (6, 12, 18, 24)}
+    stages, _ = climbs_of(monkeypatch, errors, ambient_dim=2)
+    assert stages == [(0, 6), (0, 12), (0, 18), (0, 24)]
 
 
 @pytest.mark.parametrize("fall, starts", [(0.5, 1), (0.9, 3)])

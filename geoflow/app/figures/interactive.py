@@ -122,16 +122,16 @@ def surface(F: Realization, flow: Trajectory | None) -> tuple[Picture, str]:
 
 def stages(F: Realization) -> tuple[Picture, str]:
     """The error of every stage of the solver."""
-    x = [f"{stage.parameter:.3g}" for stage in F.stages]
+    places = list(range(len(F.stages)))  # one a stage: another start has the same degrees again
     told = {"fresh points": [s.fresh for s in F.stages], "points of the solver": [s.fitted for s in F.stages]}
     data = [
-        {"type": "scatter", "mode": "lines+markers", "x": x, "y": plain(np.maximum(y, SMALLEST)), "name": name,
+        {"type": "scatter", "mode": "lines+markers", "x": places, "y": plain(np.maximum(y, SMALLEST)), "name": name,
          "line": {"color": colour_of(k)}}
         for k, (name, y) in enumerate(told.items())
     ]  # fmt: skip
     layout = plane_layout("frequency" if F.method == "twist" else "degree", "relative metric error")
     layout["yaxis"] |= {"type": "log", "exponentformat": "power"}
-    layout["xaxis"] |= {"type": "category"}
+    layout["xaxis"] |= {"tickvals": places, "ticktext": [f"{stage.parameter:.3g}" for stage in F.stages]}
     return {"data": data, "layout": layout}, "Relative metric error of every stage of the solver."
 
 
