@@ -113,7 +113,7 @@ class _Climb:
         n = int(OVERSAMPLING[d] * len(basis)) + 8
         w = _points(basis, n, seed=p)
         if last is not None and ON_FACES[d]:
-            w = np.concatenate([w, _on_faces(basis, int(ON_FACES[d] * n), seed=p)])
+            w = np.concatenate([w, _definite(task.metric, _on_faces(basis, int(ON_FACES[d] * n), seed=p))])
         points = Collocation(task.metric(w), basis, w)
         if last is None:
             A, damping = _start(task.metric, basis, self.ambient_dim, bend), FIRST_DAMPING
@@ -192,6 +192,13 @@ def _on_faces(box: BoxMap, n: int, seed: int) -> Array:
     at = faces[np.random.default_rng(seed).permutation(n) % len(faces)]
     inside = box.to_unit(_points(box, n, seed + 1))
     return np.concatenate([box.from_unit(side[codimension == box.dim]), box.from_unit(np.where(at, at, inside))])
+
+
+def _definite(metric: Map, w: Array) -> Array:
+    """Those of the points where there is a metric: a face may lie on the boundary of its domain."""
+    H = metric(w)
+    w, H = w[fine := np.isfinite(H).all(axis=(1, 2))], H[fine]
+    return np.asarray(w[np.linalg.eigvalsh(H)[:, 0] > 0])
 
 
 def _start(metric: Map, basis: ProductBasis, ambient_dim: int, bend: float) -> Array:

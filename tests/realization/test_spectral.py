@@ -173,7 +173,11 @@ def test_points_of_faces_are_fitted_beyond_the_start_where_they_are_worth_it(mon
 
     without = errors(0.0)
     assert not any(asked)
-    assert errors(0.1) < 0.5 * without and sum(n > 0 for n in asked) == 1  # at the second degree, not at the first
+    assert errors(0.1) < 0.5 * without
+    faces = [n > 0 for n in asked]
+    assert (
+        not any(faces[: faces.index(True) - 1]) and faces.index(True) > 2 and faces.count(True) == 2
+    )  # chosen, fitted
 
 
 @pytest.mark.parametrize("d", [1, 3, 4])
@@ -195,6 +199,22 @@ def test_a_map_that_is_bent_wrongly_gives_way_to_another_start(monkeypatch):
     assert len(both) > len(good) and min(both) < 1e-6
     back = errors(0.3, 0.0)  # where the first start is never stuck, no other is tried
     assert back == good
+
+
+def test_faces_on_the_boundary_of_the_domain_are_left_out(monkeypatch):
+    """Of entropy on a box that touches the orthant's boundary: 1 / w has no value there, and other faces are fitted."""
+    monkeypatch.setattr(spectral, "ON_FACES", {2: 0.5})
+    asked = []
+
+    def metric(w):
+        with np.errstate(all="ignore"):
+            asked.append(1 / w)
+            return asked[-1][:, None] * np.eye(2)
+
+    found = solve(task_of(metric, [0.0, 0.5], [1.0, 1.0], max_degree=12))
+    errors = [stage.fresh for stage in found.stages]
+    assert errors[1] < errors[0] and np.isfinite(found.embedding.coefficients).all()
+    assert any(np.isinf(values).any() for values in asked)
 
 
 def climbs_of(monkeypatch, errors, tol=1e-9, bends=(0.3, 0.2, 0.45), **budget):
