@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import Any
 
-from geoflow.app.session import PASSED, REFUSED, StoppedError, in_words
+from geoflow.app.session import PASSED, REFUSED, in_words
 
 
 def answered(options: argparse.Namespace) -> int:
@@ -19,7 +19,8 @@ def answered(options: argparse.Namespace) -> int:
         status = options.run(options)
         return status
     except BaseException as error:
-        raised = error.reason if isinstance(error, StoppedError) else in_words(error)
+        stop = options.session.stopped
+        raised = in_words(error) if stop is None else stop.reason
         raise
     finally:
         if options.json:

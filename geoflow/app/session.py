@@ -37,6 +37,8 @@ class Session:
         self.limit, self.steps, self.start, self.moved = limit, list[tuple[str, str]](), time.monotonic(), 0.0
         self._over = threading.Event()
         self._pressed = False
+        #: what has ended the run, also where code it reached made another exception of it, as an import does
+        self.stopped: StoppedError | None = None
 
     def announce(self, subject: str, what: str) -> None:
         """Remember a step that begins."""
@@ -82,10 +84,12 @@ class Session:
         if self._pressed:
             self._leave("interrupted twice", INTERRUPTED)
         self._pressed = True
-        raise StoppedError("interrupted", INTERRUPTED)
+        self.stopped = StoppedError("interrupted", INTERRUPTED)
+        raise self.stopped
 
     def _expire(self, *_: Any) -> None:
-        raise StoppedError(f"--timeout {self.limit:g} is over", TIMED_OUT)
+        self.stopped = StoppedError(f"--timeout {self.limit:g} is over", TIMED_OUT)
+        raise self.stopped
 
     def _watch(self) -> None:
         """Say once a step that it takes long, and end a process that holds on after its limit."""
@@ -116,10 +120,10 @@ def run_to_status(run: Callable[[], int], session: Session, traceback: bool = Fa
             status = run()
             sys.stdout.flush()
             return status
-    except StoppedError as stop:
-        say(f"{stop.reason} after {time.monotonic() - session.start:.1f} s, {session.done}")
-        return stop.status
     except BaseException as error:
+        if (stop := session.stopped) is not None:
+            say(f"{stop.reason} after {time.monotonic() - session.start:.1f} s, {session.done}")
+            return stop.status
         if BrokenPipeError in (type(error), type(error.__context__)):  # as by | head: what is left goes nowhere
             with suppress(Exception):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

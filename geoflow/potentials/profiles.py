@@ -19,6 +19,7 @@ from geoflow.numerics import autodiff
 from geoflow.numerics.chebyshev import Antiderivative
 from geoflow.numerics.culprits import blame
 from geoflow.numerics.differences import slopes
+from geoflow.numerics.jets import Remembered
 from geoflow.numerics.probes import Points, probe_closed, usable_points
 from geoflow.numerics.quadrature import ORDERS, gauss
 from geoflow.numerics.records import quiet
@@ -117,9 +118,12 @@ class Profile(Portable):
 
     def derivative(self, order: int, s: Array) -> Array:
         """The derivative of r of an order up to 3, entry by entry."""
+        return self._level(order)(s)
+
+    def _level(self, order: int) -> Map:
         while len(self._levels) <= order:
-            self._levels.append(_derivative(self._levels[self._given], len(self._levels) - self._given))
-        return self._levels[order](s)
+            self._levels.append(_Automatic(self._levels[self._given], len(self._levels) - self._given))
+        return self._levels[order]
 
     def root_integral(self, s: ArrayLike) -> Array:
         """phi(s) = int sqrt(r''), up to a constant, entry by entry; raises `NotLegendreError` where r'' < 0."""
@@ -152,7 +156,19 @@ class Profile(Portable):
         """sqrt(r''(s)), the derivative of `root_integral`."""
         s = np.asarray(s, dtype=float)
         with np.errstate(all="ignore"):
-            curvature = np.asarray(self.derivative(2, s), dtype=float)
+            return self._root(s, self.derivative(2, s))
+
+    def root_slopes(self, s: Array) -> tuple[Array, Array]:
+        """sqrt(r''(s)) and its derivative r'''(s) / (2 sqrt(r''(s))), by one pass where r'' and r''' are automatic."""
+        with np.errstate(all="ignore"):
+            third = self._level(3)
+            both = third.with_lower(s) if isinstance(third, _Automatic) and self._given < 2 else None
+            curvature, bend = both or (self.derivative(2, s), third(s))
+            root = self._root(s, curvature)
+            return root, np.asarray(bend, dtype=float) / (2 * root)
+
+    def _root(self, s: Array, curvature: Array) -> Array:
+        curvature = np.asarray(curvature, dtype=float)
         bad = ~(curvature >= 0)
         if bad.any():
             where = s[bad].ravel()[0]
@@ -189,10 +205,26 @@ def as_profile(profile: ProfileLike) -> Profile:
     return Profile(profile, name=getattr(profile, "__name__", "r").replace("<lambda>", "r"))
 
 
-def _derivative(f: Map, order: int) -> Map:
-    df = autodiff.derivative(lambda s: f(s[..., 0]), order)
-    entry: Any = (..., *[0] * order)
-    return lambda s: df(s[..., None])[entry]
+class _Automatic(Portable):
+    """The derivative of f of an order, entry by entry."""
+
+    def __init__(self, f: Map, order: int):
+        self._derivative, self._order = autodiff.derivative(lambda s: f(s[..., 0]), order), order
+
+    def __call__(self, s: Array) -> Array:
+        return self._entry(self._derivative(s[..., None]), self._order)
+
+    def with_lower(self, s: Array) -> list[Array] | None:
+        """The derivative of one order less, and this one; None where one pass does not have both."""
+        if not isinstance(self._derivative, Remembered):
+            return None
+        both = self._derivative.fast_with_lower(s[..., None])
+        return both and [self._entry(part, self._order + k - 1) for k, part in enumerate(both)]
+
+    @staticmethod
+    def _entry(derivative: Array, order: int) -> Array:
+        at: Any = (..., *[0] * order)
+        return derivative[at]
 
 
 def _finite_interval(f: Map) -> tuple[float, float]:

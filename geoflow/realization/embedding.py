@@ -79,10 +79,12 @@ class RidgeMap(Embedding):
                 root, integral = np.full((2, *t.shape), np.nan)
                 if orders != 2:
                     integral[fine] = profile.root_integral(t[fine])
-                root[fine] = profile.root_curvature(t[fine])
-                value[:, columns], slope[:, columns] = integral, root
+                turn = np.full(t.shape, np.nan)
                 if orders == 3:
-                    bend[:, columns] = np.asarray(profile.derivative(3, t), dtype=float) / (2 * root)
+                    root[fine], turn[fine] = profile.root_slopes(t[fine])
+                else:
+                    root[fine] = profile.root_curvature(t[fine])
+                value[:, columns], slope[:, columns], bend[:, columns] = integral, root, turn
         return value, slope, bend
 
 

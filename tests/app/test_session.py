@@ -74,6 +74,19 @@ def test_code_that_swallows_everything_is_ended_too(tmp_path):
     assert ended.returncode == 124 and b"--timeout 0.5 is over" in ended.stderr and time.monotonic() - start < 120
 
 
+def test_what_an_import_makes_of_the_end_is_the_end_still(capsys):
+    """A module in C that is interrupted while it is imported raises an ImportError of its own."""
+
+    def run():
+        try:
+            spin()
+        except StoppedError:
+            raise ImportError("initialization failed") from None
+
+    assert run_to_status(run, Session(0.2)) == 124
+    assert "--timeout 0.2 is over" in capsys.readouterr().err
+
+
 def test_a_limit_passes_what_catches_exceptions():
     assert not issubclass(StoppedError, Exception)
 

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 import geoflow as gf
 from geoflow.numerics import autodiff
 from geoflow.numerics.chebyshev import Antiderivative
-from geoflow.potentials.profiles import PROFILES
+from geoflow.potentials.profiles import PROFILES, Profile
 
 INSIDE = {
     "entropy": (0.05, 4.0),
@@ -192,3 +192,19 @@ def test_differences_of_integrals_have_the_digits_of_the_step(name):
                 wanted = phi(mpmath.mpf(s)) - phi(mpmath.mpf(t))
                 if abs(wanted) > 1e-290 and np.isfinite(found):
                     assert relative(found, wanted) < 1e-11, (t, h)
+
+
+@pytest.mark.parametrize("given", [0, 1, 2, 3])
+def test_the_root_of_the_curvature_and_its_slope_are_those_of_closed_forms(given):
+    """By one pass where both are automatic; where one is given, or r is asked for the first time, each by its own."""
+    closed = (lambda s: np.exp(s) + 2 * s, lambda s: np.exp(s) + 2, lambda s: np.exp(s))
+    profile, s = Profile(lambda s: anp.exp(s) + s**2, derivatives=closed[:given]), np.linspace(-2, 2, 7)
+    root = np.sqrt(np.exp(s) + 2)
+    for _ in range(20):  # from the eleventh on by a record
+        found = profile.root_slopes(s)
+        assert np.allclose(found[0], root, rtol=1e-13) and np.allclose(found[1], np.exp(s) / (2 * root), rtol=1e-12)
+    one_pass = given < 2 and profile._level(3).with_lower(s) is not None
+    assert one_pass == (given < 2)
+    concave = Profile(lambda s: -anp.exp(s) + s**2, derivatives=(), check=False)
+    with pytest.raises(gf.NotLegendreError, match="not convex"):
+        concave.root_slopes(np.array([0.0, 5.0]))
