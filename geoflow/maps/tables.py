@@ -32,8 +32,8 @@ PIECES, TRIES = 200, 12
 #: numbers handled at once: arrays that stay in the cache
 AT_ONCE = 2**14
 EPS = float(np.finfo(float).eps)
-#: one thread at a time makes a table longer
-_EXTENDING = Lock()
+#: one thread at a time adds to a table; no code of a user runs meanwhile
+_ADDING = Lock()
 
 
 class DualTable:
@@ -57,7 +57,7 @@ class DualTable:
         self._powers = np.empty((DEGREE + 1, 0))
         # the columns of the last numbers, for the last two shapes: of a state, and of those of a step
         self._last: dict[tuple[int, ...], Index] = {}
-        self._ended, self._room = False, PIECES
+        self._ended = False
 
     @property
     def pieces(self) -> int:
@@ -79,15 +79,16 @@ class DualTable:
 
         `mu_of` takes such a place to mu there, shape=[S, k]. At most so many pieces are added to the table.
         """
-        self._room, kinds = min(self.pieces + most, PIECES), np.tile(self._kinds, points)
+        room, kinds = min(self.pieces + most, PIECES), np.tile(self._kinds, points)
         shape, width = (states, len(kinds)), max(1, AT_ONCE // max(1, states))
-        if shape not in self._last:
-            self._last = {**dict(list(self._last.items())[-1:]), shape: np.tile(kinds, (states, 1))}
-        last = self._last[shape]
+        last = self._last.get(shape)
+        if last is None:
+            last = np.tile(kinds, (states, 1))
+            self._last = {**dict(list(self._last.items())[-1:]), shape: last}
         for k in range(0, len(kinds), width):
             part = slice(k, min(k + width, len(kinds)))
             with np.errstate(over="ignore", invalid="ignore"):  # far beyond the table
-                found = self._evaluated_part(mu_of(part), kinds[part], last[:, part], slope)
+                found = self._evaluated_part(mu_of(part), kinds[part], last[:, part], slope, room)
             yield part, found
 
     def _evaluated(self, mu: Array, slope: bool) -> Array:
@@ -96,7 +97,7 @@ class DualTable:
             out[part] = found[0]
         return out.reshape(mu.shape)
 
-    def _evaluated_part(self, mu: Array, kind: Index, place: Index, slope: bool) -> Array:
+    def _evaluated_part(self, mu: Array, kind: Index, place: Index, slope: bool, room: int) -> Array:
         """So many numbers of all states, shape=[S, k]; `place`, their columns of the last time, becomes theirs.
 
         Coefficients are looked up once for all states, where the last of them was, and anew for what is not there.
@@ -115,7 +116,7 @@ class DualTable:
             lost = np.flatnonzero(~(np.abs(t) <= 1))
             if len(lost):
                 side = kind[column[lost]] + self._dim * (part[lost] < 0)
-                own[lost], t[lost] = self._found(side, np.abs(part[lost]))
+                own[lost], t[lost] = self._found(side, np.abs(part[lost]), room)
             place[state, column] = own
             found[state, column] = self._polynomial(own, t, slope)
         if not slope:
@@ -141,9 +142,12 @@ class DualTable:
         """Where numbers lie in the pieces of these columns, from -1 to 1."""
         return (mu - self._begin.take(place)) * self._scale.take(place) - 1
 
-    def _found(self, side: Index, size: Array) -> tuple[Index, Array]:
-        """The columns of the pieces that numbers of these sizes lie in, and where in them; NaN beyond the table."""
-        while self.pieces < self._room and not self._ended and (size >= self._reached.ravel()[side]).any():
+    def _found(self, side: Index, size: Array, room: int) -> tuple[Index, Array]:
+        """The columns of the pieces that numbers of these sizes lie in, and where in them; NaN beyond the table.
+
+        The table grows to `room` pieces for them.
+        """
+        while self.pieces < room and not self._ended and (size >= self._reached.ravel()[side]).any():
             self._extend()
         count = np.zeros(len(side), dtype=int)
         for row in np.abs(self._begin).reshape(-1, 2 * self._dim)[1:]:
@@ -153,42 +157,45 @@ class DualTable:
 
     def _extend(self) -> None:
         """One piece more for every output and sign, or the end of the table."""
-        with _EXTENDING:
-            piece = self._next()
+        before = self._begin
+        piece = self._next()
+        with _ADDING:
+            if self._begin is not before:  # another thread has added that piece
+                return
             if piece is None:
                 self._ended = True
                 return
-            x, length, values = piece
-            series = np.tensordot(
-                collocation().series, values, axes=1
-            )  # first: values to powers at once lose six digits
+            x, length, values, part = piece
+            # the series first: values to powers at once lose six digits
+            series = np.tensordot(collocation().series, values, axes=1)
             powers = np.tensordot(collocation().powers, series, axes=1).reshape(DEGREE + 1, -1)
-            # coefficients first: other threads may read up to the pieces that are said to be there
-            self._powers = np.concatenate([self._powers, powers], axis=1)
-            self._scale = np.concatenate([self._scale, (2 * self._sign / length).ravel()])
-            self._begin = np.concatenate([self._begin, (self._sign * self._reached).ravel()])
-            self._x, self._reached, self._length = x, self._reached + length, length
             # the k-th falls as r^-k, r as one over the length; those of the end, under rounding, are told by two before
             change, noise = np.maximum(_change(values), 1e-300), 4 * EPS * np.abs(values).max(axis=0)
             early, late = (np.abs(series[k : k + 2]).max(axis=0) - noise for k in (3, 11))
             early, late = (np.maximum(part / change, EPS) for part in (early, late))
             longer = SAFE * (TAIL_TOL / (late * np.sqrt(late / early))) ** (1 / DEGREE)
-            self._part = np.minimum(self._part * np.clip(longer, 0.5, 2.0), LARGEST)
+            self._part = np.minimum(part * np.clip(longer, 0.5, 2.0), LARGEST)
+            # coefficients first: other threads may read up to the pieces that are said to be there
+            begin = (self._sign * self._reached).ravel()
+            self._powers = np.concatenate([self._powers, powers], axis=1)
+            self._scale = np.concatenate([self._scale, (2 * self._sign / length).ravel()])
+            self._x, self._length = x, length
+            self._begin, self._reached = np.concatenate([self._begin, begin]), self._reached + length
 
-    def _next(self) -> tuple[Array, Array, Array] | None:
-        """x at the end of the next piece, its lengths and w at its points; None where no length will do."""
-        kernel = self._kernel
+    def _next(self) -> tuple[Array, Array, Array, Array] | None:
+        """x at the end of the next piece, its lengths, w at its points and growths; None where no length will do."""
+        kernel, part = self._kernel, self._part
         with np.errstate(all="ignore"):
             growth = growth_of(kernel, self._x, kernel.pullback(self._x, self._sign))
             rate = growth[:, kernel.blocks.of_output]
             rate = np.maximum(np.where(rate < 1e290, rate, 1.0), 1e-290)
             for _ in range(TRIES):
-                length = np.minimum(self._part / rate, LONGER * self._length)
+                length = np.minimum(part / rate, LONGER * self._length)
                 values, x, error = self._passed(length)
                 good = error <= 1
                 if good.all():
-                    return x, length, values
-                self._part = np.where(good, self._part, rate * length / 2)
+                    return x, length, values, part
+                part = np.where(good, part, rate * length / 2)
         return None
 
     def _passed(self, length: Array) -> tuple[Array, Array, Array]:

@@ -24,11 +24,14 @@ from geoflow.numerics.chebyshev import ProductBasis
 
 DECAY = 0.15  # coefficient weights exp(-DECAY |k|): high degrees move last
 #: unknowns, and damping in units of the mean eigenvalue, from which on the factor is one of single precision
-MANY, DAMPED = 3000, 2e-9
+MANY, DAMPED = 3000, 2.5e-9
 #: damping, in the same units, with which a matrix of single precision has a factor: first tried, and at most
 DEFINITE, LARGEST = 2e-6, 1e-4
-#: conjugate gradients: residual to reach, in the norm of the preconditioner, and steps after which they are given up
-REACHED, STEPS = 1e-5, 150
+#: how far above that of the factor a damping may be
+STALE = 4.0
+#: conjugate gradients: residual to reach, in the norm of the preconditioner, and steps after which they are given up:
+#: they take at most log(2 / REACHED) sqrt(k) / 2, where k is the ratio of the dampings, 170 for DEFINITE and DAMPED
+REACHED, STEPS = 1e-5, 250
 
 
 def degrees(basis: ProductBasis) -> Index:
@@ -123,36 +126,41 @@ class DampedEquations:
     def __init__(self, points: Collocation, K: Array, damping: float):
         self._points, self._K = points, K
         self._factor: Array | None = None
-        if points.E.shape[2] * K.shape[2] >= MANY and damping >= DAMPED:
-            self._precondition(damping)
-        else:
-            self._form()
+        self._added = 0.0  # the damping of the factor
+        self._single = points.E.shape[2] * K.shape[2] >= MANY and damping >= DAMPED
+        self._form()
 
     def _form(self) -> None:
-        self._factor = None
-        self._N = self._points.normal_matrix(self._K)
-        self.unit = float(np.trace(self._N)) / len(self._N)
-
-    def _precondition(self, damping: float) -> None:
-        """The factor in single precision, of the least damping with which it is one; in double where none is."""
-        single, size = self._points.single()
-        N = single.normal_matrix(self._K.astype(np.float32))
-        unit, added = float(np.trace(N, dtype=float)) / len(N), max(damping, DEFINITE)
-        self.unit = size**2 * unit
-        while self._factor is None and added <= max(damping, LARGEST):
-            self._factor = damped_factor(N, added * unit)
-            added *= 2
-        if self._factor is None:
-            self._form()
+        """The matrix, in single precision in units of its own."""
+        if self._single:
+            points, size = self._points.single()
+            self._N = points.normal_matrix(self._K.astype(np.float32))
+        else:
+            self._N, size = self._points.normal_matrix(self._K), 1.0
+        self._own = float(np.trace(self._N, dtype=float)) / len(self._N)
+        self.unit = size**2 * self._own
 
     def solve(self, gradient: Array, damping: float) -> Array | None:
         """x, shape=[D m], or None where rounding makes the matrix indefinite."""
-        if self._factor is not None:
-            found = self._by_gradients(gradient, damping * self.unit)
+        if self._single:
+            found = self._by_gradients(gradient, damping * self.unit) if self._factored(damping) else None
             if found is not None:
                 return found
+            self._single, self._factor = False, None
+            del self._N  # two of them are more than there may be room for
             self._form()
         return damped_solve(self._N, gradient, damping * self.unit)
+
+    def _factored(self, damping: float) -> bool:
+        """Whether there is a factor for this damping: the last one, or of the least damping with which it is one."""
+        if self._factor is None or damping > STALE * self._added:
+            self._factor, self._added = None, max(damping, DEFINITE)
+            while self._added <= max(damping, LARGEST):
+                self._factor = damped_factor(self._N, self._added * self._own)
+                if self._factor is not None:
+                    break
+                self._added *= 2
+        return self._factor is not None
 
     def _by_gradients(self, gradient: Array, damping: float) -> Array | None:
         """x by preconditioned conjugate gradients; None where they do not arrive."""
@@ -161,7 +169,10 @@ class DampedEquations:
         size = first = float(r @ z)
         for _ in range(STEPS):
             q = self._product(p) + damping * p
-            length = size / float(p @ q)
+            curvature = float(p @ q)
+            if not curvature > 0:  # underflow, or nothing to solve
+                return None
+            length = size / curvature
             x += length * p
             r -= length * q
             z = self._preconditioned(r)

@@ -113,7 +113,8 @@ class _Climb:
         n = int(OVERSAMPLING[d] * len(basis)) + 8
         w = _points(basis, n, seed=p)
         if last is not None and ON_FACES[d]:
-            w = np.concatenate([w, _definite(task.metric, _on_faces(basis, int(ON_FACES[d] * n), seed=p))])
+            faces = np.clip(_on_faces(basis, int(ON_FACES[d] * n), seed=p), task.lower, task.upper)
+            w = np.concatenate([w, _definite(task.metric, faces)])
         points = Collocation(task.metric(w), basis, w)
         if last is None:
             A, damping = _start(task.metric, basis, self.ambient_dim, bend), FIRST_DAMPING

@@ -3,6 +3,7 @@
 import itertools
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import autograd.numpy as anp
 import numpy as np
@@ -178,6 +179,31 @@ def test_numbers_are_looked_for_where_they_were_the_last_time(monkeypatch):
     assert searched == [1] and np.array_equal(table.value(mu), w) and searched == [1]
     table.value(-mu)
     assert searched == [1, 1]
+
+
+def test_a_map_may_ask_a_table_while_another_grows():
+    """Of a map whose jacobian runs a flow with a table of its own; it is asked while the outer table is made longer."""
+    inner = DualTable(gf.Parametrization(lambda x: x**2, 1, 1).kernel, np.ones(1))
+    asked = []
+
+    def jacobian(x):
+        asked.append(inner.value(np.array([[0.1 * len(asked)]])))
+        return 2 * x[..., None]
+
+    G = gf.Parametrization(lambda x: x**2, 1, 1, jacobian=jacobian, check=False)
+    table, mu = DualTable(G.kernel, np.ones(1)), np.array([[1.0]])
+    found = []
+    thread = Thread(target=lambda: found.append(table.value(mu)), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive() and asked and np.allclose(found[0], np.exp(4 * mu), rtol=1e-11)
+
+
+def test_how_far_one_reader_may_go_is_not_how_far_another_may():
+    table = DualTable(gf.Parametrization(lambda x: x**2, 1, 1).kernel, np.ones(1))
+    far, near = np.array([[20.0]]), np.array([[0.1]])
+    parts = table.parts(lambda part: (table.parts(lambda part: near, 1, most=1).__next__(), far)[1], 1)
+    assert np.allclose(next(parts)[1], np.exp(80.0), rtol=1e-10)
 
 
 def test_threads_read_a_table_that_grows(rng):

@@ -8,7 +8,7 @@ import pytest
 import geoflow as gf
 from geoflow.numerics.chebyshev import ProductBasis, total_degree
 from geoflow.realization import collocation
-from geoflow.realization.collocation import Collocation, DampedEquations, damped_solve, degrees
+from geoflow.realization.collocation import Collocation, DampedEquations, damped_factor, damped_solve, degrees
 
 
 @pytest.mark.parametrize("d, p", [(1, 9), (2, 6), (3, 4), (4, 3)])
@@ -95,15 +95,30 @@ def test_steps_by_a_factor_of_single_precision_are_those_by_one_of_double(double
     assert abs(found.unit - unit) <= 1e-5 * unit
 
 
-def test_a_later_damping_uses_the_same_factor(doubles, rng):
+def test_a_factor_is_used_until_the_damping_is_far_above_its_own(doubles, rng):
     points, state = equations(rng)
     gradient, found = points.gradient(state).ravel(), DampedEquations(points, state.K, 1e-7)
-    factor = found._factor
-    steps = [found.solve(gradient, damping) for damping in (1e-7, 1e-5, 1e-3)]
-    assert doubles() == 0 and found._factor is factor
-    assert all(
-        off(points, state, step, damping)[0] < 1e-4 for step, damping in zip(steps, (1e-7, 1e-5, 1e-3), strict=True)
-    )
+    factors, dampings = [], (1e-7, 1e-6, 5e-6, 1e-3, 2e-3)
+    for damping in dampings:
+        step = found.solve(gradient, damping)
+        factors.append(found._factor)
+        assert off(points, state, step, damping)[0] < 1e-4
+    assert factors[0] is factors[1] is factors[2] is not factors[3] and factors[3] is factors[4]
+
+
+def test_the_factor_is_of_the_least_damping_that_has_one_in_steps_of_two(doubles, monkeypatch, rng):
+    monkeypatch.setattr(collocation, "DEFINITE", 1e-9)
+    points, state = equations(rng, degree=6)
+    found = DampedEquations(points, state.K, 3e-9)
+    assert found.solve(points.gradient(state).ravel(), 3e-9) is not None and doubles() == 0
+    assert found._added > 4e-9 and damped_factor(found._N, found._added * found._own) is not None
+    assert damped_factor(found._N, found._added / 2 * found._own) is None
+
+
+def test_where_nothing_is_to_be_done_nothing_is(doubles, rng):
+    points, state = equations(rng)
+    step = DampedEquations(points, state.K, 1e-3).solve(np.zeros(state.x.size), 1e-3)
+    assert step.shape == (state.x.size,) and not step.any()
 
 
 @pytest.mark.parametrize("name, value", [("STEPS", 1), ("LARGEST", 0.0)])
@@ -113,10 +128,10 @@ def test_where_single_precision_will_not_do_the_factor_is_one_of_double(doubles,
     if name == "LARGEST":
         monkeypatch.setattr(collocation, "DEFINITE", 1e-12)
     points, state = equations(rng, degree=6)
-    gradient, found = points.gradient(state).ravel(), DampedEquations(points, state.K, 2e-9)
-    step = found.solve(gradient, 2e-9)
+    gradient, found = points.gradient(state).ravel(), DampedEquations(points, state.K, 3e-9)
+    step = found.solve(gradient, 3e-9)
     assert doubles() == 1
-    wanted = damped_solve(points.normal_matrix(state.K), gradient, 2e-9 * found.unit)
+    wanted = damped_solve(points.normal_matrix(state.K), gradient, 3e-9 * found.unit)
     assert np.array_equal(step, wanted)
     found.solve(gradient, 1e-3)
     assert doubles() == 2  # that of this test, and no other
@@ -126,9 +141,10 @@ def test_few_unknowns_and_small_dampings_take_double_precision(doubles, monkeypa
     points, state = equations(rng)
     DampedEquations(points, state.K, 1e-10)
     assert doubles() == 1
-    monkeypatch.setattr(collocation, "MANY", 10**6)
-    DampedEquations(points, state.K, 1e-3)
-    assert doubles() == 2
+    for many, doubled in ((state.x.size, 1), (state.x.size + 1, 2)):
+        monkeypatch.setattr(collocation, "MANY", many)
+        DampedEquations(points, state.K, 1e-3)
+        assert doubles() == doubled
 
 
 def test_what_is_not_finite_has_no_step(doubles, rng):

@@ -201,6 +201,22 @@ def test_a_map_that_is_bent_wrongly_gives_way_to_another_start(monkeypatch):
     assert back == good
 
 
+def test_points_of_faces_are_in_the_closed_box(monkeypatch):
+    """To the last digit, for a metric that has no value outside; of this box from_unit(1) is above the upper corner."""
+    monkeypatch.setattr(spectral, "ON_FACES", {2: 0.5})
+    lower, upper = next(
+        (low, high)
+        for low, high in np.random.default_rng(0).uniform([-1, 0], [0, 1], (2000, 2, 2)).transpose(0, 2, 1)
+        if (BoxMap(low, high).from_unit(np.ones(2)) > high).all()
+    )
+
+    def metric(w):
+        return (1 + 0 * np.sqrt(upper - w))[:, None] * np.eye(2)
+
+    found = solve(task_of(metric, lower, upper, tol=1e-6, max_degree=12))
+    assert found.stages[-1].fresh < 1e-6 and all(np.isfinite(stage.fitted) for stage in found.stages)
+
+
 def test_faces_on_the_boundary_of_the_domain_are_left_out(monkeypatch):
     """Of entropy on a box that touches the orthant's boundary: 1 / w has no value there, and other faces are fitted."""
     monkeypatch.setattr(spectral, "ON_FACES", {2: 0.5})

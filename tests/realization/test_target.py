@@ -121,6 +121,9 @@ def test_corners_and_edges_are_on_the_boundary_where_the_metric_is():
     assert cube.compact and len(np.unique(cube.corners, axis=0)) == 8 and len(cube.edges) == 200
     ends = ((cube.edges == cube.box.lower) | (cube.edges == cube.box.upper)).sum(axis=1)
     assert set(ends) == {1, 2} and cube.inside((cube.edges + cube.box.interior_point()) / 2).all()
+    share = (cube.edges - cube.box.lower) / (cube.box.upper - cube.box.lower)
+    beside = np.minimum(share, 1 - share)[(share != 0) & (share != 1)]
+    assert 0.05 < (beside < 0.01).mean() < 0.2  # 0.02 of points that are uniform
     assert len(Target.hessian(P["quartic"](12), Box([-1] * 12, [1] * 12)).corners) == 1024
     touching = Target.hessian(P["burg"](2), Box([0, 0], [1, 1]))
     assert not touching.compact and touching.corners.tolist() == [[1, 1]] and (touching.edges > 0).all()
