@@ -23,15 +23,15 @@ from geoflow._typing import Array, Index
 from geoflow.numerics.chebyshev import ProductBasis
 
 DECAY = 0.15  # coefficient weights exp(-DECAY |k|): high degrees move last
-#: unknowns, and damping in units of the mean eigenvalue, from which on the factor is one of single precision
-MANY, DAMPED = 3000, 2.5e-9
+#: unknowns n from which on the factor is one of single precision, if the damping in units of the mean eigenvalue is at
+#: least WORTH / n^2: products grow as its root falls, each is of n^2 flops, and the factor of n^3
+MANY, WORTH = 3000, 0.5
 #: damping, in the same units, with which a matrix of single precision has a factor: first tried, and at most
 DEFINITE, LARGEST = 2e-6, 1e-4
 #: how far above that of the factor a damping may be
 STALE = 4.0
-#: conjugate gradients: residual to reach, in the norm of the preconditioner, and steps after which they are given up:
-#: they take at most log(2 / REACHED) sqrt(k) / 2, where k is the ratio of the dampings, 170 for DEFINITE and DAMPED
-REACHED, STEPS = 1e-5, 250
+#: conjugate gradients: residual to reach, in the norm of the preconditioner, and steps after which they are given up
+REACHED, STEPS = 1e-5, 300
 
 
 def degrees(basis: ProductBasis) -> Index:
@@ -127,7 +127,8 @@ class DampedEquations:
         self._points, self._K = points, K
         self._factor: Array | None = None
         self._added = 0.0  # the damping of the factor
-        self._single = points.E.shape[2] * K.shape[2] >= MANY and damping >= DAMPED
+        n = points.E.shape[2] * K.shape[2]
+        self._single = n >= MANY and damping * n**2 >= WORTH
         self._form()
 
     def _form(self) -> None:

@@ -47,6 +47,7 @@ def test_the_normal_equations_are_those_of_the_derivative_of_the_residual(d, D, 
 def doubles(monkeypatch):
     """Every matrix is preconditioned, and those that are formed in double precision are counted."""
     monkeypatch.setattr(collocation, "MANY", 1)
+    monkeypatch.setattr(collocation, "WORTH", 0.0)
     formed, plain = [], Collocation.normal_matrix
 
     def counted(points, K):
@@ -139,8 +140,10 @@ def test_where_single_precision_will_not_do_the_factor_is_one_of_double(doubles,
 
 def test_few_unknowns_and_small_dampings_take_double_precision(doubles, monkeypatch, rng):
     points, state = equations(rng)
-    DampedEquations(points, state.K, 1e-10)
-    assert doubles() == 1
+    monkeypatch.setattr(collocation, "WORTH", 0.5)
+    for damping, doubled in ((1.01 * 0.5 / state.x.size**2, 0), (0.99 * 0.5 / state.x.size**2, 1)):
+        DampedEquations(points, state.K, damping)
+        assert doubles() == doubled
     for many, doubled in ((state.x.size, 1), (state.x.size + 1, 2)):
         monkeypatch.setattr(collocation, "MANY", many)
         DampedEquations(points, state.K, 1e-3)
