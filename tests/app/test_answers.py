@@ -103,6 +103,7 @@ def test_sweep(tmp_path, capsys):
 
 def test_a_run_that_is_ended_by_its_limit_is_an_answer(tmp_path, capsys):
     (tmp_path / "slow.py").write_text("while True: pass\n")
+    answer(tmp_path, "verify", "identity")  # imports what a command needs: the limit would leave that half done
     status, content = answer(tmp_path, "verify", f"{tmp_path}/slow.py:G", "--timeout", "0.3")
     assert status == 124 and "--timeout 0.3 is over" in content["error"]
     capsys.readouterr()
