@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoflow.app.answers import answered
 from geoflow.app.arguments import parser
-from geoflow.app.session import FAILED, PASSED, Session, StoppedError, run_to_status, say
+from geoflow.app.session import FAILED, PASSED, Session, run_to_status, say
 
 if TYPE_CHECKING:
     from geoflow.app.tables import Advance
@@ -299,8 +299,9 @@ def _sweep(options: argparse.Namespace) -> int:
 
     try:
         found = sweep(function, grid, folder, seed=seed, jobs=options.jobs, progress=progress, retry=options.retry)
-    except StoppedError:
-        say(f"finished rows are in {folder / 'rows'}; the same command goes on")
+    except BaseException:
+        if options.session.stopped is not None:
+            say(f"finished rows are in {folder / 'rows'}; the same command goes on")
         raise
     print(f"{len(found.rows)} rows in {folder / 'rows'}, {found.failed} failed")
     for row in [row for row in found.rows if row["error"]][:5]:

@@ -55,7 +55,8 @@ class BoxMap:
         return (w - self.lower) * self.scale - 1
 
     def from_unit(self, t: Array) -> Array:
-        return self.lower + (t + 1) / self.scale
+        """Points of the closed box, also where rounding would put an end of it outside."""
+        return np.clip(self.lower + (t + 1) / self.scale, self.lower, self.upper)
 
 
 class TensorGrid(BoxMap):

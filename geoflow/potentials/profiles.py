@@ -162,7 +162,7 @@ class Profile(Portable):
         """sqrt(r''(s)) and its derivative r'''(s) / (2 sqrt(r''(s))), by one pass where r'' and r''' are automatic."""
         with np.errstate(all="ignore"):
             third = self._level(3)
-            both = third.with_lower(s) if isinstance(third, _Automatic) and self._given < 2 else None
+            both = third.with_lower(s) if isinstance(third, _Automatic) else None
             curvature, bend = both or (self.derivative(2, s), third(s))
             root = self._root(s, curvature)
             return root, np.asarray(bend, dtype=float) / (2 * root)

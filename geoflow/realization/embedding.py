@@ -76,10 +76,9 @@ class RidgeMap(Embedding):
                 low, high = profile.domain
                 t = np.where((t > low) & (t < high), t, np.nan)
                 fine = np.isfinite(t)
-                root, integral = np.full((2, *t.shape), np.nan)
+                root, integral, turn = np.full((3, *t.shape), np.nan)
                 if orders != 2:
                     integral[fine] = profile.root_integral(t[fine])
-                turn = np.full(t.shape, np.nan)
                 if orders == 3:
                     root[fine], turn[fine] = profile.root_slopes(t[fine])
                 else:

@@ -23,6 +23,7 @@ from scipy.stats import qmc
 from geoflow._typing import Array, Index, Map
 from geoflow.errors import ArgumentError
 from geoflow.numerics.chebyshev import BoxMap, ProductBasis, pairs, total_degree
+from geoflow.potentials.convexity import pivots
 from geoflow.realization.collocation import Collocation, DampedEquations, State
 from geoflow.realization.embedding import Embedding, Jet
 from geoflow.realization.methods import NumericalMethod, Solved, Stage, Task, register
@@ -112,10 +113,13 @@ class _Climb:
         basis = ProductBasis(task.lower, task.upper, self._order[: comb(d + p, d)])
         n = int(OVERSAMPLING[d] * len(basis)) + 8
         w = _points(basis, n, seed=p)
+        H = task.metric(w)
         if last is not None and ON_FACES[d]:
-            faces = np.clip(_on_faces(basis, int(ON_FACES[d] * n), seed=p), task.lower, task.upper)
-            w = np.concatenate([w, _definite(task.metric, faces)])
-        points = Collocation(task.metric(w), basis, w)
+            faces = _on_faces(basis, int(ON_FACES[d] * n), seed=p)
+            there = task.metric(faces)
+            fine = pivots(there) > 0  # a face may lie on the boundary of the domain
+            w, H = np.concatenate([w, faces[fine]]), np.concatenate([H, there[fine]])
+        points = Collocation(H, basis, w)
         if last is None:
             A, damping = _start(task.metric, basis, self.ambient_dim, bend), FIRST_DAMPING
         else:
@@ -193,13 +197,6 @@ def _on_faces(box: BoxMap, n: int, seed: int) -> Array:
     at = faces[np.random.default_rng(seed).permutation(n) % len(faces)]
     inside = box.to_unit(_points(box, n, seed + 1))
     return np.concatenate([box.from_unit(side[codimension == box.dim]), box.from_unit(np.where(at, at, inside))])
-
-
-def _definite(metric: Map, w: Array) -> Array:
-    """Those of the points where there is a metric: a face may lie on the boundary of its domain."""
-    H = metric(w)
-    w, H = w[fine := np.isfinite(H).all(axis=(1, 2))], H[fine]
-    return np.asarray(w[np.linalg.eigvalsh(H)[:, 0] > 0])
 
 
 def _start(metric: Map, basis: ProductBasis, ambient_dim: int, bend: float) -> Array:

@@ -88,6 +88,9 @@ def test_a_box_and_the_unit_cube(rng):
     box = BoxMap([-1.0, 2.0], [3.0, 2.5])
     w = rng.uniform([-1, 2], [3, 2.5], size=(5, 2))
     assert np.allclose(box.from_unit(box.to_unit(w)), w, rtol=1e-15)
+    for low, high in np.random.default_rng(0).uniform([-1, 0], [0, 1], (2000, 2)):  # of some, lower + width > upper
+        ends = BoxMap([low], [high]).from_unit(np.array([[-1.0], [1.0]]))
+        assert ends[0, 0] == low and high - 1e-15 <= ends[1, 0] <= high
     assert box.to_unit(np.array([3.0, 2.0])).tolist() == [1.0, -1.0]
 
 
